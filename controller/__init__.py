@@ -1,0 +1,1 @@
+"""The canary controller: pydantic API, pure core, thin shell, command line."""

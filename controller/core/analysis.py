@@ -1,0 +1,143 @@
+"""Metrics of an analysis: which queries to run, and what their answers mean.
+
+Messages are Flagger's (flagger/pkg/controller/scheduler_metrics.go, v1.44).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from controller.api.canary import Canary
+from controller.api.errors import CanaryError
+from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
+from controller.api.metric_template import MetricProvider, MetricTemplate
+from controller.core.model import Check, MetricProbe, NoValues, ProbeResult, QueryFailed, Value
+
+_DESTINATION = (
+    'reporter="destination",destination_workload_namespace="{{ namespace }}",destination_workload=~"{{ target }}"'
+)
+BUILTIN_QUERIES: Mapping[str, str] = {
+    REQUEST_SUCCESS_RATE: (
+        f'100 * (sum(rate(istio_requests_total{{{_DESTINATION},response_code!~"5.*"}}[{{{{ interval }}}}]))'
+        f" or on() vector(0)) / (sum(rate(istio_requests_total{{{_DESTINATION}}}[{{{{ interval }}}}])) > 0)"
+    ),
+    REQUEST_DURATION: (
+        "histogram_quantile(0.99, sum(rate("
+        f"istio_request_duration_milliseconds_bucket{{{_DESTINATION}}}[{{{{ interval }}}}])) by (le))"
+    ),
+}
+"""Istio's own two metrics, percent and milliseconds. Flagger's success rate is empty where every answer is a 5xx,
+since its numerator then has no series; ours is 0 there, and empty only without traffic."""
+
+_PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+
+
+class TemplateError(CanaryError):
+    """A query template has a placeholder that cannot be filled."""
+
+
+def render_query(template: str, values: Mapping[str, str]) -> str:
+    """``template`` with each ``{{ key }}`` replaced by ``values[key]``; keys as in ``target`` or ``variables.region``.
+
+    Raises:
+        TemplateError: a placeholder is unknown (an error in Flagger too, for a key missing from ``variables``).
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        key = match.group(1)
+        if key not in values:
+            raise TemplateError(f"placeholder {{{{ {key} }}}} is unknown, there are: {', '.join(sorted(values))}")
+        return values[key]
+
+    return _PLACEHOLDER.sub(fill, template)
+
+
+def template_key(canary: Canary, metric: Metric) -> str | None:
+    """``NAMESPACE/NAME`` of the MetricTemplate that a metric refers to."""
+    reference = metric.template_ref
+    return f"{reference.namespace or canary.namespace}/{reference.name}" if reference else None
+
+
+def missing_templates(canary: Canary, templates: Mapping[str, MetricTemplate]) -> tuple[str, ...]:
+    """``NAMESPACE/NAME`` of the MetricTemplates that the analysis needs and that do not exist."""
+    wanted = (template_key(canary, metric) for metric in canary.spec.analysis.metrics)
+    return tuple(dict.fromkeys(key for key in wanted if key and key not in templates))
+
+
+def plan_query(canary: Canary, metric: Metric, templates: Mapping[str, MetricTemplate]) -> MetricProbe | QueryFailed:
+    """The query to run for a metric, or why there is none."""
+    key = template_key(canary, metric)
+    if key is None:
+        template = metric.query or BUILTIN_QUERIES[metric.name]
+        address = canary.spec.metrics_server
+        provider = MetricProvider(type="prometheus", address=address) if address else None
+        namespace = canary.namespace
+    elif key in templates:
+        template, provider = templates[key].spec.query, templates[key].spec.provider
+        namespace = key.partition("/")[0]
+    else:
+        return QueryFailed(f"MetricTemplate {key} does not exist")
+    try:
+        query = render_query(template, _query_values(canary, metric))
+    except TemplateError as error:
+        return QueryFailed(str(error))
+    return MetricProbe(metric.name, query, provider, namespace)
+
+
+def _query_values(canary: Canary, metric: Metric) -> dict[str, str]:
+    return {
+        "name": canary.name,
+        "namespace": canary.namespace,
+        "target": canary.names.target,
+        "service": canary.names.apex_service,
+        "ingress": "",
+        "route": "",
+        "interval": metric.interval,
+        **{f"variables.{key}": value for key, value in metric.template_variables.items()},
+    }
+
+
+def judge(canary: Canary, metric: Metric, result: ProbeResult) -> Check:
+    """One metric's verdict; ``detail`` says it as Flagger's events do, without ``Halt C.n advancement``."""
+    match result:
+        case Value(value):
+            return _judge_value(metric, value)
+        case NoValues():
+            return Check(metric.name, passed=False, value=None, detail=_no_values(canary, metric))
+        case QueryFailed(reason):
+            kind = "Metric query" if metric.source is MetricSource.TEMPLATE else "Prometheus query"
+            return Check(metric.name, passed=False, value=None, detail=f"{kind} failed for {metric.name}: {reason}")
+        case _:
+            raise TypeError(f"a metric is answered by Value, NoValues or QueryFailed, not by {result!r}")
+
+
+def _judge_value(metric: Metric, value: float) -> Check:
+    low, high = metric.bounds or Bounds()
+    if low is not None and value < low:
+        return Check(metric.name, passed=False, value=value, detail=_compare(metric, value, "<", low))
+    if high is not None and value > high:
+        return Check(metric.name, passed=False, value=value, detail=_compare(metric, value, ">", high))
+    return Check(metric.name, passed=True, value=value, detail=f"{metric.name} {value:.2f}")
+
+
+def _compare(metric: Metric, value: float, sign: str, bound: float) -> str:
+    if metric.source is MetricSource.BUILTIN and metric.name == REQUEST_SUCCESS_RATE:
+        return f"success rate {value:.2f}% {sign} {bound:g}%"
+    if metric.source is MetricSource.BUILTIN:
+        return f"request duration {_milliseconds(value)} {sign} {_milliseconds(bound)}"
+    return f"{metric.name} {value:.2f} {sign} {bound:g}"
+
+
+def _milliseconds(value: float) -> str:
+    """As Go prints a duration: whole milliseconds below a second, seconds above."""
+    whole = int(value)
+    return f"{whole}ms" if abs(whole) < 1000 else f"{whole / 1000:g}s"
+
+
+def _no_values(canary: Canary, metric: Metric) -> str:
+    if metric.source is MetricSource.TEMPLATE:
+        return f"no values found for custom metric: {metric.name}: no values found"
+    source = "istio metric" if metric.source is MetricSource.BUILTIN else "metric"
+    receiver = f"{canary.names.target}.{canary.namespace}"
+    return f"no values found for {source} {metric.name} probably {receiver} is not receiving traffic"

@@ -1,0 +1,101 @@
+"""``State`` to and from a Canary's ``.status``, in Flagger's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from controller.api.canary import Canary
+from controller.api.status import CanaryStatus, CheckStatus, Condition, Phase
+from controller.core.model import Check, Routes, State
+
+PROMOTED = "Promoted"
+
+CONDITION_MESSAGES: Mapping[Phase, str] = {
+    Phase.INITIALIZING: "New Deployment detected, starting initialization.",
+    Phase.INITIALIZED: "Deployment initialization completed.",
+    Phase.WAITING: "Waiting for approval.",
+    Phase.PROGRESSING: "New revision detected, progressing canary analysis.",
+    Phase.WAITING_PROMOTION: "Waiting for approval.",
+    Phase.PROMOTING: "Canary analysis completed, starting primary rolling update.",
+    Phase.FINALISING: "Canary analysis completed, routing all traffic to primary.",
+    Phase.SUCCEEDED: "Canary analysis completed successfully, promotion finished.",
+    Phase.FAILED: "Canary analysis failed, Deployment scaled to zero.",
+}
+
+_OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
+    Phase.INITIALIZED: "True",
+    Phase.SUCCEEDED: "True",
+    Phase.FAILED: "False",
+}
+
+
+def state_from_status(status: CanaryStatus) -> State:
+    """What a status remembers."""
+    return State(
+        phase=status.phase,
+        routes=Routes(status.canary_weight, status.mirrored),
+        iterations=status.iterations,
+        failed_checks=status.failed_checks,
+        applied=status.last_applied_spec,
+        promoted=status.last_promoted_spec,
+        tracked_configs=dict(status.tracked_configs),
+        analysed_at=status.analysed_at,
+        transitioned_at=status.last_transition_time,
+        checks=tuple(Check(check.name, check.passed, check.value, check.detail) for check in status.checks),
+        message=status.message,
+    )
+
+
+def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStatus:
+    """The status that remembers ``state``; equal to ``canary.status`` when nothing changed.
+
+    Fields that the core does not use (cookies of Flagger's session affinity) are kept as they are.
+    """
+    return canary.status.model_copy(
+        update={
+            "phase": state.phase,
+            "canary_weight": state.routes.canary_weight,
+            "mirrored": state.routes.mirrored,
+            "iterations": state.iterations,
+            "failed_checks": state.failed_checks,
+            "last_applied_spec": state.applied,
+            "last_promoted_spec": state.promoted,
+            "tracked_configs": dict(state.tracked_configs),
+            "analysed_at": state.analysed_at,
+            "last_transition_time": state.transitioned_at.replace(microsecond=0) if state.transitioned_at else None,
+            "checks": tuple(
+                CheckStatus(name=check.name, passed=check.passed, value=check.value, detail=check.detail)
+                for check in state.checks
+            ),
+            "message": state.message,
+            "observed_generation": canary.metadata.generation,
+            "conditions": _conditions(state.phase, canary.status.conditions, now),
+        }
+    )
+
+
+def state_with_problem(state: State, problem: str) -> State:
+    """The same rollout, held up by ``problem``."""
+    return replace(state, message=problem)
+
+
+def _conditions(phase: Phase, before: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
+    """The one condition, untouched while its phase lasts; a Canary without a phase has none."""
+    if phase is Phase.NEW:
+        return before
+    old = next((condition for condition in before if condition.type == PROMOTED), None)
+    if old is not None and old.reason == phase:
+        return before
+    outcome, second = _OUTCOMES.get(phase, "Unknown"), now.replace(microsecond=0)
+    new = Condition(
+        type=PROMOTED,
+        status=outcome,
+        reason=phase.value,
+        message=CONDITION_MESSAGES.get(phase, ""),
+        last_update_time=second,
+        last_transition_time=old.last_transition_time if old is not None and old.status == outcome else second,
+    )
+    return (*(condition for condition in before if condition.type != PROMOTED), new)

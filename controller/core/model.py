@@ -1,0 +1,316 @@
+r"""The vocabulary of the core: what is remembered, what is seen, what is decided.
+
+Data flows one way (docs/architecture.md)::
+
+    Facts + State --decide--> Measure(probes)      what must be known first; the shell runs the probes and asks again
+                         \--> Decision(state, actions, events, hooks, requeue_after)
+
+Everything here is immutable. Weights and percentages are 0 to 100, times are aware datetimes in UTC, durations are
+seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from controller.api.canary import Canary
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
+from controller.api.metric_template import MetricProvider, MetricTemplate
+from controller.api.status import Phase
+from controller.api.webhook import Webhook
+
+Manifest: TypeAlias = Mapping[str, Any]
+"""A Kubernetes object as the API serves it, without ``metadata.managedFields``."""
+
+
+# --- what is remembered ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The share of the traffic each side gets; for A/B the share of the *matched* traffic. The two add up to 100."""
+
+    canary_weight: int = 0
+    mirrored: bool = False
+
+    @property
+    def primary_weight(self) -> int:
+        return 100 - self.canary_weight
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One metric's verdict in the last analysis.
+
+    Attributes:
+        name: the metric's name in the analysis.
+        passed: whether the value lay in the allowed range.
+        value: the measured value in the metric's own unit; None where there was none.
+        detail: how value and range compare, in words, as in ``error-rate 100.00 > 1``.
+    """
+
+    name: str
+    passed: bool
+    value: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that outlives a tick; it is the Canary's ``.status`` and nothing else.
+
+    Attributes:
+        phase: where the rollout stands.
+        routes: what the VirtualService is to say.
+        iterations: A/B, blue/green and mirror rounds done.
+        failed_checks: analyses failed since the rollout began; success does not reset it (Flagger).
+        applied: revision under analysis, or last analysed.
+        promoted: revision that the primary runs.
+        tracked_configs: ``configmap/NAME`` or ``secret/NAME`` -> digest, of the applied revision.
+        analysed_at: time of the last timed step; the next is due one interval later, restart or not.
+        transitioned_at: when the phase last changed.
+        checks: the last analysis, metric by metric.
+        message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
+    """
+
+    phase: Phase = Phase.NEW
+    routes: Routes = Routes()
+    iterations: int = 0
+    failed_checks: int = 0
+    applied: str = ""
+    promoted: str = ""
+    tracked_configs: Mapping[str, str] = field(default_factory=dict)
+    analysed_at: datetime | None = None
+    transitioned_at: datetime | None = None
+    checks: tuple[Check, ...] = ()
+    message: str = ""
+
+
+# --- what is seen ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One consistent snapshot from the watch caches. Manifests are None where the object does not exist.
+
+    Attributes:
+        now: the time of this tick.
+        canary: the parsed Canary.
+        target: the Deployment that the user edits.
+        primary: the controller's copy of it.
+        target_autoscaler: the HPA that ``autoscalerRef`` names.
+        generated: live objects by ``(kind, name)`` for everything that ``generated_names`` lists (Services,
+            DestinationRules, VirtualService, the primary's HPA, copies of ConfigMaps and Secrets).
+        configs: tracked ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``; bodies included.
+        missing_configs: references (not marked optional) to objects that do not exist.
+        templates: MetricTemplates by ``NAMESPACE/NAME``; one that does not exist is absent.
+        rival: name of the Canary in this namespace that has the same target and came first; else empty.
+        minimum_interval: floor of ``analysis.interval``, seconds (an option of the controller).
+    """
+
+    now: datetime
+    canary: Canary
+    target: Manifest | None = None
+    primary: Manifest | None = None
+    target_autoscaler: Manifest | None = None
+    generated: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    configs: Mapping[str, Manifest] = field(default_factory=dict)
+    missing_configs: tuple[str, ...] = ()
+    templates: Mapping[str, MetricTemplate] = field(default_factory=dict)
+    rival: str = ""
+    minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
+
+
+# --- what is measured -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HookProbe:
+    """Ask a webhook (Flagger's POST of name, namespace, phase, checksum, metadata); its answer may block."""
+
+    webhook: Webhook
+    phase: Phase
+    checksum: str
+
+    @property
+    def key(self) -> str:
+        return f"webhook/{self.webhook.hook_type}/{self.webhook.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricProbe:
+    """Run one query.
+
+    Attributes:
+        name: the metric's name in the analysis.
+        query: ready to be sent.
+        provider: who answers; None for the controller's own metrics server.
+        namespace: where the provider's Secret lives.
+    """
+
+    name: str
+    query: str
+    provider: MetricProvider | None = None
+    namespace: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"metric/{self.name}"
+
+
+Probe: TypeAlias = HookProbe | MetricProbe
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The webhook agreed (HTTP status up to 202)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The webhook said no, timed out or could not be reached; ``reason`` says which."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The query's number."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoValues:
+    """The query worked and found nothing, or NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFailed:
+    """The query could not be run; ``reason`` says why and where."""
+
+    reason: str
+
+
+ProbeResult: TypeAlias = Passed | Refused | Value | NoValues | QueryFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Facts, and the answers to the probes asked for so far, by ``Probe.key``."""
+
+    facts: Facts
+    results: Mapping[str, ProbeResult] = field(default_factory=dict)
+
+
+# --- what is decided ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureServices:
+    """The ``-canary`` and ``-primary`` Services are as the Canary says."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnsurePrimary:
+    """The primary and its config copies exist; created from the target where they do not, else unchanged."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteSpec:
+    """The primary and its config copies are those of the target's ``revision``."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureAutoscaler:
+    """The primary's HPA exists; with ``resync`` it also follows the target's."""
+
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureApex:
+    """The Service that clients call selects the primary's pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoutes:
+    """VirtualService and DestinationRules send the traffic as ``routes`` says."""
+
+    routes: Routes
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleTarget:
+    """The target has so many replicas."""
+
+    replicas: int
+
+
+Action: TypeAlias = (
+    EnsureServices | EnsurePrimary | PromoteSpec | EnsureAutoscaler | EnsureApex | SetRoutes | ScaleTarget
+)
+"""A desired value, never a delta: doing it twice is doing it once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes event on the Canary, reason ``Synced`` (Flagger), and a log line."""
+
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """``decide`` cannot go on without these answers."""
+
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one tick does, in this order: actions (stop at the first that fails), status, events, hooks.
+
+    Attributes:
+        state: what the status says afterwards.
+        actions: desired values, in order.
+        events: told once the status is written.
+        hooks: webhooks told after that; their answers become events and nothing else.
+        requeue_after: seconds until the next tick is due whatever the watches say; None: only a watch wakes it.
+    """
+
+    state: State
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    hooks: tuple[HookProbe, ...] = ()
+    requeue_after: float | None = None
+
+
+# --- what is written ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Create ``manifest``, or replace the live object where ``metadata.resourceVersion`` is set."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Merge-patch ``spec.replicas`` of the named Deployment."""
+
+    namespace: str
+    name: str
+    replicas: int
+
+
+Write: TypeAlias = Put | Scale

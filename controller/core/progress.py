@@ -1,0 +1,200 @@
+"""A rollout under way: wait for the canary, measure it, and give it the next share of the traffic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.api.analysis import Strategy
+from controller.api.status import Phase
+from controller.api.webhook import HookType
+from controller.core.analysis import judge, plan_query
+from controller.core.idle import begin, scale_up
+from controller.core.model import Check, Decision, Event, Measure, MetricProbe, Passed, Routes
+from controller.core.promotion import roll_back, start_promotion
+from controller.core.tick import Tick, hold, passed, refused, settle
+from controller.core.weights import next_weight
+
+
+def restart(tick: Tick) -> Decision | None:
+    """A newer revision: what was measured says nothing about it."""
+    if tick.revision == tick.state.applied:
+        return None
+    return begin(tick, (Event(f"New revision detected! Restarting analysis for {tick.target_label}"),))
+
+
+def await_primary(tick: Tick) -> Decision | None:
+    rollout = tick.primary_rollout
+    if rollout.ready or tick.canary.spec.skip_analysis:
+        return None
+    message = f"{tick.primary_label} not ready: {rollout.detail}"
+    return roll_back(tick, message) if rollout.expired else hold(tick, message, requeue_after=tick.interval)
+
+
+def await_canary(tick: Tick) -> Decision | None:
+    rollout, replicas = tick.canary_rollout, scale_up(tick)
+    if replicas is not None:
+        return settle(tick, tick.state, scale_to=replicas, requeue_after=tick.interval)
+    if rollout.ready:
+        return None
+    message = f"canary deployment {tick.target_label} not ready: {rollout.detail}"
+    return roll_back(tick, message) if rollout.expired else hold(tick, message, requeue_after=tick.interval)
+
+
+def skip_analysis(tick: Tick) -> Decision | None:
+    return start_promotion(tick, ()) if tick.canary.spec.skip_analysis else None
+
+
+def await_due(tick: Tick) -> Decision | None:
+    """Between two timed steps only drift is mended."""
+    return settle(tick, tick.state, requeue_after=tick.until_due) if tick.until_due > 0 else None
+
+
+def obey_rollback_hooks(tick: Tick) -> Decision | Measure | None:
+    """A rollback hook that *succeeds* asks for a rollback (Flagger)."""
+    for probe in tick.hooks(HookType.ROLLBACK, tick.state.phase):
+        result = tick.observation.results.get(probe.key)
+        if result is None:
+            return Measure((probe,))
+        if isinstance(result, Passed):
+            events = (Event(f"Rollback check {probe.webhook.name} passed", "Warning"),)
+            return roll_back(tick, f"Rolling back {tick.canary_label} manual webhook invoked", events)
+    return None
+
+
+def analyse(tick: Tick) -> Decision | Measure:
+    """One timed step: the checks that are due, then more traffic or a promotion, or a failed check."""
+    if tick.state.routes == Routes() and tick.state.iterations == 0:
+        return _first_step(tick)
+    answers = tick.ask(HookType.ROLLOUT)
+    if isinstance(answers, Measure):
+        return answers
+    if no := refused(answers):
+        return _fail(tick, (f"Halt {tick.canary_label} advancement external check {no[0].name} failed {no[1].reason}",))
+    checks = _measure(tick)
+    if isinstance(checks, Measure):
+        return checks
+    failures = tuple(_halt(tick, check) for check in checks if not check.passed)
+    return _fail(tick, failures, checks) if failures else _advance(tick, (), checks)
+
+
+def _first_step(tick: Tick) -> Decision | Measure:
+    """The pre-rollout gates; no metric yet, since the canary has had no traffic."""
+    answers = tick.ask(HookType.PRE_ROLLOUT)
+    if isinstance(answers, Measure):
+        return answers
+    told = tick.state.failed_checks > 0
+    events = () if told else (Event(f"Starting canary analysis for {tick.target_label}"),)
+    if no := refused(answers):
+        halt = f"Halt {tick.canary_label} advancement pre-rollout check {no[0].name} failed {no[1].reason}"
+        return _fail(tick, (halt,), events=events)
+    return _advance(tick, (*events, *passed(answers, "Pre-rollout check")), ())
+
+
+def _measure(tick: Tick) -> Measure | tuple[Check, ...]:
+    """Every metric's verdict; a Measure, of all queries at once, while an answer is missing."""
+    metrics = tick.analysis.metrics
+    planned = [plan_query(tick.canary, metric, tick.facts.templates) for metric in metrics]
+    results = tick.observation.results
+    missing = tuple(plan for plan in planned if isinstance(plan, MetricProbe) and plan.key not in results)
+    if missing:
+        return Measure(missing)
+    answers = [results[plan.key] if isinstance(plan, MetricProbe) else plan for plan in planned]
+    return tuple(judge(tick.canary, metric, answer) for metric, answer in zip(metrics, answers, strict=True))
+
+
+def _halt(tick: Tick, check: Check) -> str:
+    """Flagger's event for a failed check: a value is told with the Canary's name, the lack of one without."""
+    return f"Halt {tick.canary_label + ' ' if check.value is not None else ''}advancement {check.detail}"
+
+
+def _fail(
+    tick: Tick, reasons: tuple[str, ...], checks: tuple[Check, ...] = (), events: tuple[Event, ...] = ()
+) -> Decision:
+    """One more failed check, however many metrics failed; at the threshold the rollout is over."""
+    failed = tick.state.failed_checks + 1
+    halted = replace(tick.state, failed_checks=failed, analysed_at=tick.facts.now, checks=checks, message=reasons[0])
+    told = (*events, *(Event(reason, "Warning") for reason in reasons))
+    if failed >= tick.analysis.failure_threshold:
+        reason = f"Rolling back {tick.canary_label} failed checks threshold reached {failed}"
+        return roll_back(replace(tick, state=halted), reason, told)
+    return settle(tick, halted, events=told, requeue_after=tick.interval)
+
+
+def _advance(tick: Tick, events: tuple[Event, ...], checks: tuple[Check, ...]) -> Decision | Measure:
+    """All checks passed: the next step of the strategy."""
+    passing = replace(tick, state=replace(tick.state, checks=checks, message=""))
+    match tick.analysis.strategy:
+        case Strategy.WEIGHTED:
+            return _advance_weight(passing, events)
+        case Strategy.AB_TESTING:
+            return _advance_iteration(passing, events, Routes(100))
+        case Strategy.BLUE_GREEN:
+            return _advance_blue_green(passing, events)
+
+
+def _advance_weight(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
+    routes = tick.state.routes
+    weight = next_weight(tick.analysis, routes.canary_weight)
+    if weight is None:
+        return _confirm_promotion(tick, events)
+    answers = tick.ask(HookType.CONFIRM_TRAFFIC_INCREASE)
+    if isinstance(answers, Measure):
+        return answers
+    told = (*events, *passed(answers, "Confirm-traffic-increase check"))
+    if no := refused(answers):
+        return _wait(tick, Phase.PROGRESSING, f"traffic increase approval {no[0].name}", told)
+    if tick.analysis.mirror and routes == Routes():
+        return _step(tick, Routes(mirrored=True), (*told, Event(f"Mirroring traffic to {tick.canary_label}")))
+    return _step(tick, Routes(weight), (*told, Event(f"Advance {tick.canary_label} canary weight {weight}")))
+
+
+def _advance_iteration(tick: Tick, events: tuple[Event, ...], routes: Routes) -> Decision | Measure:
+    """A round at ``routes``; after the last one the promotion."""
+    done, wanted = tick.state.iterations, tick.analysis.iterations or 0
+    if done >= wanted:
+        return _confirm_promotion(tick, events)
+    told = (*events, Event(f"Advance {tick.canary_label} canary iteration {done + 1}/{wanted}"))
+    return _step(tick, routes, told, iterations=done + 1)
+
+
+def _advance_blue_green(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
+    """Rounds without users on the canary, then a gate, one round with all of them, a gate again (Flagger)."""
+    done, wanted = tick.state.iterations, tick.analysis.iterations or 0
+    if done != wanted:
+        return _advance_iteration(tick, events, Routes(mirrored=tick.analysis.mirror))
+    answers = tick.ask(HookType.CONFIRM_PROMOTION)
+    if isinstance(answers, Measure):
+        return answers
+    told = (*events, *passed(answers, "Confirm-promotion check"))
+    if no := refused(answers):
+        return _wait(tick, Phase.WAITING_PROMOTION, f"promotion approval {no[0].name}", told)
+    stop = "Stop traffic mirroring and route" if tick.state.routes.mirrored else "Routing"
+    return _step(tick, Routes(100), (*told, Event(f"{stop} all traffic to canary")), iterations=done + 1)
+
+
+def _confirm_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
+    answers = tick.ask(HookType.CONFIRM_PROMOTION)
+    if isinstance(answers, Measure):
+        return answers
+    told = (*events, *passed(answers, "Confirm-promotion check"))
+    if no := refused(answers):
+        return _wait(tick, Phase.WAITING_PROMOTION, f"promotion approval {no[0].name}", told)
+    return start_promotion(tick, told)
+
+
+def _wait(tick: Tick, phase: Phase, gate: str, events: tuple[Event, ...]) -> Decision:
+    """A person has to say yes. The traffic stays where it is, and this counts as no failure."""
+    message = f"Halt {tick.canary_label} advancement waiting for {gate}"
+    state = replace(tick.state, phase=phase, analysed_at=tick.facts.now, message=message)
+    return settle(tick, state, events=(*events, Event(message, "Warning")), requeue_after=tick.interval)
+
+
+def _step(tick: Tick, routes: Routes, events: tuple[Event, ...], *, iterations: int | None = None) -> Decision:
+    state = replace(
+        tick.state,
+        phase=Phase.PROGRESSING,
+        routes=routes,
+        iterations=tick.state.iterations if iterations is None else iterations,
+        analysed_at=tick.facts.now,
+    )
+    return settle(tick, state, events=events, requeue_after=tick.interval)

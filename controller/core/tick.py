@@ -1,0 +1,185 @@
+"""One tick: what is remembered and seen, read together, and how a decision about it is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from controller.api.analysis import Analysis
+from controller.api.canary import Canary
+from controller.api.status import Phase
+from controller.api.webhook import HookType, Webhook
+from controller.core.model import (
+    Action,
+    Decision,
+    EnsureApex,
+    EnsureAutoscaler,
+    EnsurePrimary,
+    EnsureServices,
+    Event,
+    Facts,
+    HookProbe,
+    Manifest,
+    Measure,
+    Observation,
+    Passed,
+    ProbeResult,
+    PromoteSpec,
+    Refused,
+    ScaleTarget,
+    SetRoutes,
+    State,
+)
+from controller.core.workload import Rollout, revision_facts, rollout_of
+
+
+@dataclass(frozen=True)
+class Tick:
+    """State and observation of one tick, and what follows from the two."""
+
+    state: State
+    observation: Observation
+
+    @property
+    def facts(self) -> Facts:
+        return self.observation.facts
+
+    @property
+    def canary(self) -> Canary:
+        return self.facts.canary
+
+    @property
+    def analysis(self) -> Analysis:
+        return self.canary.spec.analysis
+
+    @property
+    def canary_label(self) -> str:
+        """``C.n`` of Flagger's messages."""
+        return f"{self.canary.name}.{self.canary.namespace}"
+
+    @property
+    def target_label(self) -> str:
+        """``T.n`` of Flagger's messages."""
+        return f"{self.canary.names.target}.{self.canary.namespace}"
+
+    @property
+    def primary_label(self) -> str:
+        return f"{self.canary.names.primary}.{self.canary.namespace}"
+
+    @cached_property
+    def _revision_facts(self) -> tuple[str, dict[str, str]]:
+        return revision_facts(self.facts)
+
+    @property
+    def revision(self) -> str:
+        """What the target would run now."""
+        return self._revision_facts[0]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return self._revision_facts[1]
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one timed step to the next."""
+        return self.analysis.tick_seconds(self.facts.minimum_interval)
+
+    @property
+    def until_due(self) -> float:
+        """Seconds until the next timed step, never more than an interval (a clock may have been set back)."""
+        if self.state.analysed_at is None:
+            return 0.0
+        passed = (self.facts.now - self.state.analysed_at).total_seconds()
+        return min(max(0.0, self.interval - passed), self.interval)
+
+    @cached_property
+    def canary_rollout(self) -> Rollout:
+        return self._rollout(self.facts.target, self.analysis.canary_ready_threshold)
+
+    @cached_property
+    def primary_rollout(self) -> Rollout:
+        return self._rollout(self.facts.primary, self.analysis.primary_ready_threshold)
+
+    def _rollout(self, deployment: Manifest | None, threshold: int) -> Rollout:
+        if deployment is None:
+            return Rollout(ready=False, detail="waiting for it to be created")
+        deadline = self.canary.spec.progress_deadline_seconds
+        return rollout_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
+
+    def ask(self, hook_type: HookType) -> Measure | list[tuple[Webhook, ProbeResult]]:
+        """The answers of the webhooks of a type, up to the first that refuses; a Measure while one is missing."""
+        answers: list[tuple[Webhook, ProbeResult]] = []
+        for probe in self.hooks(hook_type, self.state.phase):
+            result = self.observation.results.get(probe.key)
+            if result is None:
+                return Measure((probe,))
+            answers.append((probe.webhook, result))
+            if isinstance(result, Refused):
+                break
+        return answers
+
+    def hooks(self, hook_type: HookType, phase: Phase) -> tuple[HookProbe, ...]:
+        """The webhooks of a type, as they are called in ``phase``."""
+        return tuple(
+            HookProbe(webhook, phase, checksum=self.state.applied)
+            for webhook in self.analysis.webhooks
+            if webhook.hook_type is hook_type
+        )
+
+
+def passed(answers: Sequence[tuple[Webhook, ProbeResult]], check: str) -> tuple[Event, ...]:
+    """Flagger's event for each webhook that agreed; ``check`` as in ``Pre-rollout check``."""
+    return tuple(Event(f"{check} {webhook.name} passed") for webhook, result in answers if isinstance(result, Passed))
+
+
+def refused(answers: Sequence[tuple[Webhook, ProbeResult]]) -> tuple[Webhook, Refused] | None:
+    """The webhook that said no."""
+    return next(((webhook, result) for webhook, result in answers if isinstance(result, Refused)), None)
+
+
+def settle(
+    tick: Tick,
+    state: State,
+    *,
+    events: tuple[Event, ...] = (),
+    promote: bool = False,
+    scale_to: int | None = None,
+    hooks: tuple[HookProbe, ...] = (),
+    requeue_after: float | None = None,
+) -> Decision:
+    """The decision that leads to ``state``: objects, promotion, routes, scale, in the order in which no request is lost.
+
+    The routes are always those of ``state``, so status and VirtualService cannot disagree, and a drift is mended by
+    the next tick whatever it decides.
+    """
+    actions: list[Action] = [EnsureServices()]
+    if promote:
+        actions += [PromoteSpec(tick.revision), EnsureAutoscaler(resync=True)]
+    else:
+        actions += [EnsurePrimary(tick.revision), EnsureAutoscaler(resync=state.phase is Phase.PROMOTING)]
+    if state.phase is not Phase.INITIALIZING:
+        actions += [EnsureApex(), SetRoutes(state.routes)]
+    if scale_to is not None:
+        actions.append(ScaleTarget(scale_to))
+    return Decision(stamp(tick, state), tuple(actions), events, hooks, requeue_after)
+
+
+def stamp(tick: Tick, state: State) -> State:
+    """``state`` with the time of its phase change."""
+    return state if state.phase is tick.state.phase else replace(state, transitioned_at=tick.facts.now)
+
+
+def hold(tick: Tick, message: str, *, requeue_after: float | None = None) -> Decision:
+    """Stay where we are; ``message`` says why, and is told once."""
+    state = replace(tick.state, message=message)
+    return settle(tick, state, events=warn_once(tick, message), requeue_after=requeue_after)
+
+
+def hands_off(tick: Tick, message: str) -> Decision:
+    """Touch nothing at all; ``message`` says why, and is told once."""
+    return Decision(replace(tick.state, message=message), events=warn_once(tick, message))
+
+
+def warn_once(tick: Tick, message: str) -> tuple[Event, ...]:
+    return (Event(message, "Warning"),) if message and message != tick.state.message else ()
