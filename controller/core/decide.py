@@ -27,6 +27,7 @@ GUARDS: tuple[Policy, ...] = (
 
 _INITIALISE: tuple[Policy, ...] = (idle.initialise,)
 _IDLE: tuple[Policy, ...] = (
+    idle.await_configs,
     idle.take_over,
     idle.resume_promotion,
     idle.stay,
@@ -35,6 +36,7 @@ _IDLE: tuple[Policy, ...] = (
     idle.start,
 )
 _PROGRESS: tuple[Policy, ...] = (
+    idle.await_configs,
     idle.take_over,
     idle.notice_revert,
     progress.restart,
@@ -46,6 +48,7 @@ _PROGRESS: tuple[Policy, ...] = (
     progress.analyse,
 )
 _PROMOTE: tuple[Policy, ...] = (
+    idle.await_configs,
     idle.take_over,
     promotion.protect_promotion,
     promotion.await_promoted_primary,

@@ -48,6 +48,17 @@ def take_over(tick: Tick) -> Decision | None:
     return settle(tick, state, events=(event,), requeue_after=0.0)
 
 
+def await_configs(tick: Tick) -> Decision | None:
+    """While a ConfigMap or Secret that the target needs is away, nobody can say which revision it has.
+
+    A replacement by deleting and creating, as Pulumi does it, must not look like two revisions.
+    """
+    if not tick.facts.missing_configs:
+        return None
+    message = f"{tick.target_label} refers to what does not exist: {', '.join(tick.facts.missing_configs)}"
+    return hold(tick, message, requeue_after=tick.interval)
+
+
 def resume_promotion(tick: Tick) -> Decision | None:
     """A promotion that failed for its primary goes on once that primary is ready."""
     waits = tick.state.phase is Phase.FAILED and tick.state.routes.canary_weight == 100

@@ -1,0 +1,84 @@
+# `make up` and `make test` do all of their own set-up; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# sandbox: a cluster of its own, without Docker. current: the cluster that kubectl talks to.
+CLUSTER ?= sandbox
+
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+UV_VERSION := 0.13.8
+PYTHON := .venv/bin/python
+PYTEST := .venv/bin/pytest
+export UV
+
+.PHONY: help setup up demo down status test check unit components apiserver e2e format generate bench-evidence
+
+help: ## what there is to do
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up -------------------------------------------------------------------------------------------------------------
+
+setup: .venv/.locked ## the Python environment, exactly as locked
+
+.venv/.locked: uv.lock pyproject.toml controller/pyproject.toml | $(UV)
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+.uv/bin/uv:
+	@echo "Fetching uv $(UV_VERSION), which sets up the Python environment"
+	@python3 -c 'import ensurepip' 2>/dev/null || { apt-get update -qq; apt-get install -qq --yes python3-venv > /dev/null; }
+	@python3 -m venv .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# --- the main job -------------------------------------------------------------------------------------------------------
+
+up: setup ## Istio, monitoring, gateway, controller and two canaries (CLUSTER=current: on your own cluster)
+	@$(PYTHON) -m sandbox up --cluster $(CLUSTER)
+
+demo: setup ## a good version promoted and a bad one rolled back, live
+	@$(PYTHON) -m sandbox demo --cluster $(CLUSTER)
+
+status: setup ## the canaries, and the addresses to open
+	@$(PYTHON) -m sandbox status --cluster $(CLUSTER)
+
+down: setup ## remove all that `make up` made
+	@$(PYTHON) -m sandbox down --cluster $(CLUSTER)
+
+# --- tests --------------------------------------------------------------------------------------------------------------
+
+test: check unit components apiserver e2e ## every test
+
+check: setup ## style, types, layers, generated files
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m controller.api.crd --check
+
+unit: setup ## the core, the shell, the API, the sandbox: no cluster
+	@$(PYTEST) tests/unit
+
+components: setup ## the Pulumi program, on mocks
+	@$(PYTEST) tests/components
+
+apiserver: setup ## against a real kube-apiserver
+	@$(PYTHON) -m sandbox build --only apiserver
+	@$(PYTEST) tests/apiserver
+
+e2e: setup ## in a sandbox of their own, with real traffic
+	@$(PYTEST) tests/e2e
+
+# --- upkeep -------------------------------------------------------------------------------------------------------------
+
+format: setup ## write the style
+	@.venv/bin/ruff check --fix --quiet
+	@.venv/bin/ruff format --quiet
+
+generate: setup ## CRDs and golden files, from the code
+	@$(PYTHON) -m controller.api.crd --write
+	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/unit tests/components
+
+bench-evidence: setup ## the table of docs/statistics.md, and a plot
+	@$(PYTHON) -m bench.evidence
