@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -67,7 +68,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "analysed_at": state.analysed_at,
             "last_transition_time": state.transitioned_at.replace(microsecond=0) if state.transitioned_at else None,
             "checks": tuple(
-                CheckStatus(name=check.name, passed=check.passed, value=check.value, detail=check.detail)
+                CheckStatus(name=check.name, passed=check.passed, value=_finite(check.value), detail=check.detail)
                 for check in state.checks
             ),
             "message": state.message,
@@ -75,6 +76,11 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "conditions": _conditions(state.phase, canary.status.conditions, now),
         }
     )
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity; ``detail`` says it in words."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def state_with_problem(state: State, problem: str) -> State:

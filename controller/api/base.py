@@ -1,0 +1,102 @@
+"""What all models of this API share: strict, frozen, camelCase outside, and dumped as the user wrote them.
+
+Defaults are not written into the CRDs: what a user applied is what the API serves, so no other field manager (Pulumi)
+sees a change that nobody made. The models apply Flagger's defaults on reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    Strict,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from controller.api.rules import DURATION, HTTP_URL, Rule, obey, validations
+
+
+class Model(BaseModel):
+    """An object of the API. Unknown fields are refused; lists are tuples; mappings must not be changed."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """Rules on the object as a whole."""
+
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        obey(self.rules, self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        json_schema = handler.resolve_ref_schema(handler(schema))
+        json_schema.update(validations(tuple(rule.as_validation() for rule in cls.rules)))
+        return json_schema
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values with the API's names: what was set, and nothing that was not."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+def _whole(value: Any) -> Any:
+    """A float such as 5.0 is a whole number: protobuf, and so Pulumi, knows no other kind."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_written(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _to_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _to_utc_seconds(value: datetime) -> datetime:
+    return _to_utc(value).replace(microsecond=0)
+
+
+def _to_rfc3339(value: datetime) -> str:
+    return value.isoformat().replace("+00:00", "Z")
+
+
+Integer = Annotated[int, Strict(), BeforeValidator(_whole)]
+Number = Annotated[
+    float, Strict(), AllowInfNan(allow_inf_nan=False), PlainSerializer(_as_written, return_type=int | float)
+]
+Boolean = Annotated[bool, Strict()]
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Url = Annotated[str, HTTP_URL]
+Duration = Annotated[str, Field(max_length=32), DURATION]
+StringMap = Mapping[str, str]
+Time = Annotated[datetime, AfterValidator(_to_utc_seconds), PlainSerializer(_to_rfc3339, return_type=str)]
+"""``metav1.Time``: whole seconds, UTC."""
+MicroTime = Annotated[datetime, AfterValidator(_to_utc), PlainSerializer(_to_rfc3339, return_type=str)]
+"""``metav1.MicroTime``: for what must be compared more finely than by seconds."""
+OpenObject = Annotated[
+    Mapping[str, Any],
+    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+]
+"""Handed to Istio as it is, which checks it itself; typing it here would only lag behind Istio's own schema."""

@@ -1,0 +1,134 @@
+"""The Canary: a workload, how its traffic is routed, and how its new revisions are tried."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from controller.api.analysis import Analysis
+from controller.api.base import Boolean, Integer, Model, StringMap, Time, Url
+from controller.api.names import API_VERSION, CANARY_KIND, LONGEST_SERVICE_NAME, Names
+from controller.api.references import AutoscalerRef, IngressRef, RouteRef, TargetRef, UpstreamRef
+from controller.api.rules import Rule, at_least
+from controller.api.service import ServiceSpec
+from controller.api.status import CanaryStatus
+
+DEFAULT_PROGRESS_DEADLINE_SECONDS = 600
+
+
+class ObjectMeta(Model):
+    """The part of ``metadata`` that this controller reads or writes; the rest is skipped."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    generation: Integer = 0
+    resource_version: str = ""
+    labels: StringMap = Field(default_factory=dict)
+    annotations: StringMap = Field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+
+
+class Resource(Model):
+    """An object of this API group: version, kind, metadata and spec."""
+
+    metadata: ObjectMeta = ObjectMeta()
+
+    def manifest(self, kind: str, spec: Model) -> dict[str, Any]:
+        """The object as one applies it: what was set, without status."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": self.metadata.to_dict(),
+            "spec": spec.to_dict(),
+        }
+
+
+class CanarySpec(Model):
+    """The desired state of a Canary."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            # Flagger accepts a longer name, and its Services NAME-primary are then refused by the API.
+            message=f"service.name, else targetRef.name, may have {LONGEST_SERVICE_NAME} characters"
+            " (the Service NAME-primary at most 63)",
+            cel="size(has(self.service.name) && self.service.name != '' ? self.service.name : self.targetRef.name)"
+            f" <= {LONGEST_SERVICE_NAME}",
+            holds=lambda self: len(self.service.name or self.target_ref.name) <= LONGEST_SERVICE_NAME,
+        ),
+    )
+
+    provider: (
+        Literal[
+            "apisix",
+            "appmesh",
+            "appmesh:v1beta2",
+            "contour",
+            "gatewayapi:v1",
+            "gatewayapi:v1beta1",
+            "gloo",
+            "istio",
+            "knative",
+            "kubernetes",
+            "kuma",
+            "linkerd",
+            "nginx",
+            "osm",
+            "skipper",
+            "smi:v1alpha1",
+            "smi:v1alpha2",
+            "smi:v1alpha3",
+            "traefik",
+        ]
+        | None
+    ) = Field(None, description="What routes the traffic; istio when omitted.")
+    metrics_server: Url | None = Field(None, description="Prometheus address; the controller's own when omitted.")
+    target_ref: TargetRef = Field(description="The workload that the user edits.")
+    autoscaler_ref: AutoscalerRef | None = Field(None, description="The autoscaler of that workload.")
+    ingress_ref: IngressRef | None = Field(None, description="Ingress (not used on Istio).")
+    route_ref: RouteRef | None = Field(None, description="APISIX route (not used on Istio).")
+    upstream_ref: UpstreamRef | None = Field(None, description="Gloo upstream (not used on Istio).")
+    service: ServiceSpec = Field(description="The Services and the Istio routes to generate.")
+    analysis: Analysis = Field(description="How a new revision is tried.")
+    progress_deadline_seconds: Annotated[Integer, at_least(1)] = Field(
+        DEFAULT_PROGRESS_DEADLINE_SECONDS,
+        description="Longest time in seconds for the canary to become ready before it is rolled back; 600 when"
+        " omitted.",
+    )
+    skip_analysis: Boolean = Field(False, description="Promote a new revision without trying it.")
+    revert_on_deletion: Boolean = Field(
+        False, description="When the Canary is deleted, give the target its replicas and its traffic back first."
+    )
+    suspend: Boolean = Field(False, description="Do nothing about this Canary until this is false again.")
+
+
+class Canary(Resource):
+    """A workload, how its traffic is routed, and how its new revisions are tried."""
+
+    api_version: Literal["flagger.app/v1beta1"] = API_VERSION
+    kind: Literal["Canary"] = CANARY_KIND
+    spec: CanarySpec
+    status: CanaryStatus = CanaryStatus()
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def names(self) -> Names:
+        """The names of everything that belongs to this Canary."""
+        spec = self.spec
+        return Names(target=spec.target_ref.name, service=spec.service.name or spec.target_ref.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object as one applies it: what was set, without status."""
+        return self.manifest(self.kind, self.spec)

@@ -1,0 +1,30 @@
+"""Durations as Go and Flagger write them: ``30s``, ``1m30s``, ``500ms``, ``1h``."""
+
+from __future__ import annotations
+
+import re
+
+DEFAULT_INTERVAL_FLOOR_SECONDS = 10.0
+"""Flagger runs no analysis more often than this, whatever ``analysis.interval`` says. An option of the controller."""
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$"
+"""Flagger's CRD asks for ``^[0-9]+(m|s)`` only, and Flagger takes what that accepts and Go cannot parse for 60s."""
+
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def is_duration(text: str) -> bool:
+    """Whether ``parse_duration`` accepts ``text``."""
+    return re.fullmatch(DURATION_PATTERN, text, re.ASCII) is not None
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration such as ``1m30s``.
+
+    Raises:
+        ValueError: when ``text`` is not a duration.
+    """
+    if not is_duration(text):
+        raise ValueError(f'"{text}" is not a duration as in "30s", "1m30s" or "500ms"')
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

@@ -1,0 +1,75 @@
+"""Names: the API group, and what the objects generated for a Canary are called (Flagger's conventions)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+GROUP: Final = "flagger.app"
+VERSION: Final = "v1beta1"
+API_VERSION: Final = "flagger.app/v1beta1"
+
+CANARY_KIND: Final = "Canary"
+CANARY_PLURAL: Final = "canaries"
+METRIC_TEMPLATE_KIND: Final = "MetricTemplate"
+METRIC_TEMPLATE_PLURAL: Final = "metrictemplates"
+ALERT_PROVIDER_KIND: Final = "AlertProvider"
+ALERT_PROVIDER_PLURAL: Final = "alertproviders"
+
+FINALIZER: Final = "finalizer.flagger.app"
+FIELD_MANAGER: Final = "canary-controller"
+CONFIG_TRACKING_ANNOTATION: Final = "flagger.app/config-tracking"
+"""On a ConfigMap or Secret; ``disabled`` keeps it out of the revision."""
+
+SELECTOR_LABELS: Final = ("app", "name", "app.kubernetes.io/name")
+"""Labels that may tell primary and canary pods apart, best first."""
+
+LONGEST_SERVICE_NAME: Final = 63 - len("-primary")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What belongs to a Canary.
+
+    Attributes:
+        target: name of the Deployment that the user edits.
+        service: name of the Service that clients call.
+    """
+
+    target: str
+    service: str
+
+    @property
+    def primary(self) -> str:
+        """The controller's stable copy of the target."""
+        return primary_name(self.target)
+
+    @property
+    def apex_service(self) -> str:
+        """The Service that clients call, and the VirtualService."""
+        return self.service
+
+    @property
+    def primary_service(self) -> str:
+        """The Service of the primary's pods, and its DestinationRule."""
+        return primary_name(self.service)
+
+    @property
+    def canary_service(self) -> str:
+        """The Service of the target's pods, and its DestinationRule."""
+        return f"{self.service}-canary"
+
+    @property
+    def virtual_service(self) -> str:
+        return self.service
+
+
+def primary_name(name: str) -> str:
+    """What the primary's copy is called: workload, autoscaler, ConfigMap, Secret, value of the selector label."""
+    return f"{name}-primary"
+
+
+def find_selector_label(match_labels: Mapping[str, str], candidates: tuple[str, ...] = SELECTOR_LABELS) -> str | None:
+    """The first of ``candidates`` that the target selects its pods by; None when it selects by none of them."""
+    return next((label for label in candidates if label in match_labels), None)

@@ -1,0 +1,94 @@
+"""Fields that this controller does not act on: told to the user, never ignored in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from controller.api.alert_provider import AlertProvider
+from controller.api.canary import Canary
+from controller.api.metric_template import MetricTemplate
+
+
+class Unsupported(NamedTuple):
+    """A field that is not acted on.
+
+    Attributes:
+        path: the field; ``[]`` is every item of a list or every value of a mapping.
+        sentence: what that means for the user.
+        only: the values that are not acted on (in lower case); empty: any value but an empty or false one.
+        unless: the values that are acted on.
+    """
+
+    path: str
+    sentence: str
+    only: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+_NOT_ON_ISTIO = "has no meaning on Istio"
+
+UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
+    "Canary": (
+        Unsupported("spec.provider", "only istio is supported", unless=("istio",)),
+        Unsupported("spec.targetRef.kind", "only a Deployment is supported", unless=("deployment",)),
+        Unsupported(
+            "spec.autoscalerRef.kind",
+            "only a HorizontalPodAutoscaler is supported",
+            unless=("horizontalpodautoscaler",),
+        ),
+        Unsupported("spec.autoscalerRef.primaryScalerQueries", "KEDA is not supported"),
+        Unsupported("spec.ingressRef", _NOT_ON_ISTIO),
+        Unsupported("spec.routeRef", _NOT_ON_ISTIO),
+        Unsupported("spec.upstreamRef", _NOT_ON_ISTIO),
+        Unsupported("spec.revertOnDeletion", "deleting the Canary does not restore the target yet"),
+        Unsupported("spec.service.appProtocol", "TCP routes are not supported yet", only=("tcp",)),
+        Unsupported("spec.service.delegation", "delegated VirtualServices are not supported yet"),
+        Unsupported("spec.service.rewrite.type", _NOT_ON_ISTIO),
+        Unsupported("spec.service.backendTimeout", _NOT_ON_ISTIO),
+        Unsupported("spec.service.gatewayRefs", _NOT_ON_ISTIO),
+        Unsupported("spec.service.mirror", _NOT_ON_ISTIO),
+        Unsupported("spec.service.meshName", _NOT_ON_ISTIO),
+        Unsupported("spec.service.backends", _NOT_ON_ISTIO),
+        Unsupported("spec.analysis.match[].headers[].suffix", "Istio cannot match by suffix; use regex"),
+        Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
+        Unsupported("spec.analysis.alerts", "alerts are not sent yet"),
+        Unsupported("spec.analysis.metrics[].compare", "comparison with the primary is not supported yet"),
+        Unsupported("spec.analysis.advance", "comparison with the primary is not supported yet", only=("onevidence",)),
+        Unsupported("spec.analysis.maxStep", "comparison with the primary is not supported yet"),
+        Unsupported("spec.analysis.onInconclusive", "comparison with the primary is not supported yet"),
+    ),
+    "MetricTemplate": (
+        Unsupported("spec.provider.type", "only prometheus is supported yet", unless=("prometheus",)),
+        Unsupported("spec.provider.region", "has no meaning for prometheus"),
+    ),
+    "AlertProvider": (Unsupported("spec.type", "alerts are not sent yet"),),
+}
+
+
+def unsupported_fields(obj: Canary | MetricTemplate | AlertProvider) -> tuple[str, ...]:
+    """The fields set in ``obj`` that this controller does not act on, each as ``path: what that means``."""
+    manifest = obj.to_dict()
+    return tuple(
+        f"{path}: {entry.sentence}"
+        for entry in UNSUPPORTED[obj.kind]
+        for path, value in _find(manifest, entry.path.replace("[]", ".[]").split("."))
+        if _is_unsupported(entry, value)
+    )
+
+
+def _is_unsupported(entry: Unsupported, value: Any) -> bool:
+    text = str(value).lower()
+    return bool(value) and text not in entry.unless and (not entry.only or text in entry.only)
+
+
+def _find(value: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in ``value`` at the path ``parts``, with the path it was found at."""
+    if not parts:
+        yield path, value
+    elif parts[0] == "[]":
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in items:
+            yield from _find(item, parts[1:], f"{path}[{key}]")
+    elif parts[0] in value:
+        yield from _find(value[parts[0]], parts[1:], f"{path}.{parts[0]}" if path else parts[0])

@@ -1,0 +1,133 @@
+"""Objects for tests: a whole, valid default each, and only what a test is about said by the test."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from controller.api.canary import Canary
+from controller.api.metric_template import MetricTemplate
+from controller.api.parse import parse_canary, parse_metric_template
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+NAMESPACE = "prod"
+
+WEIGHTED: Mapping[str, Any] = {"interval": "10s", "threshold": 3, "stepWeight": 20, "maxWeight": 50}
+AB_TESTING: Mapping[str, Any] = {
+    "interval": "10s",
+    "threshold": 3,
+    "iterations": 2,
+    "match": [{"headers": {"user-agent": {"regex": ".*Firefox.*"}}}],
+}
+BLUE_GREEN: Mapping[str, Any] = {"interval": "10s", "threshold": 3, "iterations": 2}
+
+ERROR_RATE: Mapping[str, Any] = {
+    "name": "error-rate",
+    "templateRef": {"name": "error-rate", "namespace": "istio-system"},
+    "thresholdRange": {"max": 1},
+    "interval": "30s",
+}
+
+
+def canary_manifest(
+    *, name: str = "backend", analysis: Mapping[str, Any] = WEIGHTED, service: Mapping[str, Any] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """A Canary as the API serves it; ``spec`` adds to or replaces parts of the default spec."""
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "generation": 1, "resourceVersion": "1"},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "service": {"port": 9898, **(service or {})},
+            "analysis": copy.deepcopy(dict(analysis)),
+            **spec,
+        },
+    }
+
+
+def make_canary(**parts: Any) -> Canary:
+    """See ``canary_manifest``."""
+    return parse_canary(canary_manifest(**parts))
+
+
+def webhook(name: str, type_: str) -> dict[str, Any]:
+    return {"name": name, "type": type_, "url": f"http://hooks.test/{name}"}
+
+
+def error_rate_template() -> MetricTemplate:
+    return parse_metric_template(
+        {
+            "apiVersion": "flagger.app/v1beta1",
+            "kind": "MetricTemplate",
+            "metadata": {"name": "error-rate", "namespace": "istio-system"},
+            "spec": {
+                "provider": {"type": "prometheus", "address": "http://prometheus.istio-system:9090"},
+                "query": 'errors{workload="{{ target }}",namespace="{{ namespace }}"}[{{ interval }}]',
+            },
+        }
+    )
+
+
+def make_deployment(
+    name: str = "backend", *, image: str = "podinfo:1", replicas: int | None = 1, labels: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A Deployment whose rollout is done."""
+    labels = labels or {"app": name}
+    wanted = 1 if replicas is None else replicas
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "generation": 1, "resourceVersion": "1"},
+        "spec": {
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": dict(labels)},
+            "strategy": {"type": "RollingUpdate"},
+            "template": {
+                "metadata": {"labels": dict(labels), "annotations": {"prometheus.io/scrape": "true"}},
+                "spec": {"containers": [{"name": name, "image": image, "ports": [{"name": "http", "containerPort": 9898}]}]},
+            },
+        },
+        "status": ready_status(wanted, 1),
+    }
+
+
+def ready_status(replicas: int, generation: int) -> dict[str, Any]:
+    """What the Deployment controller reports when all replicas run the newest template."""
+    return {
+        "observedGeneration": generation,
+        "replicas": replicas,
+        "updatedReplicas": replicas,
+        "availableReplicas": replicas,
+    }
+
+
+def make_autoscaler(name: str = "backend", *, low: int = 2, high: int = 4) -> dict[str, Any]:
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": "1"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": low,
+            "maxReplicas": high,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 99}},
+                }
+            ],
+        },
+    }
+
+
+def make_config(name: str, data: Mapping[str, str], *, kind: str = "ConfigMap", **extra: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": "1"},
+        "data": dict(data),
+        **extra,
+    }

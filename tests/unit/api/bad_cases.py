@@ -1,0 +1,362 @@
+"""Objects to refuse, with the words; the models and a real API server must both use them."""
+
+from typing import Any
+
+from tests.unit.api.cases import ABSENT, Bad
+
+
+def _canary(name: str, field: str, value: Any, words: str, path: str = "", *, base: str = "weighted") -> Bad:
+    return Bad(name, f"Canary {base}", field, value, words, path)
+
+
+_DURATION = 'must be a duration as in "30s", "1m30s" or "500ms"'
+_PERCENT = "must be 0 to 100 (percent)"
+_STRATEGY = "exactly one of iterations, stepWeight, stepWeights must be set"
+_ANALYSIS = "spec.analysis"
+_SOURCE = "needs templateRef, query or compare, or one of the names request-success-rate, request-duration"
+_LONG_NAME = "service.name, else targetRef.name, may have 55 characters (the Service NAME-primary at most 63)"
+
+_EVIDENCE_BY_ITERATIONS = {
+    "interval": "10s",
+    "threshold": 5,
+    "iterations": 5,
+    "advance": "onEvidence",
+    "metrics": [{"name": "errors", "compare": {"errors": {}}}],
+}
+
+BAD: tuple[Bad, ...] = (
+    _canary("no spec", "spec", ABSENT, "Required value"),
+    _canary("no target", "spec.targetRef", ABSENT, "Required value"),
+    _canary("target without kind", "spec.targetRef.kind", ABSENT, "Required value"),
+    _canary(
+        "target of an unknown kind",
+        "spec.targetRef.kind",
+        "StatefulSet",
+        'Unsupported value: "StatefulSet": supported values: "DaemonSet", "Deployment", "Service"',
+    ),
+    _canary("target without a name", "spec.targetRef.name", "", "should be at least 1 chars long"),
+    _canary("name too long for the Services", "spec.targetRef.name", "x" * 56, _LONG_NAME, "spec"),
+    _canary("Service name too long", "spec.service.name", "x" * 56, _LONG_NAME, "spec"),
+    _canary(
+        "unknown provider",
+        "spec.provider",
+        "consul",
+        'Unsupported value: "consul": supported values: "apisix", "appmesh"',
+    ),
+    _canary(
+        "metrics server without a scheme",
+        "spec.metricsServer",
+        "prometheus:9090",
+        "must start with http:// or https://",
+    ),
+    _canary("deadline of no time", "spec.progressDeadlineSeconds", 0, "must be 1 or more"),
+    _canary("deadline with a unit", "spec.progressDeadlineSeconds", "60s", 'must be of type integer: "string"'),
+    _canary("suspend in words", "spec.suspend", "yes", 'must be of type boolean: "string"'),
+    _canary(
+        "autoscaler bounds crossed",
+        "spec.autoscalerRef.primaryScalerReplicas",
+        {"minReplicas": 3, "maxReplicas": 2},
+        "minReplicas must not be above maxReplicas",
+    ),
+    _canary(
+        "no replicas",
+        "spec.autoscalerRef.primaryScalerReplicas",
+        {"minReplicas": 0},
+        "must be 1 or more",
+        "spec.autoscalerRef.primaryScalerReplicas.minReplicas",
+    ),
+    _canary("no service", "spec.service", ABSENT, "Required value"),
+    _canary("service without port", "spec.service.port", ABSENT, "Required value"),
+    _canary("port 0", "spec.service.port", 0, "must be 1 to 65535"),
+    _canary("port by name", "spec.service.port", "http", 'must be of type integer: "string"'),
+    _canary(
+        "target port above all", "spec.service.targetPort", 65536, "must be 0 to 65535, or the name of a container port"
+    ),
+    _canary("time-out without a unit", "spec.service.timeout", "15", _DURATION),
+    _canary("endless time-out", "spec.service.timeout", "1" * 32 + "s", "Too long: may not be more than 32 bytes"),
+    _canary("hosts that are not a list", "spec.service.hosts", "example.com", 'must be of type array: "string"'),
+    _canary(
+        "delegation with hosts",
+        "spec.service.delegation",
+        True,
+        "delegation needs hosts and gateways to be empty",
+        "spec.service",
+        base="ab-testing",
+    ),
+    _canary("no analysis", "spec.analysis", ABSENT, "Required value"),
+    _canary("no interval", "spec.analysis.interval", ABSENT, "Required value"),
+    _canary("no threshold", "spec.analysis.threshold", ABSENT, "Required value"),
+    _canary("interval in words", "spec.analysis.interval", "5min", _DURATION),
+    _canary("no strategy", "spec.analysis.stepWeight", ABSENT, _STRATEGY, _ANALYSIS),
+    _canary("two strategies", "spec.analysis.iterations", 10, _STRATEGY, _ANALYSIS),
+    _canary(
+        "three strategies",
+        "spec.analysis",
+        {"interval": "1m", "threshold": 1, "iterations": 1, "stepWeight": 1, "stepWeights": [1]},
+        _STRATEGY,
+    ),
+    _canary("no iterations", "spec.analysis.iterations", 0, "must be 1 or more", base="ab-testing"),
+    _canary("step of nothing", "spec.analysis.stepWeight", 0, "must be 1 to 100 (percent)"),
+    _canary("step above all", "spec.analysis.stepWeight", 101, "must be 1 to 100 (percent)"),
+    _canary("weight above all", "spec.analysis.maxWeight", 101, _PERCENT),
+    _canary("weight in halves", "spec.analysis.maxWeight", 50.5, 'must be of type integer: "number"'),
+    _canary("mirror above all", "spec.analysis.mirrorWeight", 120, _PERCENT, base="blue-green-mirrored"),
+    _canary("promotion step below nothing", "spec.analysis.stepWeightPromotion", -1, _PERCENT),
+    _canary("ready threshold above all", "spec.analysis.primaryReadyThreshold", 101, _PERCENT),
+    _canary("no steps", "spec.analysis.stepWeights", [], "should have at least 1 items", base="older-forms"),
+    _canary(
+        "steps above all", "spec.analysis.stepWeights", [10, 200], "must each be 1 to 100 (percent)", base="older-forms"
+    ),
+    _canary(
+        "a step of nothing", "spec.analysis.stepWeights", [0, 20], "must each be 1 to 100 (percent)", base="older-forms"
+    ),
+    _canary("steps down", "spec.analysis.stepWeights", [20, 10], "must not decrease", base="older-forms"),
+    _canary(
+        "header match of two kinds",
+        "spec.analysis.match[0].headers.user-agent",
+        {"exact": "a", "regex": "b"},
+        "exactly one of exact, prefix, suffix, regex must be set",
+        "spec.analysis.match[0].headers[user-agent]",
+        base="ab-testing",
+    ),
+    _canary(
+        "header match of no kind",
+        "spec.analysis.match[0].headers.user-agent",
+        {},
+        "exactly one of exact, prefix, suffix, regex must be set",
+        "spec.analysis.match[0].headers[user-agent]",
+        base="ab-testing",
+    ),
+    _canary(
+        "query match of two kinds",
+        "spec.analysis.match[2].queryParams.preview",
+        {"exact": "a", "regex": "b"},
+        "at most one of exact, prefix, regex may be set",
+        "spec.analysis.match[2].queryParams[preview]",
+        base="ab-testing",
+    ),
+    _canary("metric without a name", "spec.analysis.metrics[0].name", ABSENT, "Required value"),
+    _canary(
+        "metric that nothing measures",
+        "spec.analysis.metrics[0].templateRef",
+        ABSENT,
+        _SOURCE,
+        "spec.analysis.metrics[0]",
+    ),
+    _canary(
+        "metric measured twice",
+        "spec.analysis.metrics[0].query",
+        "up",
+        "query and templateRef must not both be set",
+        "spec.analysis.metrics[0]",
+    ),
+    _canary(
+        "range that holds nothing",
+        "spec.analysis.metrics[0].thresholdRange",
+        {"min": 2, "max": 1},
+        "min must not be above max",
+    ),
+    _canary("range in words", "spec.analysis.metrics[0].thresholdRange.max", "1%", 'must be of type number: "string"'),
+    _canary("metric interval in days", "spec.analysis.metrics[0].interval", "1d", _DURATION),
+    _canary("webhook without an address", "spec.analysis.webhooks[0].url", ABSENT, "Required value"),
+    _canary(
+        "webhook address without a scheme",
+        "spec.analysis.webhooks[0].url",
+        "flagger-loadtester.prod",
+        "must start with http:// or https://",
+    ),
+    _canary(
+        "webhook of an unknown type",
+        "spec.analysis.webhooks[0].type",
+        "before",
+        'Unsupported value: "before": supported',
+    ),
+    _canary("webhook time-out without a unit", "spec.analysis.webhooks[0].timeout", "15", _DURATION),
+    _canary("webhook retried less than never", "spec.analysis.webhooks[0].retries", -1, "must be 0 or more"),
+    _canary(
+        "webhook metadata that is not text",
+        "spec.analysis.webhooks[0].metadata.count",
+        3,
+        'must be of type string: "integer"',
+        "spec.analysis.webhooks[0].metadata",
+    ),
+    _canary(
+        "too many webhooks",
+        "spec.analysis.webhooks",
+        [{"name": "a", "url": "http://a"}] * 101,
+        "must have at most 100 items",
+    ),
+    _canary(
+        "alert without a provider",
+        "spec.analysis.alerts",
+        [{"name": "a"}],
+        "Required value",
+        "spec.analysis.alerts[0].providerRef",
+    ),
+    _canary(
+        "affinity without a cookie",
+        "spec.analysis.sessionAffinity",
+        {},
+        "Required value",
+        "spec.analysis.sessionAffinity.cookieName",
+    ),
+    _canary(
+        "comparison with another",
+        "spec.analysis.metrics[0].compare.with",
+        "baseline",
+        'Unsupported value: "baseline": supported values: "primary"',
+        base="compared",
+    ),
+    _canary(
+        "comparison of nothing",
+        "spec.analysis.metrics[0].compare.errors",
+        ABSENT,
+        "exactly one of errors, latency must be set",
+        "spec.analysis.metrics[0].compare",
+        base="compared",
+    ),
+    _canary(
+        "comparison without edges",
+        "spec.analysis.metrics[1].compare.latency",
+        {},
+        "Required value",
+        "spec.analysis.metrics[1].compare.latency.edges",
+        base="compared",
+    ),
+    _canary(
+        "comparison at no edge",
+        "spec.analysis.metrics[1].compare.latency.edges",
+        [],
+        "should have at least 1 items",
+        base="compared",
+    ),
+    _canary(
+        "edge of an unknown unit",
+        "spec.analysis.metrics[1].compare.latency.edges[0]",
+        "3 blinks",
+        _DURATION,
+        base="compared",
+    ),
+    _canary("no risk", "spec.analysis.metrics[0].compare.risk", 0, "must be above 0 and at most 0.5", base="compared"),
+    _canary(
+        "all the risk", "spec.analysis.metrics[0].compare.risk", 0.6, "must be above 0 and at most 0.5", base="compared"
+    ),
+    _canary(
+        "harmful no more than harmless",
+        "spec.analysis.metrics[0].compare.harmfulRatio",
+        1.2,
+        "harmfulRatio must be above harmlessRatio (when omitted they are 2.0 and 1.0)",
+        "spec.analysis.metrics[0].compare",
+        base="compared",
+    ),
+    _canary(
+        "harmless above the default of harmful",
+        "spec.analysis.metrics[1].compare.harmlessRatio",
+        2,
+        "harmfulRatio must be above harmlessRatio (when omitted they are 2.0 and 1.0)",
+        "spec.analysis.metrics[1].compare",
+        base="compared",
+    ),
+    _canary(
+        "harmless ratio of nothing",
+        "spec.analysis.metrics[0].compare.harmlessRatio",
+        0,
+        "must be above 0",
+        base="compared",
+    ),
+    _canary(
+        "fewer requests than none",
+        "spec.analysis.metrics[0].compare.minRequests",
+        -1,
+        "must be 0 or more",
+        base="compared",
+    ),
+    _canary(
+        "evidence in an A/B test",
+        "spec.analysis",
+        _EVIDENCE_BY_ITERATIONS,
+        "advance: onEvidence needs stepWeight or stepWeights",
+    ),
+    _canary(
+        "evidence without comparison",
+        "spec.analysis.advance",
+        "onEvidence",
+        "advance: onEvidence needs a metric with compare",
+        _ANALYSIS,
+    ),
+    _canary(
+        "largest step without evidence",
+        "spec.analysis.advance",
+        "threshold",
+        "maxStep needs advance: onEvidence",
+        _ANALYSIS,
+        base="compared",
+    ),
+    _canary(
+        "no verdict without comparison",
+        "spec.analysis.onInconclusive",
+        "rollback",
+        "onInconclusive needs a metric with compare",
+        _ANALYSIS,
+    ),
+    _canary(
+        "unknown way to advance",
+        "spec.analysis.advance",
+        "always",
+        'Unsupported value: "always": supported values: "threshold", "onEvidence"',
+    ),
+    Bad("template without a query", "MetricTemplate error-rate", "spec.query", ABSENT, "Required value"),
+    Bad(
+        "template of an unknown type",
+        "MetricTemplate error-rate",
+        "spec.provider.type",
+        "zabbix",
+        'Unsupported value: "zabbix": supported values: "prometheus", "influxdb"',
+    ),
+    Bad(
+        "Prometheus without an address",
+        "MetricTemplate error-rate",
+        "spec.provider.address",
+        ABSENT,
+        "provider.type prometheus needs a provider.address that starts with http:// or https://",
+        "spec",
+    ),
+    Bad(
+        "Prometheus address without a scheme",
+        "MetricTemplate error-rate",
+        "spec.provider.address",
+        "prometheus:9090",
+        "provider.type prometheus needs a provider.address that starts with http:// or https://",
+        "spec",
+    ),
+    Bad(
+        "alerts to nowhere",
+        "AlertProvider by-secret",
+        "spec.secretRef",
+        ABSENT,
+        "exactly one of address, secretRef must be set",
+        "spec",
+    ),
+    Bad(
+        "alerts to two places",
+        "AlertProvider by-address",
+        "spec.secretRef",
+        {"name": "url"},
+        "exactly one of address, secretRef must be set",
+        "spec",
+    ),
+    Bad(
+        "alerts by an unknown service",
+        "AlertProvider by-secret",
+        "spec.type",
+        "pigeon",
+        'Unsupported value: "pigeon": supported values: "slack", "msteams"',
+    ),
+    Bad(
+        "alert address without a scheme",
+        "AlertProvider by-address",
+        "spec.address",
+        "hooks.example.com",
+        "must start with http:// or https://",
+    ),
+)

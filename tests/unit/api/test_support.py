@@ -1,0 +1,79 @@
+"""A field that is not acted on is told, with its path, and a field that is acted on is not."""
+
+import pytest
+
+from controller.api import parse_alert_provider, parse_canary, parse_metric_template, unsupported_fields
+from controller.api.crd import object_schema
+from controller.api.parse import AlertProvider, Canary, MetricTemplate
+from controller.api.support import UNSUPPORTED
+from tests.unit.api.cases import GOOD, changed
+
+MODELS = {"Canary": Canary, "MetricTemplate": MetricTemplate, "AlertProvider": AlertProvider}
+
+
+@pytest.mark.parametrize(
+    "name", ["weighted", "ab-testing", "blue-green-mirrored", "older-forms", "skipped-and-suspended"]
+)
+def test_nothing_is_said_about_a_canary_whose_every_field_is_acted_on(name):
+    assert unsupported_fields(parse_canary(GOOD[f"Canary {name}"])) == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("spec.provider", "nginx", "spec.provider: only istio is supported"),
+        ("spec.targetRef.kind", "DaemonSet", "spec.targetRef.kind: only a Deployment is supported"),
+        ("spec.service.appProtocol", "TCP", "spec.service.appProtocol: TCP routes are not supported yet"),
+        (
+            "spec.analysis.alerts",
+            [{"name": "a", "providerRef": {"name": "b"}}],
+            "spec.analysis.alerts: alerts are not sent yet",
+        ),
+        ("spec.revertOnDeletion", True, "spec.revertOnDeletion: deleting the Canary does not restore the target yet"),
+        (
+            "spec.analysis.match",
+            [{}, {"headers": {"user-agent": {"suffix": "x"}}}],
+            "spec.analysis.match[1].headers[user-agent].suffix: Istio cannot match by suffix; use regex",
+        ),
+        (
+            "spec.analysis.metrics[1].compare",
+            {"errors": {}},
+            "spec.analysis.metrics[1].compare: comparison with the primary is not supported yet",
+        ),
+    ],
+)
+def test_a_field_that_is_not_acted_on_is_told_with_its_path(field, value, said):
+    assert unsupported_fields(parse_canary(changed(GOOD["Canary weighted"], field, value))) == (said,)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("spec.revertOnDeletion", False),
+        ("spec.service.delegation", False),
+        ("spec.service.appProtocol", "http"),
+        ("spec.analysis.alerts", []),
+        ("spec.analysis.advance", "threshold"),
+    ],
+)
+def test_a_value_that_asks_for_nothing_special_is_no_matter(field, value):
+    assert unsupported_fields(parse_canary(changed(GOOD["Canary weighted"], field, value))) == ()
+
+
+def test_templates_and_alert_providers_are_judged_too():
+    assert unsupported_fields(parse_metric_template(GOOD["MetricTemplate datadog"])) == (
+        "spec.provider.type: only prometheus is supported yet",
+    )
+    assert unsupported_fields(parse_alert_provider(GOOD["AlertProvider by-secret"])) == (
+        "spec.type: alerts are not sent yet",
+    )
+
+
+@pytest.mark.parametrize("kind", UNSUPPORTED)
+def test_every_field_in_the_table_exists(kind):
+    for entry in UNSUPPORTED[kind]:
+        schema = object_schema(MODELS[kind])
+        for part in entry.path.replace("[]", ".[]").split("."):
+            schema = (
+                schema.get("items") or schema["additionalProperties"] if part == "[]" else schema["properties"][part]
+            )
