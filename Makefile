@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 # sandbox: a cluster of its own, without Docker. current: the cluster that kubectl talks to.
 CLUSTER ?= sandbox
+ON := $(if $(filter current,$(CLUSTER)),current,)
 
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 UV_VERSION := 0.13.8
@@ -35,16 +36,16 @@ setup: .venv/.locked ## the Python environment, exactly as locked
 # --- the main job -------------------------------------------------------------------------------------------------------
 
 up: setup ## Istio, monitoring, gateway, controller and two canaries (CLUSTER=current: on your own cluster)
-	@$(PYTHON) -m sandbox up --cluster $(CLUSTER)
+	@$(PYTHON) -m sandbox $(ON) up
 
 demo: setup ## a good version promoted and a bad one rolled back, live
-	@$(PYTHON) -m sandbox demo --cluster $(CLUSTER)
+	@$(PYTHON) -m sandbox demo
 
 status: setup ## the canaries, and the addresses to open
-	@$(PYTHON) -m sandbox status --cluster $(CLUSTER)
+	@$(PYTHON) -m sandbox status
 
 down: setup ## remove all that `make up` made
-	@$(PYTHON) -m sandbox down --cluster $(CLUSTER)
+	@$(PYTHON) -m sandbox $(ON) down
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 
@@ -64,7 +65,7 @@ components: setup ## the Pulumi program, on mocks
 	@$(PYTEST) tests/components
 
 apiserver: setup ## against a real kube-apiserver
-	@$(PYTHON) -m sandbox build --only apiserver
+	@$(PYTHON) -m sandbox build
 	@$(PYTEST) tests/apiserver
 
 e2e: setup ## in a sandbox of their own, with real traffic
@@ -81,4 +82,4 @@ generate: setup ## CRDs and golden files, from the code
 	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/unit tests/components
 
 bench-evidence: setup ## the table of docs/statistics.md, and a plot
-	@$(PYTHON) -m bench.evidence
+	@$(PYTHON) -m bench.evidence --rollouts 1000 --out bench/out
