@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from controller.api.base import Boolean, Integer, MicroTime, Model, Number, StringMap, Time
+from controller.api.base import Boolean, Integer, MicroTime, Model, Number, OpenObject, StringMap, Time
 
 
 class Phase(StrEnum):
@@ -85,6 +85,9 @@ class CanaryStatus(_Observed):
         None, description="When the analysis last ran; the next run is due an interval later."
     )
     checks: tuple[CheckStatus, ...] = Field((), description="What each metric said when it was last analysed.")
+    evidence: Mapping[str, OpenObject] = Field(
+        default_factory=dict, description="What the metrics with compare have gathered in this rollout, by metric."
+    )
     message: str = Field("", description="What holds the Canary up, or is not supported; absent when nothing is.")
 
     def to_dict(self) -> dict[str, Any]:

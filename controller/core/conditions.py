@@ -46,6 +46,7 @@ def state_from_status(status: CanaryStatus) -> State:
         analysed_at=status.analysed_at,
         transitioned_at=status.last_transition_time,
         checks=tuple(Check(check.name, check.passed, check.value, check.detail) for check in status.checks),
+        evidence=dict(status.evidence),
         message=status.message,
     )
 
@@ -71,6 +72,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
                 CheckStatus(name=check.name, passed=check.passed, value=_finite(check.value), detail=check.detail)
                 for check in state.checks
             ),
+            "evidence": dict(state.evidence),
             "message": state.message,
             "observed_generation": canary.metadata.generation,
             "conditions": _conditions(state.phase, canary.status.conditions, now),

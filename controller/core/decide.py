@@ -32,14 +32,17 @@ _IDLE: tuple[Policy, ...] = (
     idle.resume_promotion,
     idle.stay,
     idle.notice_revert,
+    promotion.protect_promotion,
     idle.await_start,
     idle.start,
 )
 _PROGRESS: tuple[Policy, ...] = (
     idle.await_configs,
     idle.take_over,
+    progress.resume_copied,
     idle.notice_revert,
     progress.restart,
+    progress.restart_outgrown,
     progress.await_primary,
     progress.await_canary,
     progress.skip_analysis,

@@ -18,7 +18,8 @@ def initialise(tick: Tick) -> Decision:
     if problem := copy_problem(tick):
         return Decision(replace(tick.state, message=problem), events=warn_once(tick, problem))
     if not tick.primary_rollout.ready:
-        message = f"{tick.primary_label} not ready: {tick.primary_rollout.detail}"
+        made = tick.facts.primary is not None
+        message = f"{tick.primary_label} not ready: {tick.primary_rollout.detail}" if made else ""
         return settle(tick, replace(begun, message=message), events=warn_once(tick, message))
     assert tick.facts.primary is not None  # noqa: S101  # it is ready
     revision = primary_revision(tick.facts.primary) or tick.revision
@@ -30,20 +31,29 @@ def initialise(tick: Tick) -> Decision:
         transitioned_at=tick.state.transitioned_at,
         message=start_problem(tick),
     )
-    return settle(tick, state, events=(Event(f"Initialization done! {tick.canary_label}"),), scale_to=0)
+    done, more = Event(f"Initialization done! {tick.canary_label}"), revision != tick.revision
+    return settle(tick, state, events=(done,), scale_to=0, requeue_after=0.0 if more else None)
 
 
 def take_over(tick: Tick) -> Decision | None:
     """Flagger's hashes cannot be computed here: what the target runs now is the revision that they stand for.
 
     Two things stay unknown: what an unfinished or failed rollout is measured against, and what waited for approval.
+    Flagger counts -1 iterations while it waits for a promotion.
     """
     if is_own_revision(tick.state.applied):
         return None
     waiting, settled = tick.state.phase is Phase.WAITING, tick.state.phase in (Phase.INITIALIZED, Phase.SUCCEEDED)
     applied = UNKNOWN_REVISION if waiting else tick.revision
     promoted = tick.revision if settled else UNKNOWN_REVISION
-    state = replace(tick.state, applied=applied, promoted=promoted, tracked_configs=tick.digests, message="")
+    state = replace(
+        tick.state,
+        applied=applied,
+        promoted=promoted,
+        tracked_configs=tick.digests,
+        iterations=max(0, tick.state.iterations),
+        message="",
+    )
     event = Event(f"Taking over {tick.canary_label}, revision {tick.state.applied} is now {applied}")
     return settle(tick, state, events=(event,), requeue_after=0.0)
 
@@ -60,8 +70,8 @@ def await_configs(tick: Tick) -> Decision | None:
 
 
 def resume_promotion(tick: Tick) -> Decision | None:
-    """A promotion that failed for its primary goes on once that primary is ready."""
-    waits = tick.state.phase is Phase.FAILED and tick.state.routes.canary_weight == 100
+    """A promotion that failed for its primary, the only failure after the copy, goes on once that primary is ready."""
+    waits = tick.state.phase is Phase.FAILED and tick.state.applied == tick.state.promoted
     primary = tick.facts.primary
     if not waits or primary is None or not tick.primary_rollout.ready:
         return None
@@ -75,17 +85,19 @@ def stay(tick: Tick) -> Decision | None:
     """Nothing new. Phase and reason of a failure stay to be read."""
     if tick.revision != tick.state.applied:
         return None
-    problem = start_problem(tick)
-    phase = tick.state.phase
-    if phase is Phase.WAITING:
+    if tick.state.phase is Phase.FAILED:
+        return settle(tick, tick.state)
+    if tick.state.phase is Phase.WAITING:
         phase = Phase.SUCCEEDED if tick.state.applied == tick.state.promoted else Phase.FAILED
-    message = problem or (tick.state.message if phase is Phase.FAILED else "")
-    return settle(tick, replace(tick.state, phase=phase, message=message), events=warn_once(tick, problem))
+        return settle(tick, replace(tick.state, phase=phase, message=""), scale_to=0)
+    problem = start_problem(tick)
+    return settle(tick, replace(tick.state, message=problem), events=warn_once(tick, problem))
 
 
 def notice_revert(tick: Tick) -> Decision | None:
     """The target is back at what the primary runs: there is nothing to try, and the other revision may come again."""
-    if tick.revision != tick.state.promoted:
+    primary = tick.facts.primary
+    if primary is None or tick.revision != (primary_revision(primary) or tick.state.promoted):
         return None
     state = replace(
         tick.state,
@@ -127,7 +139,13 @@ def start(tick: Tick) -> Decision | Measure:
 
 
 def begin(tick: Tick, events: tuple[Event, ...]) -> Decision:
-    """The first state of a rollout: no traffic on the canary, nothing counted yet."""
+    """The first state of a rollout: no traffic on the canary, nothing counted yet.
+
+    Pods read a ConfigMap or Secret when they start: those that run already have to go, or the old one would be tried.
+    """
+    scale_to = scale_up(tick)
+    if scale_to is None and tick.digests != tick.state.tracked_configs:
+        scale_to = 0
     state = replace(
         tick.state,
         phase=Phase.PROGRESSING,
@@ -140,7 +158,7 @@ def begin(tick: Tick, events: tuple[Event, ...]) -> Decision:
         checks=(),
         message="",
     )
-    return settle(tick, state, events=events, scale_to=scale_up(tick), requeue_after=tick.interval)
+    return settle(tick, state, events=events, scale_to=scale_to, requeue_after=tick.interval)
 
 
 def scale_up(tick: Tick) -> int | None:

@@ -73,6 +73,7 @@ class State:
         analysed_at: time of the last timed step; the next is due one interval later, restart or not.
         transitioned_at: when the phase last changed.
         checks: the last analysis, metric by metric.
+        evidence: what ``compare`` has gathered in this rollout, as JSON, by metric.
         message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
     """
 
@@ -86,6 +87,7 @@ class State:
     analysed_at: datetime | None = None
     transitioned_at: datetime | None = None
     checks: tuple[Check, ...] = ()
+    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     message: str = ""
 
 
@@ -161,7 +163,21 @@ class MetricProbe:
         return f"metric/{self.name}"
 
 
-Probe: TypeAlias = HookProbe | MetricProbe
+@dataclass(frozen=True, slots=True)
+class CounterProbe:
+    """Read raw counters: a query with many samples as its answer. Attributes as ``MetricProbe``."""
+
+    name: str
+    query: str
+    provider: MetricProvider | None = None
+    namespace: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"counters/{self.name}"
+
+
+Probe: TypeAlias = HookProbe | MetricProbe | CounterProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +200,21 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """One element of a query's vector."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All elements of a query's vector; none where nothing was counted yet."""
+
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoValues:
     """The query worked and found nothing, or NaN."""
 
@@ -195,7 +226,7 @@ class QueryFailed:
     reason: str
 
 
-ProbeResult: TypeAlias = Passed | Refused | Value | NoValues | QueryFailed
+ProbeResult: TypeAlias = Passed | Refused | Value | Samples | NoValues | QueryFailed
 
 
 @dataclass(frozen=True, slots=True)

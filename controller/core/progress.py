@@ -13,6 +13,14 @@ from controller.core.model import Check, Decision, Event, Measure, MetricProbe, 
 from controller.core.promotion import roll_back, start_promotion
 from controller.core.tick import Tick, hold, passed, refused, settle
 from controller.core.weights import next_weight
+from controller.core.workload import Rollout, primary_revision
+
+
+def resume_copied(tick: Tick) -> Decision | None:
+    """The primary has this revision already, the status does not say so: the controller died between the two."""
+    primary = tick.facts.primary
+    copied = primary is not None and tick.revision == tick.state.applied == primary_revision(primary)
+    return start_promotion(tick, ()) if copied else None
 
 
 def restart(tick: Tick) -> Decision | None:
@@ -22,22 +30,47 @@ def restart(tick: Tick) -> Decision | None:
     return begin(tick, (Event(f"New revision detected! Restarting analysis for {tick.target_label}"),))
 
 
+def restart_outgrown(tick: Tick) -> Decision | None:
+    """The analysis was edited, and the canary has traffic that this analysis would not have given it by now."""
+    weight, iterations = tick.state.routes.canary_weight, tick.state.iterations
+    match tick.analysis.strategy:
+        case Strategy.WEIGHTED:
+            outgrown = weight > tick.analysis.weight_limit or iterations > 0
+        case Strategy.AB_TESTING:
+            outgrown = False
+        case Strategy.BLUE_GREEN:
+            outgrown = weight > 0 and iterations != (tick.analysis.iterations or 0) + 1
+    if not outgrown:
+        return None
+    return begin(
+        tick, (Event(f"Analysis of {tick.canary_label} changed! Restarting analysis for {tick.target_label}"),)
+    )
+
+
 def await_primary(tick: Tick) -> Decision | None:
     rollout = tick.primary_rollout
     if rollout.ready or tick.canary.spec.skip_analysis:
         return None
-    message = f"{tick.primary_label} not ready: {rollout.detail}"
-    return roll_back(tick, message) if rollout.expired else hold(tick, message, requeue_after=tick.interval)
+    return _await(tick, f"{tick.primary_label} not ready: {rollout.detail}", rollout)
 
 
 def await_canary(tick: Tick) -> Decision | None:
+    """Its pods have to be there. Where they were taken away the traffic goes first, and the steps begin anew."""
+    assert tick.facts.target is not None  # noqa: S101  # the guards have looked
     rollout, replicas = tick.canary_rollout, scale_up(tick)
-    if replicas is not None:
-        return settle(tick, tick.state, scale_to=replicas, requeue_after=tick.interval)
-    if rollout.ready:
-        return None
-    message = f"canary deployment {tick.target_label} not ready: {rollout.detail}"
-    return roll_back(tick, message) if rollout.expired else hold(tick, message, requeue_after=tick.interval)
+    not_ready = f"canary deployment {tick.target_label} not ready"
+    if replicas is None:
+        return None if rollout.ready else _await(tick, f"{not_ready}: {rollout.detail}", rollout)
+    without = replace(tick, state=replace(tick.state, routes=Routes(), iterations=0))
+    if leaving := tick.facts.target.get("status", {}).get("replicas", 0):
+        return hold(without, f"{not_ready}: waiting for {leaving} old pods to end", requeue_after=tick.interval)
+    return settle(without, without.state, scale_to=replicas, requeue_after=tick.interval)
+
+
+def _await(tick: Tick, message: str, rollout: Rollout) -> Decision:
+    if not rollout.expired:
+        return hold(tick, message, requeue_after=tick.interval)
+    return roll_back(tick, f"Rolling back {tick.canary_label} progress deadline exceeded {message}")
 
 
 def skip_analysis(tick: Tick) -> Decision | None:
@@ -82,8 +115,7 @@ def _first_step(tick: Tick) -> Decision | Measure:
     answers = tick.ask(HookType.PRE_ROLLOUT)
     if isinstance(answers, Measure):
         return answers
-    told = tick.state.failed_checks > 0
-    events = () if told else (Event(f"Starting canary analysis for {tick.target_label}"),)
+    events = () if tick.state.analysed_at else (Event(f"Starting canary analysis for {tick.target_label}"),)
     if no := refused(answers):
         halt = f"Halt {tick.canary_label} advancement pre-rollout check {no[0].name} failed {no[1].reason}"
         return _fail(tick, (halt,), events=events)
@@ -116,7 +148,7 @@ def _fail(
     told = (*events, *(Event(reason, "Warning") for reason in reasons))
     if failed >= tick.analysis.failure_threshold:
         reason = f"Rolling back {tick.canary_label} failed checks threshold reached {failed}"
-        return roll_back(replace(tick, state=halted), reason, told)
+        return roll_back(replace(tick, state=halted), reason, told, detail=reasons[0])
     return settle(tick, halted, events=told, requeue_after=tick.interval)
 
 

@@ -85,14 +85,14 @@ def finalise(tick: Tick) -> Decision:
         if tick.canary.spec.skip_analysis
         else f"Promotion completed! Scaling down {tick.target_label}"
     )
-    hooks = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED)
-    return settle(tick, state, events=(Event(done),), scale_to=0, hooks=hooks)
+    hooks, more = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED), tick.revision != tick.state.applied
+    return settle(tick, state, events=(Event(done),), scale_to=0, hooks=hooks, requeue_after=0.0 if more else None)
 
 
-def roll_back(tick: Tick, reason: str, events: tuple[Event, ...] = ()) -> Decision:
+def roll_back(tick: Tick, reason: str, events: tuple[Event, ...] = (), *, detail: str = "") -> Decision:
     """All traffic to the primary, then the canary away. What was measured stays in the status to be read."""
-    because = f"{reason}: {tick.state.message}" if tick.state.message else reason
-    state = replace(tick.state, phase=Phase.FAILED, routes=Routes(), iterations=0, failed_checks=0, message=because)
+    message = f"{reason}: {detail}" if detail else reason
+    state = replace(tick.state, phase=Phase.FAILED, routes=Routes(), iterations=0, failed_checks=0, message=message)
     told = (*events, Event(reason, "Warning"), Event(f"Canary failed! Scaling down {tick.canary_label}", "Warning"))
     hooks = tick.hooks(HookType.POST_ROLLOUT, Phase.FAILED)
     return settle(tick, state, events=told, scale_to=0, hooks=hooks)

@@ -148,7 +148,7 @@ def settle(
     hooks: tuple[HookProbe, ...] = (),
     requeue_after: float | None = None,
 ) -> Decision:
-    """The decision that leads to ``state``: objects, promotion, routes, scale, in the order in which no request is lost.
+    """The decision that leads to ``state``: objects, promotion, routes, scale, in an order that loses no request.
 
     The routes are always those of ``state``, so status and VirtualService cannot disagree, and a drift is mended by
     the next tick whatever it decides.

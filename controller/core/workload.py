@@ -103,7 +103,7 @@ def rollout_of(deployment: Manifest, *, threshold: int, deadline: float, now: da
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
         return Rollout(
-            False, f"deployment {deployment['metadata']['name']!r} exceeded its progress deadline", expired=True
+            False, f'deployment "{deployment["metadata"]["name"]}" exceeded its progress deadline', expired=True
         )
     updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
     needed = -(-wanted * threshold // 100)

@@ -38,7 +38,7 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
         case EnsureServices():
             writes = _services(facts)
         case EnsurePrimary(revision):
-            writes = iter(()) if facts.primary is not None else _primary(facts, revision)
+            writes = _primary(facts, revision) if facts.primary is None else _lost_copies(facts, facts.primary)
         case PromoteSpec(revision):
             writes = _promotion(facts, revision)
         case EnsureAutoscaler(resync):
@@ -70,13 +70,25 @@ def _service(facts: Facts, name: str, selector: dict[str, str]) -> Iterator[Writ
 
 def _primary(facts: Facts, revision: str) -> Iterator[Write]:
     """Configs first: the primary's pods start with them."""
-    target = _target(facts)
-    for reference in config_refs(target):
+    for source, live in _copied_configs(facts):
+        yield from _put(build_config_copy(facts.canary, source, live), live)
+    yield from _put(build_primary(facts, revision), facts.primary)
+
+
+def _lost_copies(facts: Facts, primary: Manifest) -> Iterator[Write]:
+    """Config copies that somebody deleted; what the primary had is known only while the target has the same."""
+    if primary_revision(primary) == revision_facts(facts)[0]:
+        for source, live in _copied_configs(facts):
+            if live is None:
+                yield Put(build_config_copy(facts.canary, source, live))
+
+
+def _copied_configs(facts: Facts) -> Iterator[tuple[Manifest, Manifest | None]]:
+    """Every config that the primary has a copy of, and that copy."""
+    for reference in config_refs(_target(facts)):
         source = facts.configs.get(reference.key)
         if source is not None and is_tracked(source):
-            live = facts.generated.get((reference.kind, primary_name(reference.name)))
-            yield from _put(build_config_copy(facts.canary, source, live), live)
-    yield from _put(build_primary(facts, revision), facts.primary)
+            yield source, facts.generated.get((reference.kind, primary_name(reference.name)))
 
 
 def _promotion(facts: Facts, revision: str) -> Iterator[Write]:

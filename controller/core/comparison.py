@@ -1,0 +1,171 @@
+"""Canary against primary in an analysis: counters in, a sequential test, a verdict in words.
+
+One ``Comparison`` a metric with ``compare``; it lives in ``status.evidence``, so a restart of the controller loses
+nothing. The statistics are in ``evidence``, what is counted in ``counters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from controller.api.canary import Canary
+from controller.api.metric import Compare, Metric
+from controller.api.metric_template import MetricProvider
+from controller.core import counters
+from controller.core.counters import BAD, TOTAL, Reading, latest, since, total_of
+from controller.core.dispersion import Dispersion
+from controller.core.evidence import LatencyTest, RateTest, Verdict
+from controller.core.evidence_question import EvidenceError
+from controller.core.model import Check, CounterProbe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The evidence of one metric so far; a value, ``look`` returns the next one.
+
+    Attributes:
+        test: the sequential test.
+        dispersion: how much bad requests clump, from the pods.
+        reading: the newest counters; the next look counts from there.
+        since: when the canary got its first traffic; the warm-up begins there.
+    """
+
+    test: RateTest | LatencyTest
+    dispersion: Dispersion
+    reading: Reading
+    since: datetime
+
+    @classmethod
+    def start(cls, canary: Canary, compare: Compare, reading: Reading, now: datetime) -> Comparison:
+        """A comparison that counts from ``reading`` on. The risk is shared by all metrics that compare."""
+        compared = sum(1 for metric in canary.spec.analysis.metrics if metric.compare)
+        asked = {
+            "alpha": compare.risk,
+            "harmless_ratio": compare.harmless_ratio,
+            "harmful_ratio": compare.harmful_ratio,
+        }
+        test: RateTest | LatencyTest = (
+            LatencyTest.start(edges_ms=compare.latency.edges_ms, metrics=compared, **asked)
+            if compare.latency
+            else RateTest.start(metrics=compared, **asked)
+        )
+        return cls(test=test, dispersion=Dispersion(), reading=reading, since=now)
+
+    def look(self, compare: Compare, reading: Reading, now: datetime) -> Comparison:
+        """The comparison after one more reading of the counters."""
+        counted = since(self.reading, reading)
+        moved = replace(self, reading=latest(self.reading, reading))
+        if (now - self.since).total_seconds() < compare.warmup_seconds:
+            return replace(moved, test=self.test.skip(f"within the first {compare.warmup} of the canary's traffic"))
+        dispersion = self._dispersion(counted)
+        return replace(moved, test=self._test(counted, dispersion.value), dispersion=dispersion)
+
+    def _dispersion(self, counted: Reading) -> Dispersion:
+        estimate = self.dispersion
+        for side in (counted.canary, counted.primary):
+            estimate = estimate.look([self._pod(counts) for counts in side.values()])
+        return estimate
+
+    def _pod(self, counts: counters.Counts) -> tuple[float, float]:
+        """Requests and bad ones of a pod; for latency those above the lowest edge, which are the most."""
+        if isinstance(self.test, LatencyTest):
+            total = counts.get("inf", 0.0)
+            return total, total - counts.get(f"{self.test.edges_ms[0]:g}", total)
+        return counts.get(TOTAL, 0.0), counts.get(BAD, 0.0)
+
+    def _test(self, counted: Reading, dispersion: float) -> RateTest | LatencyTest:
+        canary, primary = total_of(counted.canary), total_of(counted.primary)
+        if isinstance(self.test, LatencyTest):
+            return self.test.look(
+                canary_buckets={float(edge): count for edge, count in canary.items()},
+                primary_buckets={float(edge): count for edge, count in primary.items()},
+                dispersion=dispersion,
+            )
+        return self.test.look(
+            canary_total=canary.get(TOTAL, 0.0),
+            canary_bad=canary.get(BAD, 0.0),
+            primary_total=primary.get(TOTAL, 0.0),
+            primary_bad=primary.get(BAD, 0.0),
+            dispersion=dispersion,
+        )
+
+    @property
+    def counts(self) -> counters.Counts:
+        """Requests and bad ones seen by the test: for latency at the edge with the most evidence."""
+        seen = self._strongest.seen
+        return {
+            "canaryTotal": seen.canary_total,
+            "canaryBad": seen.canary_bad,
+            "primaryTotal": seen.primary_total,
+            "primaryBad": seen.primary_bad,
+        }
+
+    @property
+    def _strongest(self) -> RateTest:
+        if isinstance(self.test, LatencyTest):
+            return max(self.test.tests, key=lambda test: test.log_evidence)
+        return self.test
+
+    def verdict(self, compare: Compare) -> Verdict:
+        """The test's verdict; none before both sides have had ``minRequests``."""
+        seen = self._strongest.seen
+        if min(seen.canary_total, seen.primary_total) < compare.min_requests:
+            return Verdict.INCONCLUSIVE
+        return self.test.verdict
+
+    def describe(self, compare: Compare) -> str:
+        """The evidence in a sentence: ``errors 5.4 times the primary's: 41 of 3,120 against 30 of 12,480, p = …``."""
+        test, verdict = self._strongest, self.verdict(compare)
+        what = f"requests over {self.test.strongest_edge_ms:g} ms" if isinstance(self.test, LatencyTest) else "errors"
+        ratio, seen = test.observed_ratio, test.seen
+        observed = f"{ratio:.1f} times the primary's" if ratio is not None else "against none of the primary's"
+        canary = f"{seen.canary_bad:,.0f} of {seen.canary_total:,.0f}"
+        primary = f"{seen.primary_bad:,.0f} of {seen.primary_total:,.0f}"
+        skipped = f"; the last look did not count: {self.test.skipped}" if self.test.skipped else ""
+        return f"{what} {observed}: {canary} against {primary}, p = {self.test.p_value:.2g}, {verdict.lower()}{skipped}"
+
+    def check(self, metric: Metric) -> Check:
+        """The verdict as the check of a metric. Only FAIL fails it."""
+        assert metric.compare is not None  # noqa: S101  # only such metrics have a comparison
+        passed = self.verdict(metric.compare) is not Verdict.FAIL
+        return Check(metric.name, passed, self.test.p_value, f"{metric.name}: {self.describe(metric.compare)}")
+
+    def to_status(self) -> dict[str, Any]:
+        return {
+            "test": self.test.to_status(),
+            "dispersion": self.dispersion.to_status(),
+            "counters": self.reading.to_status(),
+            "since": self.since.isoformat(),
+        }
+
+    @classmethod
+    def from_status(cls, status: Mapping[str, Any]) -> Comparison:
+        """The comparison that ``to_status`` saved. Raises EvidenceError with what is missing or malformed."""
+        try:
+            test, dispersion, reading = status["test"], status["dispersion"], status["counters"]
+            begun = datetime.fromisoformat(status["since"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceError(f"saved evidence: {error!r}") from error
+        return cls(
+            test=LatencyTest.from_status(test) if "edges" in test else RateTest.from_status(test),
+            dispersion=Dispersion.from_status(dispersion),
+            reading=Reading.from_status(reading),
+            since=begun,
+        )
+
+
+def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:
+    """The query for the counters that a metric's ``compare`` looks at."""
+    compare = metric.compare
+    assert compare is not None  # noqa: S101  # only such metrics are planned
+    if compare.latency:
+        query = counters.latency_query(canary, compare.latency)
+    else:
+        assert compare.errors is not None  # noqa: S101  # the API lets exactly one of the two pass
+        query = counters.errors_query(canary, compare.errors)
+    address = canary.spec.metrics_server
+    provider = MetricProvider(type="prometheus", address=address) if address else None
+    return CounterProbe(metric.name, query, provider, canary.namespace)
