@@ -1,0 +1,66 @@
+"""``/metrics`` and ``/healthz``."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from controller.shell.errors import StartError
+from controller.shell.tasks import CanaryTasks
+from controller.shell.telemetry import Telemetry
+
+
+@asynccontextmanager
+async def serve(telemetry: Telemetry, tasks: CanaryTasks, port: int) -> AsyncIterator[int]:
+    """Serve on all addresses until the block ends; yields the port, which the system chooses for 0.
+
+    Raises:
+        StartError: the port is taken.
+    """
+
+    async def metrics(_: web.Request) -> web.Response:
+        telemetry.counted(tasks.counts())
+        return web.Response(body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthz(_: web.Request) -> web.Response:
+        problem = health_problem(telemetry, tasks)
+        return web.Response(text=(problem or "OK") + "\n", status=500 if problem else 200)
+
+    application = web.Application()
+    application.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz)])
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        listener = _listen(port)
+        await web.SockSite(runner, listener).start()
+        yield int(listener.getsockname()[1])
+    finally:
+        await runner.cleanup()
+
+
+def _listen(port: int) -> socket.socket:
+    """All addresses, of IPv6 too where there is any, on one port."""
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+    except OSError as error:
+        raise StartError(f"Port {port} for /metrics and /healthz cannot be used: {error.strerror}") from error
+
+
+def health_problem(telemetry: Telemetry, tasks: CanaryTasks) -> str:
+    """Why the process should be started anew; empty if it should not.
+
+    A cluster that does not answer is no reason: starting anew would not bring it back.
+    """
+    overdue = tasks.overdue(asyncio.get_running_loop().time())
+    if overdue:
+        return f"not looked at for too long: {', '.join(overdue[:10])}"
+    deaf = telemetry.deaf_kinds()
+    return f"the watches miss changes of: {', '.join(deaf)}" if deaf else ""

@@ -1,0 +1,34 @@
+"""The controller's options, as the command line gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+from pydantic.dataclasses import dataclass
+
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
+
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+")]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of one run.
+
+    Attributes:
+        metrics_server: Prometheus' address, for metrics that name no provider of their own.
+        log_level: least severity that is logged.
+        minimum_interval: floor of every Canary's ``analysis.interval``, seconds.
+        namespaces: the only ones that are looked at; empty: all.
+        port: of ``/metrics`` and ``/healthz``.
+        event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: nobody does.
+    """
+
+    metrics_server: HttpUrl = "http://prometheus:9090"
+    log_level: LogLevel = "info"
+    minimum_interval: Annotated[float, Field(gt=0)] = DEFAULT_INTERVAL_FLOOR_SECONDS
+    namespaces: tuple[str, ...] = ()
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    event_webhook: HttpUrl | Literal[""] = ""

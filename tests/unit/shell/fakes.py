@@ -1,0 +1,141 @@
+"""A Kubernetes API in memory, as strict as the real one about resource versions, that counts its requests."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from controller.core.model import Manifest
+from controller.shell.errors import ClusterError, Conflict, NotFound
+from controller.shell.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
+from controller.shell.kube import Change, Listing
+
+
+class FakeKube:
+    """`Kube` in memory.
+
+    Attributes:
+        requests: verb and object of every request, in order.
+        failures: errors that the next requests raise, in order, by verb.
+    """
+
+    def __init__(self, *manifests: Mapping[str, Any]) -> None:
+        self.requests: list[tuple[str, str]] = []
+        self.failures: dict[str, list[ClusterError]] = defaultdict(list)
+        self._objects: dict[Key, dict[str, Any]] = {}
+        self._watches: dict[str, list[asyncio.Queue[Change | ClusterError]]] = defaultdict(list)
+        self._version = 0
+        for manifest in manifests:
+            self.set(manifest)
+
+    def object(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        return copy.deepcopy(self._objects[kind, namespace, name])
+
+    def objects(self, kind: str) -> list[dict[str, Any]]:
+        return [copy.deepcopy(manifest) for key, manifest in self._objects.items() if key[0] == kind]
+
+    def set(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Somebody else creates or changes an object."""
+        self._version += 1
+        stored = copy.deepcopy(dict(manifest))
+        exists = key_of(stored) in self._objects
+        stored["metadata"]["resourceVersion"] = str(self._version)
+        stored["metadata"].setdefault("uid", f"uid-{self._version}")
+        self._objects[key_of(stored)] = stored
+        self._announce("MODIFIED" if exists else "ADDED", stored)
+        return copy.deepcopy(stored)
+
+    def delete(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        self._version += 1
+        gone = self._objects.pop((kind, namespace, name))
+        gone["metadata"]["resourceVersion"] = str(self._version)
+        self._announce("DELETED", gone)
+        return gone
+
+    def break_watches(self, kind: str, error: ClusterError) -> None:
+        for queue in self._watches[kind]:
+            queue.put_nowait(error)
+
+    def writes(self) -> list[tuple[str, str]]:
+        return [request for request in self.requests if request[0] not in ("get", "list", "watch")]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        self._requested("get", f"{kind.name}/{name}")
+        return copy.deepcopy(self._stored((kind.name, namespace, name)))
+
+    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
+        self._requested("list", kind.name)
+        items = [item for key, item in self._objects.items() if key[0] == kind.name and namespace in ("", key[1])]
+        shown = [_metadata(item) if metadata_only else item for item in items]
+        return Listing(tuple(copy.deepcopy(shown)), str(self._version))
+
+    async def watch(
+        self, kind: Kind, namespace: str, version: str, *, metadata_only: bool = False
+    ) -> AsyncIterator[Change]:
+        self._requested("watch", kind.name)
+        queue: asyncio.Queue[Change | ClusterError] = asyncio.Queue()
+        self._watches[kind.name].append(queue)
+        try:
+            while True:
+                change = await queue.get()
+                if isinstance(change, ClusterError):
+                    raise change
+                yield Change(change.type, _metadata(change.manifest)) if metadata_only else change
+        finally:
+            self._watches[kind.name].remove(queue)
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        key = key_of(manifest)
+        self._requested("create", f"{key[0]}/{key[2]}")
+        if key in self._objects:
+            raise Conflict(f"POST {key[0]}", 409, "already exists")
+        return self.set(manifest)
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        key = key_of(manifest)
+        self._requested("replace", f"{key[0]}/{key[2]}")
+        self._expect_version(manifest)
+        status = self._objects[key].get("status")
+        body = {name: value for name, value in manifest.items() if name != "status"}
+        return self.set({**body, **({} if status is None else {"status": status})})
+
+    async def replace_status(self, manifest: Manifest) -> Manifest:
+        key = key_of(manifest)
+        self._requested("replace status", f"{key[0]}/{key[2]}")
+        self._expect_version(manifest)
+        return self.set({**self._objects[key], "status": manifest["status"]})
+
+    async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
+        self._requested("scale", f"{DEPLOYMENT.name}/{name}")
+        stored = self._stored((DEPLOYMENT.name, namespace, name))
+        return self.set({**stored, "spec": {**stored["spec"], "replicas": replicas}})
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        self._requested("patch", f"{kind.name}/{name}")
+        return self.set({**self._stored((kind.name, namespace, name)), **patch})
+
+    def _requested(self, verb: str, what: str) -> None:
+        self.requests.append((verb, what))
+        if self.failures[verb]:
+            raise self.failures[verb].pop(0)
+
+    def _stored(self, key: Key) -> dict[str, Any]:
+        if key not in self._objects:
+            raise NotFound(f"GET {KINDS[key[0]].plural}/{key[2]}", 404, "not found")
+        return self._objects[key]
+
+    def _expect_version(self, manifest: Manifest) -> None:
+        stored = self._stored(key_of(manifest))
+        if stored["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
+            raise Conflict(f"PUT {manifest['kind']}", 409, "the object has been modified")
+
+    def _announce(self, what: str, manifest: dict[str, Any]) -> None:
+        for queue in self._watches[manifest["kind"]]:
+            queue.put_nowait(Change(what, copy.deepcopy(manifest)))
+
+
+def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: manifest[name] for name in ("apiVersion", "kind", "metadata")}
