@@ -1,0 +1,54 @@
+"""The program: configuration -> components, in order -> what a user wants to know. No logic here."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi import ResourceOptions
+
+from components.canary_app import CanaryApp, CanaryAppArgs
+from components.canary_controller import CanaryController, CanaryControllerArgs
+from components.canary_crds import CanaryCrds
+from components.gateway import PublicGateway, PublicGatewayArgs
+from components.istio import GATEWAY_LABELS, Istio
+from components.load_tester import LoadTester, LoadTesterArgs
+from components.namespace import AppNamespace
+from components.observability import Observability, ObservabilityArgs
+from config import load
+from defaults import ISTIO_NAMESPACE
+
+settings = load()
+
+istio = Istio("istio", settings.istio)
+crds = CanaryCrds("canary-crds")
+observability = Observability(
+    "observability",
+    ObservabilityArgs(settings.observability, controller=settings.controller.name),
+    ResourceOptions(depends_on=[istio, crds]),
+)
+gateway = PublicGateway(
+    "public-gateway",
+    PublicGatewayArgs(settings.gateway, selector=GATEWAY_LABELS),
+    ResourceOptions(depends_on=[istio]),
+)
+namespace = AppNamespace("apps", settings.namespace, ResourceOptions(depends_on=[istio]))
+controller = CanaryController(
+    "canary-controller",
+    CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url),
+    ResourceOptions(depends_on=[istio, crds, observability]),
+)
+before_apps: list[pulumi.Resource] = [observability, gateway, namespace, controller]
+if settings.load_tester.enabled:
+    load_tester = LoadTester(
+        "load-tester",
+        LoadTesterArgs(settings.load_tester, settings.namespace.name, strict_mtls=settings.namespace.mtls == "STRICT"),
+        ResourceOptions(depends_on=[istio, namespace]),
+    )
+    before_apps.append(load_tester)
+for name, app in settings.apps.items():
+    CanaryApp(name, CanaryAppArgs(name, settings.namespace.name, app), ResourceOptions(depends_on=before_apps))
+
+pulumi.export("canaries", [f"{settings.namespace.name}/{name}" for name in settings.apps])
+pulumi.export("controller", f"{settings.controller.name}.{ISTIO_NAMESPACE}")
+pulumi.export("gatewayService", istio.gateway_service)
+pulumi.export("hosts", settings.gateway.hosts)
+pulumi.export("prometheusUrl", observability.prometheus_url)

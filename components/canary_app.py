@@ -1,0 +1,170 @@
+"""A canaried app: the target Deployment, its HPA and ConfigMap, and the Canary that guards them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import apps, autoscaling, core, meta
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.options import child_options
+from components.pods import resource_requirements
+from config import AppConfig
+from controller.api import Canary, InvalidObject, parse_canary, unsupported_fields
+from controller.api.names import API_VERSION, CANARY_KIND
+
+
+@dataclass(frozen=True)
+class CanaryAppArgs:
+    """`name` is that of all of the app's objects, `namespace` where they go."""
+
+    name: str
+    namespace: str
+    config: AppConfig
+
+
+class CanaryApp(pulumi.ComponentResource):
+    """Pulumi owns what is here; the controller owns all it makes of it (primary, Services, routes).
+
+    The two never write the same field, so a preview shows no change, mid-canary either: of these objects the controller
+    only scales the Deployment, which therefore has no `replicas` (1 at first, then the controller's or the HPA's).
+
+    Nothing here waits for a rollout. The target is at zero between canaries, and a new version of it comes up under the
+    controller's progress deadline, not Pulumi's; a Canary may rightly be Progressing or Failed long after an update, so
+    waiting for a phase of it would hang on one of them. What a canary came to is in its status.
+    """
+
+    canary: CustomResource
+
+    def __init__(self, name: str, args: CanaryAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("canary:mesh:CanaryApp", name, None, opts)
+        canary = build_canary(args)
+        for field in unsupported_fields(canary):
+            pulumi.log.warn(f"Canary {args.namespace}/{args.name}: {field}", self)
+        parts = [self._deployment(args, opts)]
+        if args.config.hpa.enabled:
+            parts.append(self._autoscaler(args, child_options(self, opts, *parts)))
+        self.canary = CustomResource(
+            args.name,
+            api_version=API_VERSION,
+            kind=CANARY_KIND,
+            metadata=_metadata(args, args.name),
+            spec=canary.to_dict()["spec"],
+            opts=child_options(self, opts, *parts),
+        )
+        self.register_outputs({"canary": f"{args.namespace}/{args.name}"})
+
+    def _deployment(self, args: CanaryAppArgs, opts: pulumi.ResourceOptions | None) -> pulumi.Resource:
+        settings: list[pulumi.Resource] = []
+        if args.config.config:
+            config_map = core.v1.ConfigMap(
+                f"{args.name}-config",
+                metadata=_metadata(args, f"{args.name}-config"),
+                data=args.config.config,
+                opts=child_options(self, opts),
+            )
+            settings.append(config_map)
+        labels = {"app": args.name}
+        return apps.v1.Deployment(
+            args.name,
+            metadata=_metadata(args, args.name, {"pulumi.com/skipAwait": "true"}),
+            spec=apps.v1.DeploymentSpecArgs(
+                min_ready_seconds=args.config.min_ready_seconds,
+                revision_history_limit=5,
+                progress_deadline_seconds=args.config.progress_deadline_seconds,
+                strategy=apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0),
+                ),
+                selector=meta.v1.LabelSelectorArgs(match_labels=labels),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                    spec=core.v1.PodSpecArgs(containers=[_build_container(args)]),
+                ),
+            ),
+            opts=child_options(self, opts, *settings),
+        )
+
+    def _autoscaler(self, args: CanaryAppArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        hpa = args.config.hpa
+        cpu = autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=hpa.cpu_utilization)
+        return autoscaling.v2.HorizontalPodAutoscaler(
+            args.name,
+            metadata=_metadata(args, args.name),
+            spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
+                scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
+                    api_version="apps/v1", kind="Deployment", name=args.name
+                ),
+                min_replicas=hpa.min_replicas,
+                max_replicas=hpa.max_replicas,
+                metrics=[
+                    autoscaling.v2.MetricSpecArgs(
+                        type="Resource", resource=autoscaling.v2.ResourceMetricSourceArgs(name="cpu", target=cpu)
+                    )
+                ],
+            ),
+            opts=opts,
+        )
+
+
+def build_canary(args: CanaryAppArgs) -> Canary:
+    """The app's Canary.
+
+    Raises:
+        pulumi.RunError: it is not valid; in the words in which the API server would refuse it.
+    """
+    config = args.config
+    spec: dict[str, Any] = {
+        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": args.name},
+        "progressDeadlineSeconds": config.progress_deadline_seconds,
+        "service": config.service.to_dict(),
+        "analysis": config.analysis.to_dict(),
+    }
+    if config.hpa.enabled:
+        spec["autoscalerRef"] = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": args.name}
+    switches = {"skipAnalysis": config.skip_analysis, "suspend": config.suspend}
+    spec |= {name: True for name, on in switches.items() if on}
+    metadata = {"name": args.name, "namespace": args.namespace}
+    try:
+        return parse_canary({"apiVersion": API_VERSION, "kind": CANARY_KIND, "metadata": metadata, "spec": spec})
+    except InvalidObject as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def _metadata(args: CanaryAppArgs, name: str, annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+    return meta.v1.ObjectMetaArgs(
+        name=name, namespace=args.namespace, labels={"app": args.name}, annotations=annotations
+    )
+
+
+def _build_container(args: CanaryAppArgs) -> core.v1.ContainerArgs:
+    config = args.config
+    target_port = config.service.target_port or config.service.port
+    port_name, port = ("http", target_port) if isinstance(target_port, int) else (target_port, config.service.port)
+    sources = [
+        core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=secret)) for secret in config.secrets
+    ]
+    if config.config:
+        reference = core.v1.ConfigMapEnvSourceArgs(name=f"{args.name}-config")
+        sources.insert(0, core.v1.EnvFromSourceArgs(config_map_ref=reference))
+
+    def probe(path: str | None) -> core.v1.ProbeArgs | None:
+        if path is None:
+            return None
+        check = core.v1.HTTPGetActionArgs(path=path, port=port_name)
+        return core.v1.ProbeArgs(http_get=check, timeout_seconds=5, period_seconds=5)
+
+    return core.v1.ContainerArgs(
+        name=args.name,
+        image=f"{config.image}:{config.tag}",
+        image_pull_policy="IfNotPresent",
+        command=config.command or None,
+        env=[core.v1.EnvVarArgs(name=name, value=value) for name, value in config.env.items()] or None,
+        env_from=sources or None,
+        ports=[core.v1.ContainerPortArgs(name=port_name, container_port=port)],
+        readiness_probe=probe(config.readiness_path),
+        liveness_probe=probe(config.liveness_path),
+        resources=resource_requirements(config.resources),
+    )

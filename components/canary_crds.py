@@ -1,0 +1,49 @@
+"""The custom resource definitions of the canary API, from the generated files in crds/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi_kubernetes import apiextensions, meta
+
+from components.options import child_options
+
+CRD_FOLDER = Path(__file__).parent.parent / "crds"
+
+
+class CanaryCrds(pulumi.ComponentResource):
+    """Canary, MetricTemplate and AlertProvider, each waited for until the API server serves it.
+
+    A component of its own, since both the metric templates and the controller come after it.
+    """
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("canary:mesh:CanaryCrds", name, None, opts)
+        for manifest in read_crds():
+            metadata = manifest["metadata"]
+            apiextensions.v1.CustomResourceDefinition(
+                metadata["name"],
+                metadata=meta.v1.ObjectMetaArgs(
+                    name=metadata["name"],
+                    annotations=metadata.get("annotations", {}) | {"pulumi.com/waitFor": "condition=Established"},
+                    labels=metadata.get("labels"),
+                ),
+                spec=manifest["spec"],
+                opts=child_options(self, opts),
+            )
+        self.register_outputs({})
+
+
+def read_crds(folder: Path = CRD_FOLDER) -> list[dict[str, Any]]:
+    """The manifests in `folder`, by file name.
+
+    Raises:
+        FileNotFoundError: there is none, so the program would go on without its API.
+    """
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise FileNotFoundError(f"no CRD in {folder}: run `canary crds`, or check the checkout is whole")
+    return [yaml.safe_load(file.read_text()) for file in files]

@@ -1,0 +1,59 @@
+"""The public Gateway: where traffic from outside enters the mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import meta
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.options import child_options
+from config import GatewayConfig
+from defaults import ISTIO_NAMESPACE
+
+
+@dataclass(frozen=True)
+class PublicGatewayArgs:
+    """`selector` are the labels of the gateway pods that serve it."""
+
+    config: GatewayConfig
+    selector: dict[str, str]
+
+
+class PublicGateway(pulumi.ComponentResource):
+    """An Istio Gateway beside the gateway pods, where its TLS secret must be as well."""
+
+    gateway: CustomResource
+
+    def __init__(self, name: str, args: PublicGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("canary:mesh:PublicGateway", name, None, opts)
+        self.gateway = CustomResource(
+            args.config.name,
+            api_version="networking.istio.io/v1",
+            kind="Gateway",
+            metadata=meta.v1.ObjectMetaArgs(name=args.config.name, namespace=ISTIO_NAMESPACE),
+            spec={"selector": args.selector, "servers": build_servers(args.config)},
+            opts=child_options(self, opts),
+        )
+        self.register_outputs({"name": f"{ISTIO_NAMESPACE}/{args.config.name}"})
+
+
+def build_servers(config: GatewayConfig) -> list[dict[str, Any]]:
+    """HTTP; with a certificate HTTPS too, and then HTTP only redirects to it.
+
+    Source: Istio's Gateway reference, `Server` and `ServerTLSSettings`.
+    """
+    http: dict[str, Any] = {
+        "port": {"number": config.http_port, "name": "http", "protocol": "HTTP"},
+        "hosts": config.hosts,
+    }
+    if config.credential_name is None:
+        return [http]
+    https = {
+        "port": {"number": config.https_port, "name": "https", "protocol": "HTTPS"},
+        "hosts": config.hosts,
+        "tls": {"mode": "SIMPLE", "credentialName": config.credential_name},
+    }
+    return [http | {"tls": {"httpsRedirect": True}}, https]

@@ -1,0 +1,94 @@
+"""Flagger's load tester: runs the conformance tests and the load that a canary's webhooks ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import apps, core, meta
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.options import child_options
+from components.pods import container_security, pod_security, resource_requirements
+from config import LoadTesterConfig
+from defaults import LOAD_TESTER
+
+_PORT = 8080
+_UID = 10001
+
+
+@dataclass(frozen=True)
+class LoadTesterArgs:
+    """`namespace` is the one of the apps; with `strict_mtls` it takes no plain text, the load tester must."""
+
+    config: LoadTesterConfig
+    namespace: str
+    strict_mtls: bool
+
+
+class LoadTester(pulumi.ComponentResource):
+    """A Deployment and a Service, reached as ``http://flagger-loadtester.<namespace>/``.
+
+    It sits in the mesh, so that its load takes the routes that users' requests take.
+    """
+
+    deployment: apps.v1.Deployment
+
+    def __init__(self, name: str, args: LoadTesterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("canary:mesh:LoadTester", name, None, opts)
+        labels = {"app": LOAD_TESTER}
+        self.deployment = apps.v1.Deployment(
+            LOAD_TESTER,
+            metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
+            spec=apps.v1.DeploymentSpecArgs(
+                selector=meta.v1.LabelSelectorArgs(match_labels=labels),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                    spec=_build_pod(args.config),
+                ),
+            ),
+            opts=child_options(self, opts),
+        )
+        core.v1.Service(
+            LOAD_TESTER,
+            metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
+            spec=core.v1.ServiceSpecArgs(
+                selector=labels,
+                ports=[core.v1.ServicePortArgs(name="http", port=80, target_port="http")],
+            ),
+            opts=child_options(self, opts),
+        )
+        if args.strict_mtls:
+            # The controller has no sidecar, so its webhook calls come as plain text.
+            CustomResource(
+                f"{LOAD_TESTER}-plain-text",
+                api_version="security.istio.io/v1",
+                kind="PeerAuthentication",
+                metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace),
+                spec={"selector": {"matchLabels": labels}, "mtls": {"mode": "PERMISSIVE"}},
+                opts=child_options(self, opts),
+            )
+        self.register_outputs({})
+
+
+def _build_pod(config: LoadTesterConfig) -> core.v1.PodSpecArgs:
+    probe = core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path="/healthz", port="http"), timeout_seconds=5)
+    return core.v1.PodSpecArgs(
+        automount_service_account_token=False,
+        security_context=pod_security(_UID),
+        containers=[
+            core.v1.ContainerArgs(
+                name="loadtester",
+                image=config.image,
+                image_pull_policy="IfNotPresent",
+                command=["./loadtester", f"-port={_PORT}", "-log-level=info", "-timeout=1h"],
+                ports=[core.v1.ContainerPortArgs(name="http", container_port=_PORT)],
+                readiness_probe=probe,
+                liveness_probe=probe,
+                resources=resource_requirements(config.resources),
+                security_context=container_security(),
+                volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- an emptyDir, for bash
+            ),
+        ],
+        volumes=[core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs())],
+    )

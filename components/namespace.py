@@ -1,0 +1,38 @@
+"""The namespace of the apps: sidecar injection and, if asked for, how its pods take mTLS."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_kubernetes import core, meta
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.options import child_options
+from config import NamespaceConfig
+
+
+class AppNamespace(pulumi.ComponentResource):
+    """A namespace whose pods get a sidecar. It must come after istiod is ready: a pod made before has none."""
+
+    namespace: core.v1.Namespace
+
+    def __init__(self, name: str, args: NamespaceConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("canary:mesh:AppNamespace", name, None, opts)
+        self.namespace = core.v1.Namespace(
+            args.name,
+            metadata=meta.v1.ObjectMetaArgs(
+                name=args.name,
+                labels=args.labels | {"istio-injection": "enabled" if args.injection else "disabled"},
+            ),
+            opts=child_options(self, opts),
+        )
+        if args.mtls is not None:
+            CustomResource(
+                f"{args.name}-mtls",
+                api_version="security.istio.io/v1",
+                kind="PeerAuthentication",
+                # Istio takes the policy named `default` without a selector as the namespace's own.
+                metadata=meta.v1.ObjectMetaArgs(name="default", namespace=args.name),
+                spec={"mtls": {"mode": args.mtls}},
+                opts=child_options(self, opts, self.namespace),
+            )
+        self.register_outputs({"name": args.name})

@@ -1,0 +1,123 @@
+"""Runs the whole program against mocks, and keeps what it registered: resources, their inputs, what each waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pulumi.runtime import rpc, settings
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.stack import Stack, run_pulumi_func
+
+PROJECT = "canary-on-istio"
+ROOT = Path(__file__).parent.parent.parent
+IMAGE = "registry.example/canary-controller:1.0"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource: `waits_for` are the URNs it depends on, `parent` that of its component."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    parent: str
+    waits_for: frozenset[str]
+
+    @property
+    def kind(self) -> str:
+        return self.type.split(":")[-1]
+
+
+@dataclass
+class Recording(Mocks):
+    """The one mocks class: every resource becomes what it was asked to be, and is kept."""
+
+    resources: list[Registered] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], None]:
+        raise AssertionError(f"the program asks the cluster nothing, yet called {args.token}")
+
+    def get(self, kind: str, name: str) -> Registered:
+        found = [r for r in self.resources if (r.kind, r.name) == (kind, name)]
+        assert len(found) == 1, f"{len(found)} resources are {kind} {name}"
+        return found[0]
+
+    def of_kind(self, kind: str) -> list[Registered]:
+        return [r for r in self.resources if r.kind == kind]
+
+    def inside(self, component: Registered) -> list[Registered]:
+        return [r for r in self.resources if r.parent == component.urn]
+
+    def all_before(self, resource: Registered) -> frozenset[str]:
+        """The URNs that must exist before `resource` does: the transitive closure of what it waits for."""
+        by_urn = {r.urn: r for r in self.resources}
+        seen: set[str] = set()
+        todo = [resource.urn]
+        while todo:
+            new = by_urn[todo.pop()].waits_for - seen
+            seen |= new
+            todo.extend(new)
+        return frozenset(seen)
+
+
+class _Monitor(MockMonitor):
+    """Pulumi's mock monitor hands the inputs of a resource on, but not what it depends on."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._recording = recording
+
+    def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802 -- the protocol's name
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        registered = Registered(
+            urn=urn,
+            type=request.type,
+            name=request.name,
+            inputs=rpc.deserialize_properties(request.object),
+            parent=request.parent,
+            waits_for=frozenset(request.dependencies),
+        )
+        self._recording.resources.append(registered)
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
+
+
+def run_program(
+    config: Mapping[str, Any] | None = None, *, more: Mapping[str, str] | None = None, secret: Sequence[str] = ()
+) -> Recording:
+    """The program as `pulumi up` runs it.
+
+    `config` is the stack's, by section, with an image for the controller; `more` are other keys, whole and as text;
+    `secret` the whole keys that Pulumi holds as secrets.
+    """
+    sections = {"controller": {"image": IMAGE}, **(config or {})}
+    texts = {f"{PROJECT}:{key}": json.dumps(value) for key, value in sections.items()}
+    recording = Recording()
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    async def run() -> None:
+        set_mocks(recording, project=PROJECT, stack="test", preview=False, monitor=_Monitor(recording))
+        set_all_config({**texts, **(more or {})}, list(secret))
+        await run_pulumi_func(program)
+        root = settings.get_root_resource()
+        assert isinstance(root, Stack)
+        recording.outputs |= root.outputs
+
+    asyncio.run(run())
+    return recording

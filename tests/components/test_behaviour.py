@@ -1,0 +1,170 @@
+"""What a stack's settings change, and how the program refuses what it cannot do."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components.canary_controller import source_digest
+from components.canary_crds import CRD_FOLDER, read_crds
+from config_errors import ConfigError
+from tests.components.recording import IMAGE, PROJECT, Recording, run_program
+
+BUILD = {"enabled": True, "publish": 'kind load docker-image "$IMAGE"'}
+
+
+def controller_arguments(program: Recording) -> list[str]:
+    spec = program.get("Deployment", "canary-controller").inputs["spec"]["template"]["spec"]
+    arguments: list[str] = spec["containers"][0]["args"]
+    return arguments
+
+
+def test_exports_what_a_user_wants_to_know(program: Recording) -> None:
+    assert program.outputs == {
+        "canaries": ["prod/frontend", "prod/backend"],
+        "controller": "canary-controller.istio-system",
+        "gatewayService": "istio-gateway.istio-system",
+        "hosts": ["*"],
+        "prometheusUrl": "http://prometheus.istio-system:9090",
+    }
+
+
+def test_the_controller_gets_its_settings_as_arguments() -> None:
+    settings = {"image": IMAGE, "logLevel": "debug", "minimumInterval": "2s", "args": ["--namespace=prod"]}
+    assert controller_arguments(run_program({"controller": settings})) == [
+        "run",
+        "--metrics-server=http://prometheus.istio-system:9090",
+        "--log-level=debug",
+        "--minimum-interval=2s",
+        "--namespace=prod",
+    ]
+
+
+def test_an_external_prometheus_serves_the_controller_and_the_templates() -> None:
+    url = "https://prometheus.example"
+    program = run_program({"observability": {"prometheus": {"enabled": False, "url": url}}})
+    assert f"--metrics-server={url}" in controller_arguments(program)
+    assert {t.inputs["spec"]["provider"]["address"] for t in program.of_kind("MetricTemplate")} == {url}
+    assert [r.name for r in program.resources if r.name == "prometheus"] == []
+
+
+def test_a_built_image_is_tagged_by_its_sources_and_built_before_the_controller_runs() -> None:
+    program = run_program({"controller": {"image": "canary-controller", "build": BUILD}})
+    command = program.get("Command", "canary-controller-image")
+    deployment = program.get("Deployment", "canary-controller")
+    image = deployment.inputs["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == f"canary-controller:{source_digest(CRD_FOLDER.parent)}"
+    assert command.inputs["environment"] == {"IMAGE": image}
+    assert command.inputs["create"] == (
+        'docker build --tag "$IMAGE" --file controller/Dockerfile . && kind load docker-image "$IMAGE"'
+    )
+    assert command.urn in deployment.waits_for
+
+
+def test_the_sources_digest_changes_with_content_and_name_but_not_with_caches(tmp_path: Path) -> None:
+    package = tmp_path / "controller"
+    package.mkdir()
+    (tmp_path / "uv.lock").write_text("lock")
+    (package / "a.py").write_text("1")
+    first = source_digest(tmp_path)
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "a.pyc").write_bytes(b"x")
+    assert source_digest(tmp_path) == first
+    (package / "a.py").write_text("2")
+    changed = source_digest(tmp_path)
+    (package / "a.py").rename(package / "b.py")
+    assert len({first, changed, source_digest(tmp_path)}) == 3
+
+
+def test_another_prometheus_configuration_makes_another_pod(program: Recording) -> None:
+    def checksum(of: Recording) -> str:
+        template = of.get("Deployment", "prometheus").inputs["spec"]["template"]
+        value: str = template["metadata"]["annotations"]["checksum/config"]
+        return value
+
+    faster = run_program({"observability": {"prometheus": {"scrapeInterval": "2s"}}})
+    assert checksum(faster) != checksum(program)
+    assert checksum(run_program()) == checksum(program)
+
+
+def test_a_scrape_never_takes_longer_than_its_interval(program: Recording) -> None:
+    def timing(of: Recording) -> dict[str, Any]:
+        text = of.get("ConfigMap", "prometheus").inputs["data"]["prometheus.yml"]
+        timing: dict[str, Any] = yaml.safe_load(text)["global"]
+        return timing
+
+    faster = run_program({"observability": {"prometheus": {"scrapeInterval": "2s"}}})
+    assert timing(faster) == {"scrape_interval": "2s", "scrape_timeout": "2s"}
+    assert timing(program) == {"scrape_interval": "15s", "scrape_timeout": "10s"}
+
+
+def test_without_the_load_tester_nothing_of_it_is_made() -> None:
+    hooks = {"conformance-test": None, "load-test": None}
+    apps = {name: {"analysis": {"webhooks": hooks}} for name in ("frontend", "backend")}
+    program = run_program({"loadTester": {"enabled": False}, "apps": apps})
+    assert [r.name for r in program.resources if "load" in r.name] == []
+
+
+def test_an_app_set_to_null_is_not_made() -> None:
+    assert [r.name for r in run_program({"apps": {"frontend": None}}).of_kind("Canary")] == ["backend"]
+
+
+def test_local_charts_take_the_place_of_the_repository(tmp_path: Path) -> None:
+    for chart in ("base", "istiod", "gateway"):
+        (tmp_path / chart).mkdir()
+        (tmp_path / chart / "Chart.yaml").write_text(f"name: {chart}")
+    program = run_program({"istio": {"chartPath": str(tmp_path)}})
+    releases = {name: program.get("Release", name).inputs for name in ("istio-base", "istiod", "istio-gateway")}
+    assert {name: release["chart"] for name, release in releases.items()} == {
+        "istio-base": str(tmp_path / "base"),
+        "istiod": str(tmp_path / "istiod"),
+        "istio-gateway": str(tmp_path / "gateway"),
+    }
+    assert not [name for name, release in releases.items() if "version" in release or "repositoryOpts" in release]
+
+
+def test_a_configuration_that_is_not_valid_registers_nothing() -> None:
+    with pytest.raises(ConfigError, match="Did you mean istio"):
+        run_program({"isto": {}})
+
+
+def test_keys_of_other_projects_and_providers_are_none_of_its_business(program: Recording) -> None:
+    others = {"kubernetes:context": "kind", "other-project:isto": "{}"}
+    assert len(run_program(more=others).resources) == len(program.resources)
+
+
+def test_a_section_that_is_a_bare_text_is_refused_and_not_a_crash() -> None:
+    with pytest.raises(ConfigError, match='gateway = "public": must be a mapping of keys to values'):
+        run_program(more={f"{PROJECT}:gateway": "public"})
+
+
+def test_a_secret_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigError) as raised:
+        run_program({"apps": {"backend": {"env": {"PASSWORD": "hunter2"}}}}, secret=[f"{PROJECT}:apps"])
+    assert "canary-on-istio:apps" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_app_whose_generated_names_would_be_too_long_is_refused_in_the_words_of_the_api() -> None:
+    name = "a" * 60
+    app = {"image": "registry.example/a", "tag": "1", "service": {"port": 80}}
+    with pytest.raises(pulumi.RunError, match=f'(?s)The Canary "prod/{name}" is invalid:.*at most 63'):
+        run_program({"apps": {name: app}})
+
+
+def test_a_field_that_the_controller_does_not_act_on_is_told_at_preview(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        run_program({"apps": {"backend": {"service": {"meshName": "other"}}}})
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
+        "Canary prod/backend: spec.service.meshName: has no meaning on Istio"
+    ]
+
+
+def test_without_crds_the_program_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no CRD in"):
+        read_crds(tmp_path)

@@ -1,0 +1,113 @@
+"""Every object the program makes, compared whole with tests/golden/program. UPDATE_GOLDEN=1 writes them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.components.recording import Recording, run_program
+from tests.golden_files import FOLDER, assert_golden
+
+COMPONENTS = [
+    "istio",
+    "observability",
+    "public-gateway",
+    "apps",
+    "canary-controller",
+    "load-tester",
+    "frontend",
+    "backend",
+]
+
+VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    # golden file -> (component, configuration of the stack)
+    "gateway-with-tls": ("public-gateway", {"gateway": {"hosts": ["shop.example"], "credentialName": "shop-tls"}}),
+    "apps-with-strict-mtls": ("apps", {"namespace": {"mtls": "STRICT", "labels": {"team": "shop"}}}),
+    "load-tester-with-strict-mtls": ("load-tester", {"namespace": {"mtls": "STRICT"}}),
+    "observability-with-an-external-prometheus": (
+        "observability",
+        {
+            "observability": {
+                "prometheus": {"enabled": False, "url": "https://prometheus.example"},
+                "grafana": {"enabled": False},
+                "metricTemplates": {"queue": {"query": 'queue_length{namespace="{{ namespace }}"}'}},
+            }
+        },
+    ),
+    "istio-with-values": (
+        "istio",
+        {
+            "istio": {
+                "version": "1.31.5",
+                "repository": "https://mirror.example/charts",
+                "values": {
+                    "istiod": {"resources": {"requests": {"cpu": "1"}}, "autoscaleEnabled": True},
+                    "gateway": {"resources": None, "service": {"type": "ClusterIP"}},
+                },
+            }
+        },
+    ),
+    "app-with-everything": (
+        "cart",
+        {
+            "apps": {
+                "cart": {
+                    "image": "registry.example/cart",
+                    "tag": "v2",
+                    "command": ["cart"],
+                    "env": {"REGION": "north"},
+                    "config": {"LIMIT": "5"},
+                    "secrets": ["cart-database"],
+                    "readinessPath": "/ready",
+                    "hpa": {"enabled": False},
+                    "suspend": True,
+                    "service": {"port": 80, "targetPort": 8080, "retries": {"attempts": 3}},
+                    "analysis": {
+                        "interval": "30s",
+                        "stepWeights": [1, 10, 50],
+                        "metrics": {
+                            "latency": None,
+                            "request-success-rate": {"thresholdRange": {"min": 99}},
+                        },
+                        "webhooks": {"gate": {"type": "confirm-promotion", "url": "https://gate.example/"}},
+                    },
+                }
+            }
+        },
+    ),
+}
+
+
+def objects_of(recording: Recording, component: str) -> list[dict[str, Any]]:
+    """The objects of a component, each under what it is registered as, sorted."""
+    owner = next(r for r in recording.resources if r.name == component and r.type.startswith("canary:mesh:"))
+    objects = sorted(recording.inside(owner), key=lambda r: (r.kind, r.name))
+    return [{"resource": f"{r.type} {r.name}", "inputs": _readable(r.inputs)} for r in objects]
+
+
+def _readable(value: Any) -> Any:
+    """Protobuf has no whole numbers, so 9898.0 is 9898; and a text of several lines becomes the list of them."""
+    if isinstance(value, Mapping):
+        return {key: _readable(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_readable(inner) for inner in value]
+    if isinstance(value, str) and "\n" in value:
+        return value.split("\n")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_objects_are_as_in_the_golden_file(program: Recording, component: str) -> None:
+    assert_golden(f"program/{component}", *objects_of(program, component))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_objects_of_a_configured_stack_are_as_in_the_golden_file(name: str) -> None:
+    component, config = VARIANTS[name]
+    assert_golden(f"program/{name}", *objects_of(run_program(config), component))
+
+
+def test_every_golden_file_is_used() -> None:
+    assert sorted(path.stem for path in (FOLDER / "program").glob("*.yaml")) == sorted([*COMPONENTS, *VARIANTS])

@@ -1,0 +1,134 @@
+"""Least privilege: what the two service accounts may do, and what the pods are denied."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from controller.shell.kinds import CANARY, CONFIGS, KINDS, WATCHED
+from tests.components.recording import ROOT, Recording, run_program
+
+OUR_WORKLOADS = ["prometheus", "canary-controller", "flagger-loadtester"]
+
+
+def rules(program: Recording, role: str) -> dict[tuple[str, str], set[str]]:
+    """The verbs that a ClusterRole grants, by API group and resource."""
+    granted: dict[tuple[str, str], set[str]] = {}
+    for rule in program.get("ClusterRole", role).inputs["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                granted.setdefault((group, resource), set()).update(rule["verbs"])
+    return granted
+
+
+def test_the_controller_may_read_what_it_watches(program: Recording) -> None:
+    granted = rules(program, "canary-controller")
+    missing = [
+        kind.name for kind in (*WATCHED, *CONFIGS) if not {"get", "list", "watch"} <= granted[kind.group, kind.plural]
+    ]
+    assert missing == []
+
+
+def test_the_controller_may_touch_only_the_kinds_it_works_with(program: Recording) -> None:
+    known = {(kind.group, kind.plural) for kind in KINDS.values()}
+    known |= {(CANARY.group, f"{CANARY.plural}/{part}") for part in ("status", "finalizers")}
+    assert rules(program, "canary-controller").keys() == known
+
+
+@pytest.mark.parametrize("role", ["canary-controller", "prometheus-pod-reader"])
+def test_no_role_has_a_wildcard_or_may_delete_or_raise_its_own_rights(program: Recording, role: str) -> None:
+    for (group, resource), verbs in rules(program, role).items():
+        assert "*" not in {group, resource, *verbs}
+        assert not verbs & {"delete", "deletecollection", "escalate", "bind", "impersonate"}
+
+
+def test_the_controller_writes_no_canary_but_its_status(program: Recording) -> None:
+    granted = rules(program, "canary-controller")
+    assert granted[CANARY.group, CANARY.plural] == {"get", "list", "watch"}
+    assert granted[CANARY.group, f"{CANARY.plural}/status"] == {"update"}
+
+
+def test_prometheus_may_read_pods_and_nothing_else(program: Recording) -> None:
+    assert rules(program, "prometheus-pod-reader") == {("", "pods"): {"get", "list", "watch"}}
+
+
+def pod(program: Recording, deployment: str) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = program.get("Deployment", deployment).inputs["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("deployment", OUR_WORKLOADS)
+def test_a_pod_of_ours_has_no_root_no_capability_and_a_read_only_root(program: Recording, deployment: str) -> None:
+    spec = pod(program, deployment)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["requests"]
+        assert container["resources"]["limits"]
+
+
+def test_the_load_tester_which_runs_commands_has_no_token_of_the_cluster(program: Recording) -> None:
+    assert pod(program, "flagger-loadtester")["automountServiceAccountToken"] is False
+
+
+def test_the_target_leaves_its_replicas_to_the_controller(program: Recording) -> None:
+    for app in ("frontend", "backend"):
+        assert "replicas" not in program.get("Deployment", app).inputs["spec"]
+
+
+def test_the_controller_runs_one_pod_at_a_time(program: Recording) -> None:
+    spec = program.get("Deployment", "canary-controller").inputs["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_no_component_makes_a_resource_inside_apply() -> None:
+    """A resource made there is missing from the preview. Nothing here needs `apply`, so it is not used at all."""
+    calls = [
+        f"{file.name}:{node.lineno}"
+        for file in [ROOT / "__main__.py", *(ROOT / "components").glob("*.py")]
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"apply", "all"}
+    ]
+    assert calls == []
+
+
+def test_every_component_file_has_at_most_one_component_and_200_lines() -> None:
+    for file in (ROOT / "components").glob("*.py"):
+        text = file.read_text()
+        assert text.count("(pulumi.ComponentResource):") <= 1, file.name
+        assert len(text.splitlines()) <= 200, file.name
+
+
+def test_components_have_the_type_tokens_that_stacks_remember(program: Recording) -> None:
+    """A token that changes without an alias makes Pulumi replace everything below it."""
+    tokens = {r.type for r in program.resources if r.type.startswith("canary:")}
+    assert tokens == {
+        f"canary:mesh:{name}"
+        for name in (
+            "AppNamespace",
+            "CanaryApp",
+            "CanaryController",
+            "CanaryCrds",
+            "Istio",
+            "LoadTester",
+            "Observability",
+            "PublicGateway",
+        )
+    }
+
+
+def test_a_controller_named_flagger_is_named_so_throughout() -> None:
+    program = run_program({"controller": {"image": "registry.example/c:1", "name": "flagger"}})
+    deployment = program.get("Deployment", "flagger").inputs
+    assert deployment["metadata"]["namespace"] == "istio-system"
+    assert [c["name"] for c in deployment["spec"]["template"]["spec"]["containers"]] == ["flagger"]
+    assert "regex: flagger" in program.get("ConfigMap", "prometheus").inputs["data"]["prometheus.yml"]
