@@ -32,13 +32,23 @@ ERROR_RATE: Mapping[str, Any] = {
 
 
 def canary_manifest(
-    *, name: str = "backend", analysis: Mapping[str, Any] = WEIGHTED, service: Mapping[str, Any] | None = None, **spec: Any
+    *,
+    name: str = "backend",
+    analysis: Mapping[str, Any] = WEIGHTED,
+    service: Mapping[str, Any] | None = None,
+    **spec: Any,
 ) -> dict[str, Any]:
     """A Canary as the API serves it; ``spec`` adds to or replaces parts of the default spec."""
     return {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
-        "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "generation": 1, "resourceVersion": "1"},
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
+            "generation": 1,
+            "resourceVersion": "1",
+        },
         "spec": {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
             "service": {"port": 9898, **(service or {})},
@@ -72,7 +82,11 @@ def error_rate_template() -> MetricTemplate:
 
 
 def make_deployment(
-    name: str = "backend", *, image: str = "podinfo:1", replicas: int | None = 1, labels: Mapping[str, str] | None = None
+    name: str = "backend",
+    *,
+    image: str = "podinfo:1",
+    replicas: int | None = 1,
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A Deployment whose rollout is done."""
     labels = labels or {"app": name}
@@ -80,14 +94,22 @@ def make_deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "generation": 1, "resourceVersion": "1"},
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
+            "generation": 1,
+            "resourceVersion": "1",
+        },
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": dict(labels)},
             "strategy": {"type": "RollingUpdate"},
             "template": {
                 "metadata": {"labels": dict(labels), "annotations": {"prometheus.io/scrape": "true"}},
-                "spec": {"containers": [{"name": name, "image": image, "ports": [{"name": "http", "containerPort": 9898}]}]},
+                "spec": {
+                    "containers": [{"name": name, "image": image, "ports": [{"name": "http", "containerPort": 9898}]}]
+                },
             },
         },
         "status": ready_status(wanted, 1),
@@ -102,6 +124,22 @@ def ready_status(replicas: int, generation: int) -> dict[str, Any]:
         "updatedReplicas": replicas,
         "availableReplicas": replicas,
     }
+
+
+def waiting_status(replicas: int, generation: int) -> dict[str, Any]:
+    """Pods of the newest template are on their way."""
+    return {
+        "observedGeneration": generation,
+        "replicas": replicas + 1,
+        "updatedReplicas": replicas,
+        "availableReplicas": replicas,
+    }
+
+
+def expired_status(replicas: int, generation: int) -> dict[str, Any]:
+    """Pods of the newest template did not come up within the Deployment's progress deadline."""
+    exceeded = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    return {**waiting_status(replicas, generation), "conditions": [exceeded]}
 
 
 def make_autoscaler(name: str = "backend", *, low: int = 2, high: int = 4) -> dict[str, Any]:

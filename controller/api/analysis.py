@@ -13,7 +13,7 @@ from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS, parse_durat
 from controller.api.http_match import HttpMatch
 from controller.api.metric import Metric
 from controller.api.rules import PERCENT, Rule, at_least, between, exactly_one
-from controller.api.webhook import Alert, Webhook
+from controller.api.webhook import Alert, HookType, Webhook
 
 Percent = Annotated[Integer, PERCENT]
 
@@ -93,6 +93,15 @@ class Analysis(Model):
             cel=f"!has(self.onInconclusive) || ({_HAS_COMPARE})",
             holds=lambda self: self.on_inconclusive is None or self.compares,
         ),
+        Rule(
+            message="onInconclusive: gate needs a webhook of type confirm-promotion, for a person to say yes",
+            cel="!has(self.onInconclusive) || self.onInconclusive != 'gate' || (has(self.webhooks)"
+            " && self.webhooks.exists(webhook, has(webhook.type) && webhook.type == 'confirm-promotion'))",
+            holds=lambda self: (
+                self.on_inconclusive != "gate"
+                or any(webhook.hook_type is HookType.CONFIRM_PROMOTION for webhook in self.webhooks)
+            ),
+        ),
     )
 
     interval: Duration = Field(
@@ -111,9 +120,7 @@ class Analysis(Model):
         None, description="By how much the weight of the canary grows with each step, in percent."
     )
     step_weights: Annotated[tuple[Integer, ...], Field(min_length=1, max_length=1000), *STEP_WEIGHTS_RULES] | None = (
-        Field(
-            None, description="The weights of the canary, step by step, in percent; one that repeats counts once."
-        )
+        Field(None, description="The weights of the canary, step by step, in percent; one that repeats counts once.")
     )
     step_weight_promotion: Percent = Field(
         0, description="By how much the weight of the primary grows with each step of the promotion; 0: all at once."
@@ -137,18 +144,19 @@ class Analysis(Model):
     session_affinity: SessionAffinity | None = Field(None, description="Keep users on the side they were sent to.")
     advance: Literal["threshold", "onEvidence"] = Field(
         "threshold",
-        description="threshold: a step each interval while no check fails (as Flagger). onEvidence: as soon as every"
-        " metric with compare passes, up to maxStep at once; threshold when omitted. Flagger ignores it.",
+        description="threshold: a step each interval while no check fails (as Flagger). onEvidence: the same, and up to"
+        " maxStep at once when every metric with compare passes; threshold when omitted. Flagger ignores it.",
     )
     max_step: Annotated[Integer, between(1, 100, "percent")] | None = Field(
         None,
         description="With advance: onEvidence, the largest growth of the canary's weight at once, in percent;"
-        " stepWeight, or the next of stepWeights, when omitted. Flagger ignores it.",
+        " up to maxWeight at once when omitted. Flagger ignores it.",
     )
     on_inconclusive: Literal["rollback", "gate"] | None = Field(
         None,
-        description="When the steps are done and a metric with compare has no verdict: rollback, or gate to wait for a"
-        " person (confirm-promotion); rollback when omitted. Flagger ignores it.",
+        description="When the steps are done and a metric with compare has not passed: rollback, after threshold more"
+        " checks without a verdict, or gate to wait for a person (confirm-promotion); rollback when omitted."
+        " Flagger ignores it.",
     )
 
     @property

@@ -53,10 +53,6 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.analysis.match[].headers[].suffix", "Istio cannot match by suffix; use regex"),
         Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
         Unsupported("spec.analysis.alerts", "alerts are not sent yet"),
-        Unsupported("spec.analysis.metrics[].compare", "comparison with the primary is not supported yet"),
-        Unsupported("spec.analysis.advance", "comparison with the primary is not supported yet", only=("onevidence",)),
-        Unsupported("spec.analysis.maxStep", "comparison with the primary is not supported yet"),
-        Unsupported("spec.analysis.onInconclusive", "comparison with the primary is not supported yet"),
     ),
     "MetricTemplate": (
         Unsupported("spec.provider.type", "only prometheus is supported yet", unless=("prometheus",)),

@@ -109,6 +109,11 @@ class Comparison:
             return max(self.test.tests, key=lambda test: test.log_evidence)
         return self.test
 
+    def answers(self, asked: RateTest | LatencyTest) -> bool:
+        """Whether this evidence is for the question that ``asked`` asks: an edited ``compare`` starts anew."""
+        edges = (getattr(test, "edges_ms", None) for test in (self.test, asked))
+        return self.test.question == asked.question and next(edges) == next(edges)
+
     def verdict(self, compare: Compare) -> Verdict:
         """The test's verdict; none before both sides have had ``minRequests``."""
         seen = self._strongest.seen

@@ -43,6 +43,7 @@ _PROGRESS: tuple[Policy, ...] = (
     idle.notice_revert,
     progress.restart,
     progress.restart_outgrown,
+    progress.restore_pods,
     progress.await_primary,
     progress.await_canary,
     progress.skip_analysis,

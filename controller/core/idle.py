@@ -139,12 +139,9 @@ def start(tick: Tick) -> Decision | Measure:
 
 
 def begin(tick: Tick, events: tuple[Event, ...]) -> Decision:
-    """The first state of a rollout: no traffic on the canary, nothing counted yet.
-
-    Pods read a ConfigMap or Secret when they start: those that run already have to go, or the old one would be tried.
-    """
+    """The first state of a rollout: no traffic on the canary, nothing counted yet, no pods with other configs."""
     scale_to = scale_up(tick)
-    if scale_to is None and tick.digests != tick.state.tracked_configs:
+    if scale_to is None and _pods_may_be_stale(tick):
         scale_to = 0
     state = replace(
         tick.state,
@@ -156,9 +153,16 @@ def begin(tick: Tick, events: tuple[Event, ...]) -> Decision:
         tracked_configs=tick.digests,
         analysed_at=None,
         checks=(),
+        evidence={},
         message="",
     )
     return settle(tick, state, events=events, scale_to=scale_to, requeue_after=tick.interval)
+
+
+def _pods_may_be_stale(tick: Tick) -> bool:
+    """Pods read a ConfigMap or Secret when they start: those of a rollout have its own, of others nobody knows."""
+    under_way = tick.state.phase in (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
+    return tick.digests != (tick.state.tracked_configs if under_way else {})
 
 
 def scale_up(tick: Tick) -> int | None:

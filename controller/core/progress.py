@@ -7,9 +7,9 @@ from dataclasses import replace
 from controller.api.analysis import Strategy
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.analysis import judge, plan_query
+from controller.core.checks import baseline, inconclusive, measure
 from controller.core.idle import begin, scale_up
-from controller.core.model import Check, Decision, Event, Measure, MetricProbe, Passed, Routes
+from controller.core.model import Check, Decision, Event, Measure, Passed, Routes
 from controller.core.promotion import roll_back, start_promotion
 from controller.core.tick import Tick, hold, passed, refused, settle
 from controller.core.weights import next_weight
@@ -47,6 +47,19 @@ def restart_outgrown(tick: Tick) -> Decision | None:
     )
 
 
+def restore_pods(tick: Tick) -> Decision | None:
+    """Where the canary's pods were taken away its traffic goes first, and the steps begin anew with new pods."""
+    replicas = scale_up(tick)
+    if replicas is None:
+        return None
+    assert tick.facts.target is not None  # noqa: S101  # the guards have looked
+    without = replace(tick, state=replace(tick.state, routes=Routes(), iterations=0))
+    if leaving := tick.facts.target.get("status", {}).get("replicas", 0):
+        message = f"canary deployment {tick.target_label} not ready: waiting for {leaving} old pods to end"
+        return hold(without, message, requeue_after=tick.interval)
+    return settle(without, without.state, scale_to=replicas, requeue_after=tick.interval)
+
+
 def await_primary(tick: Tick) -> Decision | None:
     rollout = tick.primary_rollout
     if rollout.ready or tick.canary.spec.skip_analysis:
@@ -55,16 +68,10 @@ def await_primary(tick: Tick) -> Decision | None:
 
 
 def await_canary(tick: Tick) -> Decision | None:
-    """Its pods have to be there. Where they were taken away the traffic goes first, and the steps begin anew."""
-    assert tick.facts.target is not None  # noqa: S101  # the guards have looked
-    rollout, replicas = tick.canary_rollout, scale_up(tick)
-    not_ready = f"canary deployment {tick.target_label} not ready"
-    if replicas is None:
-        return None if rollout.ready else _await(tick, f"{not_ready}: {rollout.detail}", rollout)
-    without = replace(tick, state=replace(tick.state, routes=Routes(), iterations=0))
-    if leaving := tick.facts.target.get("status", {}).get("replicas", 0):
-        return hold(without, f"{not_ready}: waiting for {leaving} old pods to end", requeue_after=tick.interval)
-    return settle(without, without.state, scale_to=replicas, requeue_after=tick.interval)
+    rollout = tick.canary_rollout
+    if rollout.ready:
+        return None
+    return _await(tick, f"canary deployment {tick.target_label} not ready: {rollout.detail}", rollout)
 
 
 def _await(tick: Tick, message: str, rollout: Rollout) -> Decision:
@@ -102,12 +109,16 @@ def analyse(tick: Tick) -> Decision | Measure:
     if isinstance(answers, Measure):
         return answers
     if no := refused(answers):
-        return _fail(tick, (f"Halt {tick.canary_label} advancement external check {no[0].name} failed {no[1].reason}",))
-    checks = _measure(tick)
-    if isinstance(checks, Measure):
-        return checks
-    failures = tuple(_halt(tick, check) for check in checks if not check.passed)
-    return _fail(tick, failures, checks) if failures else _advance(tick, (), checks)
+        halt = f"Halt {tick.canary_label} advancement external check {no[0].name} failed {no[1].reason}"
+        return _fail(replace(tick, state=replace(tick.state, checks=())), (halt,))
+    measured = measure(tick)
+    if isinstance(measured, Measure):
+        return measured
+    seen = replace(tick, state=replace(tick.state, checks=measured.checks, evidence=measured.evidence))
+    if measured.harm:
+        return roll_back(seen, f"Rolling back {tick.canary_label} {measured.harm[0].detail}")
+    failures = tuple(_halt(tick, check) for check in measured.failures)
+    return _fail(seen, failures) if failures else _advance(seen, ())
 
 
 def _first_step(tick: Tick) -> Decision | Measure:
@@ -119,19 +130,11 @@ def _first_step(tick: Tick) -> Decision | Measure:
     if no := refused(answers):
         halt = f"Halt {tick.canary_label} advancement pre-rollout check {no[0].name} failed {no[1].reason}"
         return _fail(tick, (halt,), events=events)
-    return _advance(tick, (*events, *passed(answers, "Pre-rollout check")), ())
-
-
-def _measure(tick: Tick) -> Measure | tuple[Check, ...]:
-    """Every metric's verdict; a Measure, of all queries at once, while an answer is missing."""
-    metrics = tick.analysis.metrics
-    planned = [plan_query(tick.canary, metric, tick.facts.templates) for metric in metrics]
-    results = tick.observation.results
-    missing = tuple(plan for plan in planned if isinstance(plan, MetricProbe) and plan.key not in results)
-    if missing:
-        return Measure(missing)
-    answers = [results[plan.key] if isinstance(plan, MetricProbe) else plan for plan in planned]
-    return tuple(judge(tick.canary, metric, answer) for metric, answer in zip(metrics, answers, strict=True))
+    before = baseline(tick)
+    if isinstance(before, Measure):
+        return before
+    ready = replace(tick, state=replace(tick.state, evidence=before))
+    return _advance(ready, (*events, *passed(answers, "Pre-rollout check")))
 
 
 def _halt(tick: Tick, check: Check) -> str:
@@ -139,12 +142,10 @@ def _halt(tick: Tick, check: Check) -> str:
     return f"Halt {tick.canary_label + ' ' if check.value is not None else ''}advancement {check.detail}"
 
 
-def _fail(
-    tick: Tick, reasons: tuple[str, ...], checks: tuple[Check, ...] = (), events: tuple[Event, ...] = ()
-) -> Decision:
+def _fail(tick: Tick, reasons: tuple[str, ...], events: tuple[Event, ...] = ()) -> Decision:
     """One more failed check, however many metrics failed; at the threshold the rollout is over."""
     failed = tick.state.failed_checks + 1
-    halted = replace(tick.state, failed_checks=failed, analysed_at=tick.facts.now, checks=checks, message=reasons[0])
+    halted = replace(tick.state, failed_checks=failed, analysed_at=tick.facts.now, message=reasons[0])
     told = (*events, *(Event(reason, "Warning") for reason in reasons))
     if failed >= tick.analysis.failure_threshold:
         reason = f"Rolling back {tick.canary_label} failed checks threshold reached {failed}"
@@ -152,9 +153,9 @@ def _fail(
     return settle(tick, halted, events=told, requeue_after=tick.interval)
 
 
-def _advance(tick: Tick, events: tuple[Event, ...], checks: tuple[Check, ...]) -> Decision | Measure:
+def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
     """All checks passed: the next step of the strategy."""
-    passing = replace(tick, state=replace(tick.state, checks=checks, message=""))
+    passing = replace(tick, state=replace(tick.state, message=""))
     match tick.analysis.strategy:
         case Strategy.WEIGHTED:
             return _advance_weight(passing, events)
@@ -166,7 +167,8 @@ def _advance(tick: Tick, events: tuple[Event, ...], checks: tuple[Check, ...]) -
 
 def _advance_weight(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
     routes = tick.state.routes
-    weight = next_weight(tick.analysis, routes.canary_weight)
+    proven = tick.analysis.compares and not inconclusive(tick)
+    weight = next_weight(tick.analysis, routes.canary_weight, proven=proven)
     if weight is None:
         return _confirm_promotion(tick, events)
     answers = tick.ask(HookType.CONFIRM_TRAFFIC_INCREASE)
@@ -194,24 +196,31 @@ def _advance_blue_green(tick: Tick, events: tuple[Event, ...]) -> Decision | Mea
     done, wanted = tick.state.iterations, tick.analysis.iterations or 0
     if done != wanted:
         return _advance_iteration(tick, events, Routes(mirrored=tick.analysis.mirror))
-    answers = tick.ask(HookType.CONFIRM_PROMOTION)
-    if isinstance(answers, Measure):
-        return answers
-    told = (*events, *passed(answers, "Confirm-promotion check"))
-    if no := refused(answers):
-        return _wait(tick, Phase.WAITING_PROMOTION, f"promotion approval {no[0].name}", told)
+    told = _ask_to_promote(tick, events)
+    if isinstance(told, Measure | Decision):
+        return told
     stop = "Stop traffic mirroring and route" if tick.state.routes.mirrored else "Routing"
     return _step(tick, Routes(100), (*told, Event(f"{stop} all traffic to canary")), iterations=done + 1)
 
 
 def _confirm_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
+    """The end of the analysis. What no comparison could tell counts as a failed check, unless a person may say yes."""
+    unproven = inconclusive(tick)
+    if unproven and tick.analysis.on_inconclusive != "gate":
+        return _fail(tick, (f"Halt {tick.canary_label} advancement {unproven[0]}",), events)
+    told = _ask_to_promote(tick, events)
+    return told if isinstance(told, Measure | Decision) else start_promotion(tick, told)
+
+
+def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
+    """``events`` and those of the gates, once all of them are open."""
     answers = tick.ask(HookType.CONFIRM_PROMOTION)
     if isinstance(answers, Measure):
         return answers
     told = (*events, *passed(answers, "Confirm-promotion check"))
     if no := refused(answers):
         return _wait(tick, Phase.WAITING_PROMOTION, f"promotion approval {no[0].name}", told)
-    return start_promotion(tick, told)
+    return told
 
 
 def _wait(tick: Tick, phase: Phase, gate: str, events: tuple[Event, ...]) -> Decision:

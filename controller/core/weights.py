@@ -17,9 +17,16 @@ def weight_ladder(analysis: Analysis) -> tuple[int, ...]:
     return (*range(step, limit, step), limit) if step else ()
 
 
-def next_weight(analysis: Analysis, weight: int) -> int | None:
-    """The first step of the ladder above ``weight``; None at its end."""
-    return next((step for step in weight_ladder(analysis) if step > weight), None)
+def next_weight(analysis: Analysis, weight: int, *, proven: bool = False) -> int | None:
+    """The first step of the ladder above ``weight``; None at its end.
+
+    With ``advance: onEvidence`` a canary that is ``proven`` (every comparison has passed) goes up by ``maxStep`` where
+    that is more; without ``maxStep`` to the limit at once.
+    """
+    step = next((step for step in weight_ladder(analysis) if step > weight), None)
+    if step is None or not proven or analysis.advance != "onEvidence":
+        return step
+    return max(step, min(weight + (analysis.max_step or 100), analysis.weight_limit))
 
 
 def next_promotion_weight(analysis: Analysis, weight: int) -> int:

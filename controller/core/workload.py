@@ -175,36 +175,41 @@ def _primary_template(facts: Facts, label: str, primary_value: str, revision: st
             "labels": {**_without_flux(metadata.get("labels", {})), label: primary_value},
             "annotations": {**_without_flux(metadata.get("annotations", {})), REVISION_ANNOTATION: revision},
         },
-        "spec": _rename_affinity(pod_spec, label, facts.canary.spec.target_ref.name),
+        "spec": _rename_affinity(pod_spec, label, primary_value),
     }
 
 
-def _rename_affinity(pod_spec: dict[str, Any], label: str, target_name: str) -> dict[str, Any]:
-    """Anti-affinity and topology spread among the target's pods are meant among the primary's pods in the copy."""
+def _rename_affinity(pod_spec: dict[str, Any], label: str, primary_value: str) -> dict[str, Any]:
+    """Anti-affinity and topology spread among the target's pods are meant among the primary's pods in the copy.
+
+    Flagger renames the target's name there, which is the label's value as a rule; ours renames the value.
+    """
     affinity, spread = pod_spec.get("affinity", {}), pod_spec.get("topologySpreadConstraints")
     renamed = dict(pod_spec)
     if "podAntiAffinity" in affinity:
         renamed["affinity"] = {
             **affinity,
-            "podAntiAffinity": _rename_values(affinity["podAntiAffinity"], label, target_name),
+            "podAntiAffinity": _rename_values(affinity["podAntiAffinity"], label, primary_value),
         }
     if spread:
-        renamed["topologySpreadConstraints"] = _rename_values(spread, label, target_name)
+        renamed["topologySpreadConstraints"] = _rename_values(spread, label, primary_value)
     return renamed
 
 
-def _rename_values(node: Any, label: str, target_name: str) -> Any:
-    """``T`` becomes ``T-primary`` in every ``matchLabels`` and ``matchExpressions`` below ``node``."""
+def _rename_values(node: Any, label: str, primary_value: str) -> Any:
+    """The target's value of ``label`` becomes the primary's in every label selector below ``node``."""
     if isinstance(node, list):
-        return [_rename_values(item, label, target_name) for item in node]
+        return [_rename_values(item, label, primary_value) for item in node]
     if not isinstance(node, Mapping):
         return node
-    renamed = {key: _rename_values(value, label, target_name) for key, value in node.items()}
+    renamed = {key: _rename_values(value, label, primary_value) for key, value in node.items()}
     match_labels = renamed.get("matchLabels")
-    if isinstance(match_labels, dict) and match_labels.get(label) == target_name:
-        renamed["matchLabels"] = {**match_labels, label: primary_name(target_name)}
+    if isinstance(match_labels, dict) and primary_name(match_labels.get(label, "")) == primary_value:
+        renamed["matchLabels"] = {**match_labels, label: primary_value}
     if renamed.get("key") == label and isinstance(renamed.get("values"), list):
-        renamed["values"] = [primary_name(value) if value == target_name else value for value in renamed["values"]]
+        renamed["values"] = [
+            primary_value if primary_name(value) == primary_value else value for value in renamed["values"]
+        ]
     return renamed
 
 

@@ -300,6 +300,14 @@ BAD: tuple[Bad, ...] = (
         _ANALYSIS,
     ),
     _canary(
+        "a gate that nobody can open",
+        "spec.analysis.onInconclusive",
+        "gate",
+        "onInconclusive: gate needs a webhook of type confirm-promotion, for a person to say yes",
+        _ANALYSIS,
+        base="ungated",
+    ),
+    _canary(
         "unknown way to advance",
         "spec.analysis.advance",
         "always",

@@ -35,11 +35,6 @@ def test_nothing_is_said_about_a_canary_whose_every_field_is_acted_on(name):
             [{}, {"headers": {"user-agent": {"suffix": "x"}}}],
             "spec.analysis.match[1].headers[user-agent].suffix: Istio cannot match by suffix; use regex",
         ),
-        (
-            "spec.analysis.metrics[1].compare",
-            {"errors": {}},
-            "spec.analysis.metrics[1].compare: comparison with the primary is not supported yet",
-        ),
     ],
 )
 def test_a_field_that_is_not_acted_on_is_told_with_its_path(field, value, said):

@@ -1,0 +1,340 @@
+"""A cluster small enough to reason about: it keeps what the core writes, and plays the Deployment controller at once.
+
+``Cluster.tick`` is the shell's loop without its IO, so a test can drive whole rollouts through the pure core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from controller.api.canary import Canary
+from controller.api.metric_template import MetricTemplate
+from controller.api.parse import parse_canary
+from controller.api.status import Phase
+from controller.api.webhook import HookType
+from controller.core.conditions import state_from_status, status_from_state
+from controller.core.configs import config_refs
+from controller.core.decide import decide
+from controller.core.model import (
+    CounterProbe,
+    Decision,
+    Facts,
+    HookProbe,
+    Manifest,
+    Measure,
+    MetricProbe,
+    Observation,
+    Passed,
+    Probe,
+    ProbeResult,
+    Put,
+    Refused,
+    Samples,
+    State,
+    Value,
+    Write,
+)
+from controller.core.workload import generated_names
+from controller.core.writes import plan_writes
+from tests.builders import (
+    NAMESPACE,
+    NOW,
+    canary_manifest,
+    error_rate_template,
+    expired_status,
+    make_deployment,
+    ready_status,
+    waiting_status,
+)
+
+Health: TypeAlias = Literal["ready", "waiting", "expired"]
+END_PHASES = (Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED)
+
+
+class CrashError(Exception):
+    """The controller dies here."""
+
+
+def clone(node: Any) -> Any:
+    """Plain JSON values copied, as the API server would store them; several times faster than ``copy.deepcopy``."""
+    if isinstance(node, dict):
+        return {key: clone(value) for key, value in node.items()}
+    return [clone(item) for item in node] if isinstance(node, (list, tuple)) else node
+
+
+def never(_: int) -> bool:
+    return False
+
+
+@dataclass
+class Cluster:
+    """Objects by kind and name, a clock, and the answers that probes get.
+
+    Attributes:
+        canary: the Canary's manifest, status included.
+        objects: everything else, by (kind, name).
+        answers: by ``Probe.key``; what is not named agrees, measures 0 or counted nothing; nobody asks for a rollback.
+        health: how the rollouts of a Deployment go, by its name; what is not named is ready at once.
+        templates: the MetricTemplates.
+        rival: see ``Facts``.
+        writes: every write done, in order.
+        events: every event's message, in order.
+        asked: every probe's key, in order.
+        told: the key of every hook that a decision told, in order.
+    """
+
+    canary: dict[str, Any]
+    objects: dict[tuple[str, str], dict[str, Any]]
+    now: datetime = NOW
+    answers: dict[str, ProbeResult] = field(default_factory=dict)
+    health: dict[str, Health] = field(default_factory=dict)
+    templates: dict[str, MetricTemplate] = field(
+        default_factory=lambda: {"istio-system/error-rate": error_rate_template()}
+    )
+    rival: str = ""
+    writes: list[Write] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    _parsed: tuple[int, Any, Canary] | None = None
+
+    @classmethod
+    def of(cls, canary: Mapping[str, Any], *objects: Mapping[str, Any]) -> Cluster:
+        return cls(
+            clone(dict(canary)),
+            {(item["kind"], item["metadata"]["name"]): clone(dict(item)) for item in objects},
+        )
+
+    # --- what the controller sees and does ---
+
+    @property
+    def parsed(self) -> Canary:
+        """The Canary as the controller reads it; read again after every edit and every status."""
+        generation, status = self.canary["metadata"]["generation"], self.canary.get("status")
+        if self._parsed is None or self._parsed[0] != generation or self._parsed[1] is not status:
+            self._parsed = generation, status, parse_canary(self.canary)
+        return self._parsed[2]
+
+    @property
+    def state(self) -> State:
+        return state_from_status(self.parsed.status)
+
+    def facts(self) -> Facts:
+        """A snapshot of its own: neither a change of the cluster nor a mistake of the core reaches across."""
+        canary, objects = self.parsed, {key: clone(item) for key, item in self.objects.items()}
+        target = objects.get(("Deployment", canary.names.target))
+        references = config_refs(target) if target else ()
+        autoscaler = canary.spec.autoscaler_ref
+        configs = {ref.key: objects[ref.kind, ref.name] for ref in references if (ref.kind, ref.name) in objects}
+        return Facts(
+            now=self.now,
+            canary=canary,
+            target=target,
+            primary=objects.get(("Deployment", canary.names.primary)),
+            target_autoscaler=objects.get((autoscaler.kind, autoscaler.name)) if autoscaler else None,
+            generated={key: objects[key] for key in generated_names(canary, target) if key in objects},
+            configs=configs,
+            missing_configs=tuple(ref.key for ref in references if ref.key not in configs and not ref.optional),
+            templates=dict(self.templates),
+            rival=self.rival,
+        )
+
+    def decide(self) -> Decision:
+        """What the core decides now, probes answered."""
+        facts, state, results = self.facts(), self.state, dict[str, ProbeResult]()
+        while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
+            for probe in outcome.probes:
+                assert probe.key not in results, f"{probe.key} was asked twice"
+                self.asked.append(probe.key)
+                results[probe.key] = self._answer(probe)
+        return outcome
+
+    def _answer(self, probe: Probe) -> ProbeResult:
+        match probe:
+            case HookProbe():
+                closed = probe.webhook.hook_type is HookType.ROLLBACK
+                return self.answers.get(probe.key, Refused("403 Forbidden") if closed else Passed())
+            case MetricProbe():
+                return self.answers.get(probe.key, Value(0.0))
+            case CounterProbe():
+                return self.answers.get(probe.key, Samples(()))
+
+    def tick(self, seconds: float = 0.0, *, crash: Callable[[int], bool] = never) -> Decision:
+        """One whole tick, ``seconds`` later; ``crash(n)`` says whether the controller dies before its n-th write."""
+        self.now += timedelta(seconds=seconds)
+        decision = self.decide()
+        facts, done = self.facts(), 0
+        for action in decision.actions:
+            for write in plan_writes(action, facts):
+                if crash(done):
+                    raise CrashError
+                self.apply(write)
+                facts, done = self.facts(), done + 1
+        if crash(done):
+            raise CrashError
+        self.write_status(decision.state)
+        self.events += [event.message for event in decision.events]
+        self.told += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
+        return decision
+
+    def apply(self, write: Write) -> None:
+        self.writes.append(write)
+        match write:
+            case Put(manifest):
+                self._put(manifest)
+            case _:
+                self.edit("Deployment", write.name, lambda item: item["spec"].update(replicas=write.replicas))
+
+    def _put(self, manifest: Manifest) -> None:
+        item = clone(dict(manifest))
+        assert item["metadata"]["namespace"] == NAMESPACE
+        key = item["kind"], item["metadata"]["name"]
+        live = self.objects.get(key)
+        if live is not None:
+            assert item["metadata"].get("resourceVersion") == live["metadata"]["resourceVersion"], "a stale write"
+        self.objects[key] = item
+        self.edit(*key, lambda _: None)
+
+    def write_status(self, state: State) -> None:
+        canary = self.parsed
+        self.canary["status"] = status_from_state(state, canary, self.now).to_dict()
+
+    # --- what people and other controllers do ---
+
+    def edit(self, kind: str, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change an object, as the API server would store it; a Deployment is rolled out as its health says."""
+        item = self.objects[kind, name]
+        change(item)
+        metadata = item["metadata"]
+        metadata["resourceVersion"] = str(int(metadata.get("resourceVersion", "0")) + 1)
+        metadata["generation"] = metadata.get("generation", 0) + 1
+        if kind == "Deployment":
+            self.roll_out(name)
+
+    def roll_out(self, name: str, health: Health | None = None) -> None:
+        """The Deployment controller has done what it can."""
+        if health is not None:
+            self.health[name] = health
+        if ("Deployment", name) not in self.objects:
+            return
+        item = self.objects["Deployment", name]
+        replicas, generation = item["spec"].get("replicas", 1), item["metadata"].get("generation", 0)
+        match self.health.get(name, "ready") if replicas else "ready":
+            case "waiting":
+                item["status"] = waiting_status(replicas, generation)
+            case "expired":
+                item["status"] = expired_status(replicas, generation)
+            case _:
+                item["status"] = ready_status(replicas, generation)
+
+    def set_image(self, image: str, name: str = "backend") -> None:
+        """The user pushes a new revision."""
+
+        def change(item: dict[str, Any]) -> None:
+            item["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+        self.edit("Deployment", name, change)
+
+    def set_config(self, data: Mapping[str, str], name: str = "backend-config", kind: str = "ConfigMap") -> None:
+        """The user edits a ConfigMap or Secret."""
+        self.edit(kind, name, lambda item: item.update(data=dict(data)))
+
+    def edit_analysis(self, **changes: Any) -> None:
+        """The user edits ``spec.analysis``; None removes a field."""
+        self.canary["metadata"]["generation"] += 1
+        analysis = {**self.canary["spec"]["analysis"], **changes}
+        self.canary["spec"]["analysis"] = {key: value for key, value in analysis.items() if value is not None}
+
+    def edit_canary(self, **changes: Any) -> None:
+        """The user edits ``spec``; None removes a field."""
+        self.canary["metadata"]["generation"] += 1
+        spec = {**self.canary["spec"], **changes}
+        self.canary["spec"] = {key: value for key, value in spec.items() if value is not None}
+
+    def set_weights(self, primary: int, canary: int, name: str = "backend") -> None:
+        """Somebody edits the VirtualService by hand."""
+
+        def change(item: dict[str, Any]) -> None:
+            for destination, weight in zip(item["spec"]["http"][0]["route"], (primary, canary), strict=True):
+                destination["weight"] = weight
+
+        self.edit("VirtualService", name, change)
+
+    # --- what a test looks at ---
+
+    @property
+    def phase(self) -> Phase:
+        return self.state.phase
+
+    def weights(self, name: str = "backend") -> tuple[int, int]:
+        """Primary's and canary's weight as the VirtualService has them."""
+        route = self.objects["VirtualService", name]["spec"]["http"][0]["route"]
+        return route[0]["weight"], route[1]["weight"]
+
+    def image(self, name: str) -> str:
+        return str(self.objects["Deployment", name]["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def replicas(self, name: str) -> int:
+        return int(self.objects["Deployment", name]["spec"].get("replicas", 1))
+
+
+def initialized(canary: Mapping[str, Any] | None = None, *objects: Mapping[str, Any]) -> Cluster:
+    """A cluster whose Canary has its primary, with nothing going on and nothing noted yet."""
+    cluster = Cluster.of(canary or canary_manifest(), *(objects or (make_deployment(),)))
+    settled(cluster)
+    assert cluster.phase is Phase.INITIALIZED, cluster.state
+    forget(cluster)
+    return cluster
+
+
+def progressing(weight: int, canary: Mapping[str, Any] | None = None, *objects: Mapping[str, Any]) -> Cluster:
+    """A cluster in the middle of a rollout of ``podinfo:2``, its canary at ``weight``, nothing noted yet."""
+    cluster = initialized(canary, *objects)
+    cluster.set_image("podinfo:2")
+    for _ in range(40):
+        if cluster.phase is Phase.PROGRESSING and cluster.state.routes.canary_weight == weight and weight:
+            break
+        cluster.tick(10)
+        if not weight:
+            break
+    assert cluster.phase is Phase.PROGRESSING, cluster.state
+    forget(cluster)
+    return cluster
+
+
+def forget(cluster: Cluster) -> None:
+    """Note from here on."""
+    cluster.writes, cluster.events, cluster.asked, cluster.told = [], [], [], []
+
+
+def settled(cluster: Cluster, seconds: float = 0.0, *, most: int = 12) -> Cluster:
+    """Tick ``seconds`` from now, and again as the watches would have it, until the state stands still."""
+    cluster.now += timedelta(seconds=seconds)
+    for _ in range(most):
+        before, writes = cluster.state, len(cluster.writes)
+        cluster.tick()
+        if (cluster.state, len(cluster.writes)) == (before, writes):
+            return cluster
+    raise AssertionError(f"no rest after {most} ticks: {cluster.state}")
+
+
+def rolled_out(cluster: Cluster, *, ticks: int = 60, seconds: float = 10.0) -> list[tuple[str, int]]:
+    """Phase and canary weight after each tick until a rollout ends, each change once."""
+    seen: list[tuple[str, int]] = []
+    for _ in range(ticks):
+        decision = cluster.tick(seconds)
+        now = (decision.state.phase.value, decision.state.routes.canary_weight)
+        if not seen or seen[-1] != now:
+            seen.append(now)
+        if decision.state.phase in END_PHASES and decision.requeue_after is None:
+            break
+    return seen
+
+
+def with_state(cluster: Cluster, **changes: Any) -> Cluster:
+    """The cluster with parts of the remembered state replaced."""
+    cluster.write_status(replace(cluster.state, **changes))
+    return cluster

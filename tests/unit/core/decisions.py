@@ -1,0 +1,116 @@
+"""A table of decisions: a situation, and the whole decision that it must lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from controller.core.model import (
+    Action,
+    Decision,
+    EnsureApex,
+    EnsureAutoscaler,
+    EnsurePrimary,
+    EnsureServices,
+    Event,
+    PromoteSpec,
+    Routes,
+    ScaleTarget,
+    SetRoutes,
+)
+from controller.core.workload import revision_facts
+from tests.unit.core.cluster import Cluster
+
+Actions = Callable[[str], tuple[Action, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row.
+
+    Attributes:
+        name: a sentence.
+        cluster: makes the situation.
+        changes: how the next state differs from the state before, from the cluster; what is not named stays.
+        actions: the actions, from the target's revision.
+        events: a text is a normal event.
+        asked: keys of the probes that were answered.
+        told: key and phase of the hooks to be told.
+        requeue_after: as in ``Decision``.
+    """
+
+    name: str
+    cluster: Callable[[], Cluster]
+    changes: Callable[[Cluster], Mapping[str, Any]]
+    actions: Actions
+    events: tuple[str | Event, ...] = ()
+    asked: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    requeue_after: float | None = None
+
+
+def table(*cases: Case) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
+
+
+def check(case: Case) -> None:
+    cluster = case.cluster()
+    before, cluster.asked = cluster.state, []
+    decision = cluster.decide()
+    expected = Decision(
+        state=replace(before, **case.changes(cluster)),
+        actions=case.actions(revision_of(cluster)) if case.actions is not hands_off else (),
+        events=tuple(Event(event) if isinstance(event, str) else event for event in case.events),
+        hooks=decision.hooks,
+        requeue_after=case.requeue_after,
+    )
+    assert decision == expected
+    assert tuple(f"{hook.key}/{hook.phase}" for hook in decision.hooks) == case.told
+    assert tuple(cluster.asked) == case.asked
+
+
+def revision_of(cluster: Cluster) -> str:
+    """The target's revision now."""
+    return revision_facts(cluster.facts())[0]
+
+
+def warning(message: str) -> Event:
+    return Event(message, "Warning")
+
+
+def nothing(_: Cluster) -> dict[str, Any]:
+    """The state stays."""
+    return {}
+
+
+def hands_off(_: str) -> tuple[Action, ...]:
+    """Nothing is touched."""
+    return ()
+
+
+def kept(routes: Routes | int = 0, *, scale: int | None = None, resync: bool = False, apex: bool = True) -> Actions:
+    """The usual objects, routes as given (a number is the canary's weight), the target scaled where asked."""
+
+    def actions(revision: str) -> tuple[Action, ...]:
+        led = (EnsureApex(), SetRoutes(_routes(routes))) if apex else ()
+        scaled = () if scale is None else (ScaleTarget(scale),)
+        return (EnsureServices(), EnsurePrimary(revision), EnsureAutoscaler(resync), *led, *scaled)
+
+    return actions
+
+
+def promoted(routes: Routes | int = 0) -> Actions:
+    """The target's spec copied to the primary."""
+
+    def actions(revision: str) -> tuple[Action, ...]:
+        copied = (EnsureServices(), PromoteSpec(revision), EnsureAutoscaler(resync=True))
+        return (*copied, EnsureApex(), SetRoutes(_routes(routes)))
+
+    return actions
+
+
+def _routes(routes: Routes | int) -> Routes:
+    return Routes(routes) if isinstance(routes, int) else routes

@@ -1,0 +1,242 @@
+"""How a rollout ends once it was good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from controller.api.status import Phase
+from controller.core.model import Routes
+from tests.builders import WEIGHTED, canary_manifest, webhook
+from tests.unit.core.cluster import Cluster, progressing, settled
+from tests.unit.core.decisions import Case, check, kept, nothing, promoted, table, warning
+
+SLOWLY = {**WEIGHTED, "stepWeightPromotion": 20}
+TOLD = [webhook("told", "post-rollout")]
+PENDING = "backend-primary.prod not ready: waiting for rollout to finish: 1 old replicas are pending termination"
+EXPIRED = 'backend-primary.prod not ready: deployment "backend-primary" exceeded its progress deadline'
+GIVEN_UP = f"Promotion of backend.prod failed, primary not ready: {EXPIRED}"
+MOVED_ON = "New revision detected during promotion, routing all traffic to backend-primary.prod"
+
+
+def promoting(primary: Any = "ready", analysis: Mapping[str, Any] = WEIGHTED, seconds: float = 0) -> Cluster:
+    """The spec was copied to the primary so many seconds ago; the canary has its share still."""
+    cluster = progressing(50, canary_manifest(analysis={**analysis, "webhooks": TOLD}))
+    cluster.health["backend-primary"] = primary
+    cluster.tick(10)
+    assert cluster.phase is Phase.PROMOTING
+    return later(cluster, seconds)
+
+
+def finalising(seconds: float) -> Cluster:
+    cluster = promoting()
+    cluster.tick()
+    assert cluster.phase is Phase.FINALISING
+    return later(cluster, seconds)
+
+
+def later(cluster: Cluster, seconds: float) -> Cluster:
+    cluster.now += timedelta(seconds=seconds)
+    return cluster
+
+
+def pushed(cluster: Cluster, image: str = "podinfo:3") -> Cluster:
+    cluster.set_image(image)
+    return cluster
+
+
+def shifted(cluster: Cluster) -> Cluster:
+    cluster.tick(10)
+    return cluster
+
+
+def without_primary(cluster: Cluster) -> Cluster:
+    del cluster.objects["Deployment", "backend-primary"]
+    return cluster
+
+
+def by_hand(cluster: Cluster) -> Cluster:
+    def change(item: dict[str, Any]) -> None:
+        item["spec"]["template"]["metadata"]["annotations"]["flagger-id"] = "48e6b134-d2f1-4f22-b53b-c7f2f6182119"
+
+    cluster.edit("Deployment", "backend-primary", change)
+    return cluster
+
+
+@table(
+    Case(
+        "the canary keeps its share while the primary rolls",
+        lambda: promoting("waiting"),
+        lambda _: {"message": PENDING},
+        kept(50, resync=True),
+        (warning(PENDING),),
+        requeue_after=10.0,
+    ),
+    Case(
+        "once the primary is ready it gets all the traffic",
+        promoting,
+        lambda cluster: {
+            "phase": Phase.FINALISING,
+            "routes": Routes(),
+            "analysed_at": cluster.now,
+            "transitioned_at": cluster.now,
+        },
+        kept(),
+        ("Routing all traffic to primary",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a primary that was made anew by somebody else gets the spec again",
+        lambda: by_hand(promoting("waiting")),
+        nothing,
+        promoted(50),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a primary that was deleted is made again",
+        lambda: without_primary(promoting()),
+        nothing,
+        promoted(50),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a primary that cannot run the revision leaves all the traffic to the canary, which can",
+        lambda: promoting("expired"),
+        lambda cluster: {
+            "phase": Phase.FAILED,
+            "routes": Routes(100),
+            "promoted": cluster.state.applied,
+            "transitioned_at": cluster.now,
+            "message": GIVEN_UP,
+        },
+        kept(100),
+        (warning(GIVEN_UP),),
+        told=("webhook/post-rollout/told/Failed",),
+    ),
+    Case(
+        "the pods of a newer revision lose the traffic, they have not been tried",
+        lambda: pushed(promoting("waiting")),
+        lambda _: {"routes": Routes()},
+        kept(resync=True),
+        (warning(MOVED_ON),),
+        requeue_after=0.0,
+    ),
+    Case(
+        "a promotion that fails while a newer revision is there leaves the traffic on the primary",
+        lambda: settled_once(pushed(promoting("expired"))),
+        lambda cluster: {
+            "phase": Phase.FAILED,
+            "promoted": cluster.state.applied,
+            "transitioned_at": cluster.now,
+            "message": GIVEN_UP,
+        },
+        kept(),
+        (warning(GIVEN_UP),),
+        told=("webhook/post-rollout/told/Failed",),
+    ),
+)
+def test_promoting(case):
+    check(case)
+
+
+def settled_once(cluster: Cluster) -> Cluster:
+    cluster.tick()
+    return cluster
+
+
+@table(
+    Case(
+        "a gradual promotion waits an interval before its first shift",
+        lambda: promoting(analysis=SLOWLY, seconds=4),
+        nothing,
+        kept(50, resync=True),
+        requeue_after=6.0,
+    ),
+    Case(
+        "a gradual promotion shifts a step an interval",
+        lambda: promoting(analysis=SLOWLY, seconds=10),
+        lambda cluster: {"routes": Routes(30), "analysed_at": cluster.now},
+        kept(30, resync=True),
+        ("Advance backend.prod primary weight 70",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "the last shift of a gradual promotion ends it",
+        lambda: later(shifted(shifted(promoting(analysis=SLOWLY))), 10),
+        lambda cluster: {
+            "phase": Phase.FINALISING,
+            "routes": Routes(),
+            "analysed_at": cluster.now,
+            "transitioned_at": cluster.now,
+        },
+        kept(),
+        ("Routing all traffic to primary",),
+        requeue_after=10.0,
+    ),
+)
+def test_promoting_gradually(case):
+    check(case)
+
+
+@table(
+    Case(
+        "requests under way have an interval to end",
+        lambda: finalising(4),
+        nothing,
+        kept(),
+        requeue_after=6.0,
+    ),
+    Case(
+        "then the canary is scaled to zero, and the rollout has succeeded",
+        lambda: finalising(10),
+        lambda cluster: {
+            "phase": Phase.SUCCEEDED,
+            "promoted": cluster.state.applied,
+            "transitioned_at": cluster.now,
+        },
+        kept(scale=0),
+        ("Promotion completed! Scaling down backend.prod",),
+        told=("webhook/post-rollout/told/Succeeded",),
+    ),
+    Case(
+        "a newer revision is looked at right after",
+        lambda: pushed(finalising(10)),
+        lambda cluster: {
+            "phase": Phase.SUCCEEDED,
+            "promoted": cluster.state.applied,
+            "transitioned_at": cluster.now,
+        },
+        kept(scale=0),
+        ("Promotion completed! Scaling down backend.prod",),
+        told=("webhook/post-rollout/told/Succeeded",),
+        requeue_after=0.0,
+    ),
+    Case(
+        "a rollout without analysis says so",
+        lambda: skipping(finalising(10)),
+        lambda cluster: {
+            "phase": Phase.SUCCEEDED,
+            "promoted": cluster.state.applied,
+            "transitioned_at": cluster.now,
+        },
+        kept(scale=0),
+        ("Promotion completed! Canary analysis was skipped for backend.prod",),
+        told=("webhook/post-rollout/told/Succeeded",),
+    ),
+)
+def test_finalising(case):
+    check(case)
+
+
+def skipping(cluster: Cluster) -> Cluster:
+    cluster.edit_canary(skipAnalysis=True)
+    return cluster
+
+
+def test_a_hand_that_moves_the_weights_during_a_gradual_promotion_does_not_hold_it_up():
+    cluster = promoting(analysis=SLOWLY)
+    cluster.set_weights(0, 100)
+    for _ in range(4):
+        settled(cluster, 10)
+    assert (cluster.phase, cluster.weights()) == (Phase.SUCCEEDED, (100, 0))
