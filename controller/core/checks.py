@@ -51,7 +51,7 @@ def measure(tick: Tick) -> Measure | Measured:
         judge(tick.canary, metric, results[plan.key] if isinstance(plan, MetricProbe) else plan)
         for metric, plan in thresholds
     ]
-    evidence, harm = dict(tick.state.evidence), list[Check]()
+    evidence, harm = dict[str, Mapping[str, Any]](), list[Check]()
     for metric, plan in compared:
         check, comparison = _compare(tick, metric, results[plan.key])
         checks.append(check)
@@ -65,17 +65,14 @@ def measure(tick: Tick) -> Measure | Measured:
 def baseline(tick: Tick) -> Measure | Mapping[str, Mapping[str, Any]]:
     """The counters just before the canary's first traffic, so that the first look after it counts.
 
-    Where they cannot be read the first look becomes the baseline.
+    Where they cannot be read the first look becomes the baseline. Evidence that the revision has already stays.
     """
     compared = [(metric, plan_counters(tick.canary, metric)) for metric in tick.analysis.metrics if metric.compare]
     results = tick.observation.results
     if missing := tuple(plan for _, plan in compared if plan.key not in results):
         return Measure(missing)
-    return {
-        metric.name: _start(tick, metric, answer).to_status()
-        for metric, plan in compared
-        if isinstance(answer := results[plan.key], Samples)
-    }
+    begun = ((metric.name, _begin(tick, metric, results[plan.key])) for metric, plan in compared)
+    return {name: comparison.to_status() for name, comparison in begun if comparison}
 
 
 def inconclusive(tick: Tick) -> tuple[str, ...]:
@@ -86,6 +83,17 @@ def inconclusive(tick: Tick) -> tuple[str, ...]:
         f"{metric.name}: {comparison.describe(metric.compare) if comparison else 'nothing counted yet'}"
         for metric, comparison in found
         if metric.compare and (comparison is None or comparison.verdict(metric.compare) is not Verdict.PASS)
+    )
+
+
+def _begin(tick: Tick, metric: Metric, answer: ProbeResult) -> Comparison | None:
+    before = _remembered(tick, metric)
+    if not isinstance(answer, Samples):
+        return before
+    return (
+        before.resume(read_samples(tick.canary, answer.samples), tick.facts.now)
+        if before
+        else _start(tick, metric, answer)
     )
 
 
@@ -108,17 +116,13 @@ def _compare(tick: Tick, metric: Metric, answer: ProbeResult) -> tuple[Check, Co
 
 def _remembered(tick: Tick, metric: Metric) -> Comparison | None:
     """The evidence so far; None where there is none that can be read, or the question has changed since."""
-    assert metric.compare is not None  # noqa: S101  # only such metrics are compared
     saved = tick.state.evidence.get(metric.name)
     try:
         comparison = Comparison.from_status(saved) if saved else None
     except EvidenceError:
         return None
-    asked = _start(tick, metric, Samples(())).test
-    return comparison if comparison and comparison.answers(asked) else None
+    return comparison if comparison and comparison.answers(_start(tick, metric, Samples(()))) else None
 
 
 def _start(tick: Tick, metric: Metric, answer: Samples) -> Comparison:
-    assert metric.compare is not None  # noqa: S101  # only such metrics are compared
-    reading = read_samples(tick.canary, answer.samples)
-    return Comparison.start(tick.canary, metric.compare, reading, tick.facts.now)
+    return Comparison.start(tick.canary, metric, read_samples(tick.canary, answer.samples), tick.facts.now)

@@ -6,6 +6,7 @@ nothing. The statistics are in ``evidence``, what is counted in ``counters``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from controller.api.canary import Canary
 from controller.api.metric import Compare, Metric
 from controller.api.metric_template import MetricProvider
 from controller.core import counters
-from controller.core.counters import BAD, TOTAL, Reading, latest, since, total_of
+from controller.core.counters import BAD, TOTAL, Reading, bucket_key, is_pod, latest, since, total_of
 from controller.core.dispersion import Dispersion
 from controller.core.evidence import LatencyTest, RateTest, Verdict
 from controller.core.evidence_question import EvidenceError
@@ -31,17 +32,21 @@ class Comparison:
         dispersion: how much bad requests clump, from the pods.
         reading: the newest counters; the next look counts from there.
         since: when the canary got its first traffic; the warm-up begins there.
+        query: what asks for the counters, and so says what they count.
     """
 
     test: RateTest | LatencyTest
     dispersion: Dispersion
     reading: Reading
     since: datetime
+    query: str
 
     @classmethod
-    def start(cls, canary: Canary, compare: Compare, reading: Reading, now: datetime) -> Comparison:
+    def start(cls, canary: Canary, metric: Metric, reading: Reading, now: datetime) -> Comparison:
         """A comparison that counts from ``reading`` on. The risk is shared by all metrics that compare."""
-        compared = sum(1 for metric in canary.spec.analysis.metrics if metric.compare)
+        compare = metric.compare
+        assert compare is not None  # noqa: S101  # only such metrics have a comparison
+        compared = sum(1 for each in canary.spec.analysis.metrics if each.compare)
         asked = {
             "alpha": compare.risk,
             "harmless_ratio": compare.harmless_ratio,
@@ -52,7 +57,12 @@ class Comparison:
             if compare.latency
             else RateTest.start(metrics=compared, **asked)
         )
-        return cls(test=test, dispersion=Dispersion(), reading=reading, since=now)
+        query = plan_counters(canary, metric).query
+        return cls(test=test, dispersion=Dispersion(), reading=reading, since=now, query=query)
+
+    def resume(self, reading: Reading, now: datetime) -> Comparison:
+        """The same evidence for new pods of the same revision: it counts from ``reading`` on, after a warm-up."""
+        return replace(self, reading=latest(self.reading, reading), since=now)
 
     def look(self, compare: Compare, reading: Reading, now: datetime) -> Comparison:
         """The comparison after one more reading of the counters."""
@@ -66,22 +76,22 @@ class Comparison:
     def _dispersion(self, counted: Reading) -> Dispersion:
         estimate = self.dispersion
         for side in (counted.canary, counted.primary):
-            estimate = estimate.look([self._pod(counts) for counts in side.values()])
+            estimate = estimate.look([self._pod(counts) for key, counts in side.items() if is_pod(key)])
         return estimate
 
     def _pod(self, counts: counters.Counts) -> tuple[float, float]:
         """Requests and bad ones of a pod; for latency those above the lowest edge, which are the most."""
         if isinstance(self.test, LatencyTest):
-            total = counts.get("inf", 0.0)
-            return total, total - counts.get(f"{self.test.edges_ms[0]:g}", total)
+            total = counts.get(bucket_key(math.inf), 0.0)
+            return total, total - counts.get(bucket_key(self.test.edges_ms[0]), total)
         return counts.get(TOTAL, 0.0), counts.get(BAD, 0.0)
 
     def _test(self, counted: Reading, dispersion: float) -> RateTest | LatencyTest:
         canary, primary = total_of(counted.canary), total_of(counted.primary)
         if isinstance(self.test, LatencyTest):
             return self.test.look(
-                canary_buckets={float(edge): count for edge, count in canary.items()},
-                primary_buckets={float(edge): count for edge, count in primary.items()},
+                canary_buckets=_buckets(self.test, canary),
+                primary_buckets=_buckets(self.test, primary),
                 dispersion=dispersion,
             )
         return self.test.look(
@@ -109,17 +119,17 @@ class Comparison:
             return max(self.test.tests, key=lambda test: test.log_evidence)
         return self.test
 
-    def answers(self, asked: RateTest | LatencyTest) -> bool:
-        """Whether this evidence is for the question that ``asked`` asks: an edited ``compare`` starts anew."""
-        edges = (getattr(test, "edges_ms", None) for test in (self.test, asked))
-        return self.test.question == asked.question and next(edges) == next(edges)
+    def answers(self, asked: Comparison) -> bool:
+        """Whether this evidence is for what ``asked`` asks, of the same counters: an edited ``compare`` starts anew."""
+        return self.test.question == asked.test.question and self.query == asked.query
 
     def verdict(self, compare: Compare) -> Verdict:
         """The test's verdict; none before both sides have had ``minRequests``."""
+        return Verdict.INCONCLUSIVE if self._too_few(compare) else self.test.verdict
+
+    def _too_few(self, compare: Compare) -> bool:
         seen = self._strongest.seen
-        if min(seen.canary_total, seen.primary_total) < compare.min_requests:
-            return Verdict.INCONCLUSIVE
-        return self.test.verdict
+        return min(seen.canary_total, seen.primary_total) < compare.min_requests
 
     def describe(self, compare: Compare) -> str:
         """The evidence in a sentence: ``errors 5.4 times the primary's: 41 of 3,120 against 30 of 12,480, p = …``."""
@@ -129,8 +139,11 @@ class Comparison:
         observed = f"{ratio:.1f} times the primary's" if ratio is not None else "against none of the primary's"
         canary = f"{seen.canary_bad:,.0f} of {seen.canary_total:,.0f}"
         primary = f"{seen.primary_bad:,.0f} of {seen.primary_total:,.0f}"
+        waits = f"; no verdict before {compare.min_requests:,} requests each" if self._too_few(compare) else ""
         skipped = f"; the last look did not count: {self.test.skipped}" if self.test.skipped else ""
-        return f"{what} {observed}: {canary} against {primary}, p = {self.test.p_value:.2g}, {verdict.lower()}{skipped}"
+        counted = f"{what} {observed}: {canary} against {primary}, p = {self.test.p_value:.2g}"
+        found = counted if test.looks else "nothing counted yet"
+        return f"{found}, {verdict.lower()}{waits}{skipped}"
 
     def check(self, metric: Metric) -> Check:
         """The verdict as the check of a metric. Only FAIL fails it."""
@@ -144,22 +157,53 @@ class Comparison:
             "dispersion": self.dispersion.to_status(),
             "counters": self.reading.to_status(),
             "since": self.since.isoformat(),
+            "query": self.query,
         }
 
     @classmethod
     def from_status(cls, status: Mapping[str, Any]) -> Comparison:
         """The comparison that ``to_status`` saved. Raises EvidenceError with what is missing or malformed."""
-        try:
-            test, dispersion, reading = status["test"], status["dispersion"], status["counters"]
-            begun = datetime.fromisoformat(status["since"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise EvidenceError(f"saved evidence: {error!r}") from error
+        test = _saved_object(status, "test")
         return cls(
             test=LatencyTest.from_status(test) if "edges" in test else RateTest.from_status(test),
-            dispersion=Dispersion.from_status(dispersion),
-            reading=Reading.from_status(reading),
-            since=begun,
+            dispersion=Dispersion.from_status(_saved_object(status, "dispersion")),
+            reading=Reading.from_status(_saved_object(status, "counters")),
+            since=_saved_time(status, "since"),
+            query=_saved_text(status, "query"),
         )
+
+
+def _saved_object(status: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = status.get(key)
+    if not isinstance(value, Mapping):
+        raise EvidenceError(f"saved evidence: {key} must be an object, is {value!r}")
+    return value
+
+
+def _saved_text(status: Mapping[str, Any], key: str) -> str:
+    value = status.get(key)
+    if not isinstance(value, str):
+        raise EvidenceError(f"saved evidence: {key} must be text, is {value!r}")
+    return value
+
+
+def _saved_time(status: Mapping[str, Any], key: str) -> datetime:
+    text = _saved_text(status, key)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise EvidenceError(f"saved evidence: {key} must be a time, is {text!r}") from error
+    if time.tzinfo is None:
+        raise EvidenceError(f"saved evidence: {key} must be a time with its zone, is {text!r}")
+    return time
+
+
+def _buckets(test: LatencyTest, counts: counters.Counts) -> dict[float, float]:
+    """Cumulative counts by upper edge; a side of which nothing is to be seen has counted nothing."""
+    edges = (*test.edges_ms, math.inf)
+    if not counts:
+        return dict.fromkeys(edges, 0.0)
+    return {edge: counts[bucket_key(edge)] for edge in edges if bucket_key(edge) in counts}
 
 
 def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from controller.api.canary import Canary
 from controller.api.metric import Metric
 from controller.core.analysis import plan_query
-from controller.core.counters import TOTAL, Reading
+from controller.core.counters import TOTAL, Reading, is_pod
 from controller.core.model import CounterProbe, MetricProbe, Probe, ProbeResult, QueryFailed, Sample, Samples
 from controller.core.recording import LULL, Recording, requests_of
 from controller.core.replay_run import Ask, ReplayError, Run, Templates, ask_recording, run
@@ -73,10 +73,10 @@ def _quiet_windows(traffic: Mapping[int, Reading], spans: tuple[range, ...], loo
 def _pods(traffic: Mapping[int, Reading], window: range) -> list[str]:
     """Pods of the primary that served requests in every part of the window."""
     served = [
-        {key for key, counts in traffic[point].primary.items() if counts.get(TOTAL, 0.0) > 0} for point in window[1:]
+        {key for key, counts in traffic[point].primary.items() if is_pod(key) and counts.get(TOTAL, 0.0) > 0}
+        for point in window[1:]
     ]
-    reporters = (key.partition("/") for key in set.intersection(*served))
-    return sorted(instance for reporter, _, instance in reporters if reporter == "destination")
+    return sorted(key.partition("/")[2] for key in set.intersection(*served))
 
 
 def _ask_null(canary: Canary, templates: Templates, recording: Recording, pod: str) -> Ask:

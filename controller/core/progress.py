@@ -204,16 +204,19 @@ def _advance_blue_green(tick: Tick, events: tuple[Event, ...]) -> Decision | Mea
 
 
 def _confirm_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
-    """The end of the analysis. What no comparison could tell counts as a failed check, unless a person may say yes."""
-    unproven = inconclusive(tick)
-    if unproven and tick.analysis.on_inconclusive != "gate":
-        return _fail(tick, (f"Halt {tick.canary_label} advancement {unproven[0]}",), events)
     told = _ask_to_promote(tick, events)
     return told if isinstance(told, Measure | Decision) else start_promotion(tick, told)
 
 
 def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
-    """``events`` and those of the gates, once all of them are open."""
+    """``events`` and those of the gates, once every comparison has passed and all gates are open.
+
+    What no comparison could tell counts as a failed check, or is told to the person who opens the gate.
+    """
+    reasons = tuple(f"Halt {tick.canary_label} advancement {unproven}" for unproven in inconclusive(tick))
+    if reasons and tick.analysis.on_inconclusive != "gate":
+        return _fail(tick, reasons, events)
+    events = (*events, *(Event(reason, "Warning") for reason in reasons))
     answers = tick.ask(HookType.CONFIRM_PROMOTION)
     if isinstance(answers, Measure):
         return answers

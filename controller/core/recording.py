@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -100,5 +101,6 @@ def traffic_query(canary: Canary) -> str:
 
 
 def requests_of(side: Mapping[str, Counts]) -> float:
-    """All requests of one side, from a reading of `traffic_query`."""
-    return total_of(side).get(TOTAL, 0.0)
+    """All requests of one side, from a reading of `traffic_query`; 0 where a counter could not be read."""
+    total = total_of(side).get(TOTAL, 0.0)
+    return total if math.isfinite(total) else 0.0

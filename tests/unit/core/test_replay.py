@@ -205,6 +205,15 @@ def test_a_pod_that_restarts_counts_from_zero_again():
     assert counted == [60.0, 5.0, 25.0]
 
 
+def test_a_counter_that_is_no_number_counts_nothing_and_loses_nothing():
+    canary = make_canary(analysis=ANALYSIS)
+    labels = {"destination_workload": "backend-primary", "reporter": "destination", "instance": "10.0.0.1"}
+    series = Series(labels, {0: 40.0, 1: float("nan"), 2: 100.0})
+    recording = recorded(3, {traffic_query(canary): (series,)})
+    counted = [requests_of(reading.primary) for _, reading in recording.counted(canary, traffic_query(canary))]
+    assert counted == [0.0, 60.0]
+
+
 # --- quiet times ----------------------------------------------------------------------------------------------------
 
 

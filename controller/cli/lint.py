@@ -1,0 +1,138 @@
+"""``canary lint``: what the API server, the preview and the controller would say about manifests, before they do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from controller.api import (
+    AlertProvider,
+    Canary,
+    InvalidObject,
+    MetricTemplate,
+    Strategy,
+    parse_alert_provider,
+    parse_canary,
+    parse_metric_template,
+    unsupported_fields,
+)
+from controller.cli.errors import tells_errors
+from controller.cli.manifests import Document, UnreadableFile, read_documents
+from controller.core.analysis import missing_templates, plan_query, template_key
+from controller.core.model import QueryFailed
+
+Resource = Canary | MetricTemplate | AlertProvider
+
+PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Resource]] = {
+    "Canary": parse_canary,
+    "MetricTemplate": parse_metric_template,
+    "AlertProvider": parse_alert_provider,
+}
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to say about a file; ``str()`` is the line to print, as compilers write it."""
+
+    file: str
+    line: int
+    severity: Severity
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.severity}: {self.message}"
+
+
+@tells_errors
+def lint(files: Sequence[str]) -> None:
+    """Print every finding; exit status 1 where one of them is an error."""
+    findings, objects = check_files(files)
+    for finding in findings:
+        print(finding)
+    found = {severity: sum(finding.severity is severity for finding in findings) for severity in Severity}
+    told = ", ".join(_plural(number, severity) for severity, number in found.items() if number)
+    print(f"{_plural(objects, 'object')} checked: {told or 'nothing to say'}", file=sys.stderr)
+    if found[Severity.ERROR]:
+        raise SystemExit(1)
+
+
+def check_files(files: Sequence[str]) -> tuple[list[Finding], int]:
+    """The findings, in the order of the files, and how many objects were of a kind that is checked."""
+    documents, findings = list[Document](), list[Finding]()
+    for file in files:
+        try:
+            documents += [document for document in read_documents(file) if document.kind in PARSERS]
+        except UnreadableFile as error:
+            findings.append(Finding(file, error.line, Severity.ERROR, error.reason))
+    parsed: list[tuple[Document, Resource]] = []
+    for document in documents:
+        try:
+            parsed.append((document, PARSERS[document.kind](document.value)))
+        except InvalidObject as error:
+            findings += [_finding(document, Severity.ERROR, str(problem), problem.path) for problem in error.problems]
+    templates = {
+        f"{resource.metadata.namespace}/{resource.metadata.name}": resource
+        for _, resource in parsed
+        if isinstance(resource, MetricTemplate)
+    }
+    for document, resource in parsed:
+        findings += _unsupported(document, resource)
+        if isinstance(resource, Canary):
+            findings += _canary(document, resource, templates)
+    order = {file: position for position, file in enumerate(files)}
+    return sorted(findings, key=lambda finding: (order[finding.file], finding.line)), len(documents)
+
+
+def _finding(document: Document, severity: Severity, message: str, path: str = "") -> Finding:
+    position = f"document {document.number}, " if document.number > 1 else ""
+    return Finding(document.file, document.line(path), severity, f"{position}{document.label}: {message}")
+
+
+def _unsupported(document: Document, resource: Resource) -> Iterator[Finding]:
+    for sentence in unsupported_fields(resource):
+        yield _finding(document, Severity.WARNING, sentence, sentence.partition(":")[0])
+
+
+def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTemplate]) -> Iterator[Finding]:
+    """What no schema can see."""
+    for message in _unlike_sides(canary):
+        path = next(
+            f"spec.analysis.metrics[{n}].compare" for n, m in enumerate(canary.spec.analysis.metrics) if m.compare
+        )
+        yield _finding(document, Severity.WARNING, f"{path}: {message}", path)
+    missing = missing_templates(canary, templates)
+    for number, metric in enumerate(canary.spec.analysis.metrics):
+        path, key = f"spec.analysis.metrics[{number}]", template_key(canary, metric)
+        if key in missing:
+            found = f"{path}.templateRef: MetricTemplate {key} is not among the files; it must exist in the cluster"
+            yield _finding(document, Severity.NOTE, found, f"{path}.templateRef")
+        elif metric.bounds and isinstance(planned := plan_query(canary, metric, templates), QueryFailed):
+            yield _finding(document, Severity.ERROR, f"{path}: {planned.reason}", path)
+
+
+def _unlike_sides(canary: Canary) -> Iterator[str]:
+    """Why a comparison would not compare like with like."""
+    analysis = canary.spec.analysis
+    if not analysis.compares:
+        return
+    unlike = "its users are not like the primary's, and their requests may fail more often for reasons of their own"
+    if analysis.strategy is Strategy.AB_TESTING:
+        yield f"with analysis.match the canary serves those who match: {unlike}"
+    if analysis.session_affinity:
+        yield f"with analysis.sessionAffinity the canary keeps the users it has: {unlike}"
+    if analysis.strategy is Strategy.BLUE_GREEN and not analysis.mirror:
+        yield "blue/green sends the canary no users while it is compared; analysis.mirror: true sends it a copy"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

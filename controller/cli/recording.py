@@ -1,0 +1,179 @@
+"""Recordings: fetched from Prometheus by range queries, saved to a file and read back.
+
+https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from controller.api import parse_duration
+from controller.api.durations import is_duration
+from controller.cli.errors import CommandError
+from controller.core.recording import Recording, Series
+
+MOST_POINTS = 10_000
+"""In one request; Prometheus gives at most 11,000."""
+QUERY_SECONDS = 120
+AT_ONCE = 4
+
+
+def parse_time(option: str, text: str, now: datetime) -> datetime:
+    """A time: ``2026-11-24T12:00`` (UTC unless it says otherwise), ``now``, or a duration, so long before ``now``."""
+    if text == "now":
+        return now
+    if is_duration(text):
+        return now - timedelta(seconds=parse_duration(text))
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(
+            f"{option} {text!r}: a time as in 2026-11-24T12:00, or a duration as in 24h for so long ago"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def fetch_recording(
+    address: str,
+    queries: Sequence[str],
+    *,
+    start: datetime,
+    end: datetime,
+    step: float,
+    headers: Mapping[str, str] | None = None,
+) -> Recording:
+    """The answers to ``queries`` from ``start`` to ``end``, every ``step`` seconds.
+
+    Raises:
+        CommandError: the times are the wrong way round, or Prometheus does not answer.
+    """
+    points = math.floor((end - start).total_seconds() / step) + 1
+    if points < 2:
+        raise CommandError(f"from {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} there is no step of {step:g}s")
+    recording = Recording(start=start, step=step, points=points)
+    answers = asyncio.run(_fetch(address, tuple(dict.fromkeys(queries)), recording, headers or {}))
+    return Recording(start=start, step=step, points=points, answers=answers)
+
+
+async def _fetch(
+    address: str, queries: Sequence[str], grid: Recording, headers: Mapping[str, str]
+) -> dict[str, tuple[Series, ...]]:
+    url, free = f"{address.rstrip('/')}/api/v1/query_range", asyncio.Semaphore(AT_ONCE)
+    async with aiohttp.ClientSession(headers=dict(headers), timeout=aiohttp.ClientTimeout(total=QUERY_SECONDS)) as http:
+
+        async def ask(query: str) -> tuple[Series, ...]:
+            elements: list[Mapping[str, Any]] = []
+            for first in range(0, grid.points, MOST_POINTS):
+                last = min(first + MOST_POINTS, grid.points) - 1
+                form = {
+                    "query": query,
+                    "start": f"{grid.time(first).timestamp():.3f}",
+                    "end": f"{grid.time(last).timestamp():.3f}",
+                    "step": f"{grid.step:g}",
+                }
+                async with free:
+                    elements += await _ask(http, url, form)
+            return _series(elements, grid, url)
+
+        found = await asyncio.gather(*(ask(query) for query in queries))
+    return dict(zip(queries, found, strict=True))
+
+
+async def _ask(http: aiohttp.ClientSession, url: str, form: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    try:
+        async with http.post(url, data=form) as response:
+            status, text = response.status, await response.text(errors="replace")
+    except TimeoutError:
+        raise CommandError(
+            f"{url} gave no answer within {QUERY_SECONDS}s; ask for less time, or a longer step"
+        ) from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise CommandError(f"{url} failed: {error or type(error).__name__}") from None
+    try:
+        body = json.loads(text)
+    except ValueError:
+        raise CommandError(f"{url} answered {status}, which is not Prometheus' JSON: {text.strip()[:200]}") from None
+    if not isinstance(body, dict) or body.get("status") != "success":
+        reason = body.get("error") if isinstance(body, dict) else None
+        raise CommandError(f"{url} answered {status}: {reason or text.strip()[:200]}\nThe query was: {form['query']}")
+    result = body.get("data", {}).get("result")
+    if body.get("data", {}).get("resultType") != "matrix" or not isinstance(result, list):
+        raise CommandError(f"{url} gave a result that is no matrix: {text.strip()[:200]}")
+    return result
+
+
+def _series(elements: Sequence[Mapping[str, Any]], grid: Recording, where: str) -> tuple[Series, ...]:
+    """Prometheus' matrix on the grid; parts of one series are put together."""
+    found: dict[str, Series] = {}
+    try:
+        for element in elements:
+            labels = {str(name): str(value) for name, value in element["metric"].items()}
+            values = {_point(grid, float(time)): float(value) for time, value in element["values"]}
+            key = json.dumps(labels, sort_keys=True)
+            before = found[key].values if key in found else {}
+            found[key] = Series(labels, {**before, **values})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CommandError(f"{where}: a series that cannot be read ({error!r})") from None
+    return tuple(found.values())
+
+
+def _point(grid: Recording, time: float) -> int:
+    return round((time - grid.start.timestamp()) / grid.step)
+
+
+def save_recording(path: Path, recording: Recording) -> None:
+    """Write the answers as Prometheus gave them, with the grid they are on."""
+    start = recording.start.timestamp()
+    saved = {
+        "start": recording.start.isoformat(),
+        "stepSeconds": recording.step,
+        "points": recording.points,
+        "answers": [
+            {
+                "query": query,
+                "result": [
+                    {
+                        "metric": dict(one.labels),
+                        "values": [
+                            [start + point * recording.step, repr(value)] for point, value in one.values.items()
+                        ],
+                    }
+                    for one in series
+                ],
+            }
+            for query, series in recording.answers.items()
+        ],
+    }
+    try:
+        path.write_text(json.dumps(saved), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def load_recording(path: Path) -> Recording:
+    """The recording that `save_recording` wrote.
+
+    Raises:
+        CommandError: the file is not there, or holds something else.
+    """
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        grid = Recording(
+            start=datetime.fromisoformat(saved["start"]), step=float(saved["stepSeconds"]), points=int(saved["points"])
+        )
+        answers = {str(each["query"]): _series(each["result"], grid, str(path)) for each in saved["answers"]}
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise CommandError(f"{path} is no recording of `canary replay --save`: {error!r}") from None
+    if grid.step <= 0 or grid.start.tzinfo is None:
+        raise CommandError(f"{path}: stepSeconds must be above 0, and start must have a time zone")
+    return Recording(start=grid.start, step=grid.step, points=grid.points, answers=answers)

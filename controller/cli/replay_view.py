@@ -1,0 +1,132 @@
+"""A replay in words and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from controller.api import Canary
+from controller.cli import words
+from controller.cli.observed import observed_ratio
+from controller.core.comparison import Comparison
+from controller.core.recording import Recording
+from controller.core.replay import Replay, Rollout
+from controller.core.replay_run import Look, Outcome
+
+NOTES = (
+    "The recorded weights are those of then. Comparisons read the requests measured in each look, and so hold.",
+    "Thresholds see the canary under the load that it had then.",
+    "Webhooks were not recorded: every gate counts as open and no rollback hook as called.",
+    "Where the recorded rollout ended before this spec decides, nothing more is known: undecided.",
+)
+
+
+def rollout_reason(canary: Canary, rollout: Rollout) -> str:
+    """Why the replayed rollout ended as it did: its message, or the evidence at its last look."""
+    last = rollout.run.looks[-1]
+    if rollout.run.outcome in (Outcome.HARM, Outcome.THRESHOLD, Outcome.INCONCLUSIVE):
+        return last.state.message
+    said = [f"{name}: {comparison.describe(compare)}" for name, comparison, compare in _compared(canary, last)]
+    return "; ".join([*([last.state.message] if last.state.message else []), *said])
+
+
+def quiet_sentences(canary: Canary, result: Replay) -> Iterator[str]:
+    """How often the spec would have alarmed without a canary."""
+    runs = len(result.quiet)
+    if not runs:
+        yield (
+            "Quiet times: none could be tried. It takes a stretch without a canary, as long as the analysis, in which"
+            " two pods of the primary serve requests."
+        )
+    else:
+        count = Counter(null.run.outcome for null in result.quiet)
+        yield f"Quiet times: {runs} runs with one pod of the primary as the canary, the other pods as the primary."
+        if canary.spec.analysis.compares:
+            risk = max(metric.compare.risk for metric in canary.spec.analysis.metrics if metric.compare)
+            alarms = count[Outcome.HARM]
+            stated = f"the risk stated is {words.percent(risk)}"
+            yield f"  false alarms of comparisons: {alarms} ({words.percent(alarms / runs)}; {stated})"
+        yield f"  rolled back by failed checks: {count[Outcome.THRESHOLD]}"
+        if canary.spec.analysis.compares:
+            yield f"  no verdict at the end: {count[Outcome.INCONCLUSIVE] + count[Outcome.GATE]}"
+    if result.left_out:
+        yield f"Not tried in quiet times, as the query does not name the target: {', '.join(result.left_out)}."
+
+
+def as_json(canary: Canary, recording: Recording, result: Replay) -> dict[str, Any]:
+    """All of a replay, look by look."""
+    outcomes = Counter(null.run.outcome for null in result.quiet)
+    return {
+        "namespace": canary.namespace,
+        "name": canary.name,
+        "start": recording.time(0).isoformat(),
+        "end": recording.time(recording.points - 1).isoformat(),
+        "intervalSeconds": canary.spec.analysis.tick_seconds(),
+        "rollouts": [
+            {
+                "beginsAt": rollout.begins_at.isoformat(),
+                "endsAt": rollout.ends_at.isoformat(),
+                "begunBefore": rollout.cut_off,
+                "canaryRequests": rollout.canary_requests,
+                "primaryRequests": rollout.primary_requests,
+                "outcome": rollout.run.outcome.name.lower(),
+                "atLook": rollout.run.looks[-1].number,
+                "reason": rollout_reason(canary, rollout),
+                "looks": [_look(canary, look) for look in rollout.run.looks],
+            }
+            for rollout in result.rollouts
+        ],
+        "quiet": {
+            "runs": len(result.quiet),
+            "outcomes": {outcome.name.lower(): outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
+            "alarms": [
+                {
+                    "pod": null.pod,
+                    "beginsAt": null.run.looks[0].at.isoformat(),
+                    "outcome": null.run.outcome.name.lower(),
+                    "atLook": null.run.looks[-1].number,
+                    "reason": null.run.reason,
+                }
+                for null in result.quiet
+                if null.run.outcome in (Outcome.HARM, Outcome.THRESHOLD)
+            ],
+            "notTried": list(result.left_out),
+        },
+        "notes": list(NOTES),
+    }
+
+
+def _look(canary: Canary, look: Look) -> dict[str, Any]:
+    return {
+        "look": look.number,
+        "at": look.at.isoformat(),
+        "phase": str(look.state.phase),
+        "canaryWeight": look.state.routes.canary_weight,
+        "failedChecks": look.state.failed_checks,
+        "checks": [
+            {"name": check.name, "passed": check.passed, "value": _finite(check.value), "detail": check.detail}
+            for check in look.checks
+        ],
+        "evidence": {
+            name: {
+                "verdict": str(comparison.verdict(compare)),
+                "pValue": comparison.test.p_value,
+                "ratio": _finite(observed_ratio(comparison)),
+                **comparison.counts,
+            }
+            for name, comparison, compare in _compared(canary, look)
+        },
+    }
+
+
+def _compared(canary: Canary, look: Look) -> Iterator[tuple[str, Comparison, Any]]:
+    for metric in canary.spec.analysis.metrics:
+        if metric.compare and metric.name in look.comparisons:
+            yield metric.name, look.comparisons[metric.name], metric.compare
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,55 @@
+"""The commands as a whole: what they take, what they load, and how they end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from controller.api.crd import custom_resource_definitions
+from controller.cli import app
+
+
+def canary(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_the_help_names_every_command():
+    code, shown = canary("--help")
+    assert code == 0
+    listed = [line.split()[0] for line in shown.partition("Commands:")[2].splitlines() if line]
+    assert listed == ["run", "get", "watch", "lint", "plan", "replay", "crds"]
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "lint", "plan", "replay", "get -o yaml", "get -n prod -A", "no-such-command"]
+)
+def test_what_cannot_be_meant_is_a_usage_error(arguments):
+    assert canary(*arguments.split())[0] == 2
+
+
+def test_the_help_loads_neither_the_models_nor_the_libraries_of_a_command():
+    code = (
+        "import sys; from controller.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('pydantic', 'yaml', 'rich', 'aiohttp', 'kopf') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_short_option_is_not_taken_for_one_of_go_s(tmp_path):
+    """``-ojson`` is ``-o json``, as everywhere; only ``run`` takes ``-log-level=info``."""
+    code, shown = canary("plan", f"-f{tmp_path}/none.yaml", "-ojson")
+    assert (code, shown.strip()) == (1, f"canary plan: {tmp_path}/none.yaml: No such file or directory")
+
+
+def test_the_crds_are_printed_as_the_folder_has_them():
+    code, shown = canary("crds")
+    assert code == 0
+    assert list(yaml.safe_load_all(shown)) == yaml.safe_load(yaml.safe_dump(list(custom_resource_definitions())))

@@ -1,0 +1,222 @@
+"""``canary lint``: the words of the models, and where."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from controller.api import InvalidObject
+from controller.cli import app
+from controller.cli.lint import PARSERS, check_files
+from tests.unit.api.bad_cases import BAD
+from tests.unit.api.cases import GOOD
+
+CANARY = """\
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: {name: backend, namespace: prod}
+spec:
+  targetRef: {apiVersion: apps/v1, kind: Deployment, name: backend}
+  service: {port: 9898}
+  analysis:
+    interval: 10s
+    threshold: 3
+    stepWeight: 10
+    metrics:
+      - name: error-rate
+        templateRef: {name: error-rate}
+        thresholdRange: {max: 1}
+"""
+TEMPLATE = """\
+apiVersion: flagger.app/v1beta1
+kind: MetricTemplate
+metadata: {name: error-rate, namespace: prod}
+spec:
+  provider: {type: prometheus, address: http://prometheus:9090}
+  query: 'errors{workload="{{ target }}"}'
+"""
+OTHER = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: backend}\n"
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """The findings about files of this content, as they are printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def findings(**files: str) -> list[str]:
+        for name, content in files.items():
+            Path(f"{name}.yaml").write_text(content)
+        return [str(finding) for finding in check_files([f"{name}.yaml" for name in files])[0]]
+
+    return findings
+
+
+def test_nothing_is_said_about_what_is_right(check):
+    assert check(a=f"{CANARY}---\n{TEMPLATE}---\n{OTHER}---\n", b="", c="just text") == []
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[bad.name for bad in BAD])
+def test_a_bad_object_is_told_in_the_words_of_the_models(check, bad):
+    """The same table holds the models and a real API server to these words."""
+    obj = bad.manifest()
+    with pytest.raises(InvalidObject) as caught:
+        PARSERS[obj["kind"]](obj)
+    found = check(a=yaml.safe_dump(obj))
+    for problem in caught.value.problems:
+        assert any(line.endswith(f": {problem}") and ": error: " in line for line in found), (str(problem), found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "interval: 10s",
+            "interval: soon",
+            (
+                "a.yaml:8: error: Canary prod/backend: spec.analysis.interval: Invalid value: "
+                '"soon": must be a duration as in "30s", "1m30s" or "500ms"'
+            ),
+        ),
+        (
+            "    stepWeight: 10\n",
+            "",
+            (
+                'a.yaml:8: error: Canary prod/backend: spec.analysis: Invalid value: "object": '
+                "exactly one of iterations, stepWeight, stepWeights must be set"
+            ),
+        ),
+        ("  service: {port: 9898}\n", "", "a.yaml:5: error: Canary prod/backend: spec.service: Required value"),
+        (
+            "thresholdRange: {max: 1}",
+            "thresholdRange: {maximum: 1}",
+            (
+                "a.yaml:14: error: Canary prod/backend: spec.analysis.metrics[0].thresholdRange.maximum: "
+                'unknown field; did you mean "max"? (known: max, min)'
+            ),
+        ),
+        (
+            "v1beta1",
+            "v1",
+            (
+                "a.yaml:1: error: Canary prod/backend: apiVersion: Unsupported value: "
+                '"flagger.app/v1": supported values: "flagger.app/v1beta1"'
+            ),
+        ),
+        (
+            "spec:\n",
+            "spec:\n  suspend: true\n  provider: linkerd\n",
+            "a.yaml:6: warning: Canary prod/backend: spec.provider: only istio is supported",
+        ),
+        (
+            "name: error-rate}",
+            "name: other}",
+            (
+                "a.yaml:13: note: Canary prod/backend: spec.analysis.metrics[0].templateRef: "
+                "MetricTemplate prod/other is not among the files; it must exist in the cluster"
+            ),
+        ),
+        (
+            "metadata: {name: backend, namespace: prod}",
+            "metadata: [1]",
+            (
+                'a.yaml:3: error: Canary (without a name): metadata: Invalid value: "array": must be of type object: '
+                '"array"'
+            ),
+        ),
+    ],
+)
+def test_a_finding_has_its_file_and_its_line(check, old, new, said):
+    assert said in check(a=CANARY.replace(old, new, 1), b=TEMPLATE)
+
+
+def test_a_later_document_and_an_item_of_a_list_have_their_position(check):
+    broken = CANARY.replace("interval: 10s", "interval: soon")
+    (finding,) = check(a=f"{OTHER}---\n{broken}", b=TEMPLATE)
+    assert finding.startswith("a.yaml:12: error: document 2, Canary prod/backend: spec.analysis.interval: ")
+    items = "apiVersion: v1\nkind: List\nitems:\n" + "".join(
+        f"{'- ' if number == 0 else '  '}{line}\n" for number, line in enumerate(broken.splitlines())
+    )
+    (finding,) = check(a=items, b=TEMPLATE)
+    assert finding.startswith("a.yaml:11: error: Canary prod/backend: spec.analysis.interval: ")
+
+
+def test_a_placeholder_that_cannot_be_filled_is_an_error_no_schema_sees(check):
+    (finding,) = check(a=CANARY, b=TEMPLATE.replace("{{ target }}", "{{ variables.region }}"))
+    assert finding.startswith(
+        "a.yaml:12: error: Canary prod/backend: spec.analysis.metrics[0]: "
+        "placeholder {{ variables.region }} is unknown, there are: "
+    )
+
+
+MATCH = "    match: [{headers: {x: {exact: y}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "    stepWeight: 10\n",
+            f"    iterations: 5\n{MATCH}",
+            "with analysis.match the canary serves those who match",
+        ),
+        (
+            "    metrics:\n",
+            "    sessionAffinity: {cookieName: c}\n    metrics:\n",
+            "with analysis.sessionAffinity the canary keeps the users it has",
+        ),
+        ("    stepWeight: 10\n", "    iterations: 5\n", "blue/green sends the canary no users while it is compared"),
+    ],
+)
+def test_a_comparison_of_unlike_users_is_warned_of(check, old, new, said):
+    compared = CANARY.replace("thresholdRange: {max: 1}", "compare: {errors: {}}").replace(
+        "templateRef: {name: error-rate}", "interval: 1m"
+    )
+    assert check(a=compared) == []
+    found = check(a=compared.replace(old, new, 1))
+    assert [line for line in found if f"warning: Canary prod/backend: spec.analysis.metrics[0].compare: {said}" in line]
+    threshold_only = check(a=CANARY.replace(old, new, 1), b=TEMPLATE)
+    assert not [line for line in threshold_only if said in line]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: [1\n", "a.yaml:2: error: no YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: b: c\n", "a.yaml:1: error: no YAML: mapping values are not allowed here"),
+    ],
+)
+def test_what_is_no_yaml_is_an_error_where_it_stops(check, content, said):
+    assert check(a=content) == [said]
+
+
+def test_the_exit_status_tells_errors_only(tmp_path, monkeypatch):
+    files = {"good": CANARY + "---\n" + TEMPLATE, "note": CANARY, "bad": CANARY.replace("10s", "soon")}
+    codes = {}
+    for name, content in files.items():
+        path = tmp_path / name
+        path.write_text(content)
+        codes[name] = CliRunner().invoke(app, ["lint", str(path)]).exit_code
+    codes["missing"] = CliRunner().invoke(app, ["lint", str(tmp_path / "none")]).exit_code
+    assert codes == {"good": 0, "note": 0, "bad": 1, "missing": 1}
+
+
+def test_the_summary_counts_what_was_found(tmp_path, capsys):
+    (tmp_path / "a").write_text(CANARY.replace("10s", "soon") + "---\n" + TEMPLATE)
+    result = CliRunner().invoke(app, ["lint", str(tmp_path / "a")])
+    assert result.stderr == "2 objects checked: 1 error\n"
+
+
+def test_the_standard_input_is_a_file_too(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(CANARY.replace("10s", "soon")))
+    (finding,) = check_files(["-"])[0]
+    assert str(finding).startswith("-:8: error: Canary prod/backend: spec.analysis.interval: ")
+
+
+def test_every_good_object_passes(check):
+    """None of the manifests that the models and the API server accept is an error."""
+    found = check(a=yaml.safe_dump_all(GOOD.values()))
+    assert [line for line in found if ": error: " in line] == []

@@ -1,0 +1,205 @@
+"""``canary plan``: a rollout foretold, from given and from measured traffic."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from controller.cli import app
+from controller.core.evidence import RateTest
+from controller.core.planning import requests_to_fail
+from tests.builders import AB_TESTING, ERROR_RATE, canary_manifest, webhook
+from tests.unit.cli.prometheus import Matrix, Prometheus
+
+ERRORS = {"name": "errors", "compare": {"errors": {}}}
+LATENCY = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
+STEPS = {"interval": "30s", "threshold": 2, "stepWeight": 25, "maxWeight": 50}
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Exit status and output of ``canary plan`` for an analysis."""
+
+    def run(*arguments: str, **analysis: Any) -> tuple[int, str]:
+        path = tmp_path / "canary.yaml"
+        path.write_text(yaml.safe_dump(canary_manifest(analysis={**STEPS, **analysis})))
+        result = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["plan", "-f", str(path), *arguments])
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.fixture
+def planned(plan):
+    def run(*arguments: str, **analysis: Any) -> dict[str, Any]:
+        code, shown = plan(*arguments, "-o", "json", **analysis)
+        assert code == 0, shown
+        answer: dict[str, Any] = json.loads(shown)
+        return answer
+
+    return run
+
+
+def test_without_comparisons_it_is_steps_and_times(plan):
+    code, shown = plan(metrics=[ERROR_RATE])
+    assert code == 0
+    assert [line.split() for line in shown.splitlines() if line.strip()] == [
+        ["prod/backend:", "2", "steps", "of", "30s"],
+        ["STEP", "AT", "CANARY"],
+        ["1", "0s", "25%"],
+        ["2", "30s", "50%"],
+        ["From", "first", "traffic", "to", "promotion", "at", "the", "earliest:", "1m"],
+        ["From", "first", "traffic", "to", "promotion", "or", "rollback", "at", "the", "latest:", "1m30s"],
+    ]
+
+
+def test_given_traffic_says_when_verdicts_come(plan):
+    code, shown = plan("--requests-per-second", "100", "--error-rate", "0.02", metrics=[ERRORS])
+    assert code == 0
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["1", "0s", "25%", "750"] in lines
+    question = RateTest.start().question
+    needs = f"{requests_to_fail(question, primary_rate=0.02, ratio=10.0, canary_share=0.25):,.0f}"
+    assert ["errors", "10x", "as", "bad", "FAIL", needs, "look", "1,", "after", "30s"] in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "analysis", "said"),
+    [
+        pytest.param((), {}, "How soon the comparisons have a verdict depends on the traffic", id="no traffic"),
+        pytest.param(("--requests-per-second", "9"), {}, "errors: its rate of bad requests is not known", id="no rate"),
+        pytest.param(
+            ("--requests-per-second", "1", "--error-rate", "0.001"),
+            {},
+            "even a canary as good as the primary would be rolled back without a verdict",
+            id="too little for a PASS",
+        ),
+        pytest.param(
+            ("--requests-per-second", "1", "--error-rate", "0.001"),
+            {"onInconclusive": "gate", "webhooks": [webhook("ask", "confirm-promotion")]},
+            "even a canary as good as the primary would wait for a person without a verdict",
+            id="too little for a PASS, and a gate",
+        ),
+        pytest.param(
+            ("--requests-per-second", "1", "--error-rate", "0.001"),
+            {},
+            "canary requests, the plan counts 38: such a canary is not told from a good one in that time",
+            id="too little for a FAIL",
+        ),
+        pytest.param(
+            (),
+            {"sessionAffinity": {"cookieName": "c"}},
+            "The controller would refuse this Canary: spec.analysis.s",
+            id="refused",
+        ),
+        pytest.param(
+            (), {"webhooks": [webhook("ask", "confirm-promotion")]}, "A gate (confirm-traffic-increase", id="a gate"
+        ),
+        pytest.param(
+            ("--requests-per-second", "9", "--error-rate", "0.1"),
+            AB_TESTING,
+            "How many requests match is not known",
+            id="A/B",
+        ),
+    ],
+)
+def test_what_a_reader_should_know_is_said(arguments, analysis, said):
+    steps = {} if "iterations" in analysis else STEPS
+    assert any(said in remark for remark in run_plan(arguments, {**steps, "metrics": [ERRORS], **analysis})["remarks"])
+
+
+def run_plan(arguments: tuple[str, ...], analysis: dict[str, Any]) -> dict[str, Any]:
+    manifest = yaml.safe_dump(canary_manifest(analysis=analysis))
+    result = CliRunner().invoke(app, ["plan", "-f", "-", *arguments, "-o", "json"], input=manifest)
+    assert result.exit_code == 0, result.output
+    answer: dict[str, Any] = json.loads(result.output)
+    return answer
+
+
+def counters(start: float, end: float, step: float, **per_second: float) -> Matrix:
+    """Counters that rise evenly: of the primary's pod by response class, or by bucket."""
+    count = int((end - start) / step) + 1
+    series = []
+    for name, pace in per_second.items():
+        label = {"bad": "true"} if name == "bad" else {} if name == "good" else {"le": name.removeprefix("le_")}
+        labels = {"destination_workload": "backend-primary", "reporter": "destination", "instance": "p", **label}
+        values = [[start + point * step, str(1000 + pace * point * step)] for point in range(count)]
+        series.append({"metric": labels, "values": values})
+    return series
+
+
+def test_traffic_is_measured_from_the_primary_s_counters(planned):
+    def answer(query: str, start: float, end: float, step: float) -> Matrix:
+        if "bucket" in query:
+            return counters(start, end, step, **{"le_100.0": 15.0, "le_1000.0": 19.8, "le_+Inf": 20.0})
+        return counters(start, end, step, good=19.5, bad=0.5)
+
+    with Prometheus(answer).serve() as prometheus:
+        found = planned("--prometheus", prometheus.address, "--window", "30m", metrics=[ERRORS, LATENCY])
+    assert found["traffic"]["requestsPerSecond"] == pytest.approx(20.0)
+    assert found["traffic"]["badRates"] == {
+        "errors": pytest.approx([0.025]),
+        "latency": pytest.approx([0.25, 0.01]),
+    }
+    assert found["remarks"][0] == "Measured over the last 30m: 36,000 requests."
+    assert {verdict["metric"] for verdict in found["verdicts"]} == {"errors", "latency"}
+    assert {form["step"] for _, form, _ in prometheus.requests} == {"60"}
+
+
+def test_where_no_request_failed_one_is_taken_to_have(planned):
+    with Prometheus(lambda _, *grid: counters(*grid, good=1.0)).serve() as prometheus:
+        found = planned("--prometheus", prometheus.address, metrics=[ERRORS])
+    assert found["traffic"]["badRates"]["errors"] == [pytest.approx(1 / 3600)]
+    assert "errors: none of 3,600 requests failed; taken as one of them" in found["remarks"]
+
+
+def test_without_traffic_nothing_is_foretold(planned):
+    with Prometheus(lambda *_: []).serve() as prometheus:
+        found = planned("--prometheus", prometheus.address, metrics=[ERRORS])
+    assert (found["traffic"], found["verdicts"]) == (None, [])
+    assert found["remarks"][0] == "Measured over the last 1h: 0 requests."
+
+
+def test_what_the_command_line_says_goes_before_what_is_measured(planned):
+    with Prometheus(lambda _, *grid: counters(*grid, good=19.5, bad=0.5)).serve() as prometheus:
+        arguments = ("--prometheus", prometheus.address, "--requests-per-second", "7", "--error-rate", "0.2")
+        found = planned(*arguments, metrics=[ERRORS])
+    assert found["traffic"] == {"requestsPerSecond": 7.0, "badRates": {"errors": [0.2]}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--error-rate", "2"), "a rate must be above 0 and below 1 (0.01 is 1%), is 2"),
+        (("--minimum-interval", "soon"), "--minimum-interval 'soon': must be a duration as in"),
+        (("--window", "soon", "--prometheus", "http://127.0.0.1:1"), "--window 'soon': must be a duration as in"),
+        (("--prometheus", "http://127.0.0.1:1"), "http://127.0.0.1:1/api/v1/query_range failed: "),
+        (("--name", "other"), "no Canary 'other'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(plan, arguments, said):
+    code, shown = plan(*arguments, metrics=[ERRORS])
+    assert code == 1
+    assert shown.startswith("canary plan: ")
+    assert said in shown
+
+
+def test_a_canary_that_is_invalid_is_told_with_its_place(plan):
+    code, shown = plan(interval="soon")
+    assert code == 1
+    assert 'canary.yaml:1: The Canary "prod/backend" is invalid:\n  spec.analysis.interval: Invalid value' in shown
+
+
+def test_several_canaries_need_a_name(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump_all([canary_manifest(name="a"), canary_manifest(name="b")]))
+    result = CliRunner().invoke(app, ["plan", "-f", str(path)])
+    assert (result.exit_code, result.output.strip()) == (
+        1,
+        f"canary plan: {path}: several Canaries (a, b); --name chooses one",
+    )
+    assert CliRunner().invoke(app, ["plan", "-f", str(path), "--name", "b"]).exit_code == 0
