@@ -89,6 +89,15 @@ class Analysis(Model):
             holds=lambda self: self.max_step is None or self.advance == "onEvidence",
         ),
         Rule(
+            # Its evidence is remembered by that name.
+            message="a metric with compare needs a name of its own",
+            cel="!has(self.metrics) || self.metrics.all(one, !has(one.compare)"
+            " || self.metrics.exists_one(other, other.name == one.name))",
+            holds=lambda self: all(
+                sum(other.name == one.name for other in self.metrics) == 1 for one in self.metrics if one.compare
+            ),
+        ),
+        Rule(
             message="onInconclusive needs a metric with compare",
             cel=f"!has(self.onInconclusive) || ({_HAS_COMPARE})",
             holds=lambda self: self.on_inconclusive is None or self.compares,

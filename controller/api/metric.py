@@ -21,6 +21,7 @@ DEFAULT_RISK = 0.05
 DEFAULT_HARMLESS_RATIO = 1.0
 DEFAULT_HARMFUL_RATIO = 2.0
 DEFAULT_BAD_RESPONSE_CODES = "5.."
+MOST_RATIO = 1000.0
 
 
 class MetricSource(StrEnum):
@@ -67,16 +68,20 @@ class CompareErrors(Model):
 class CompareLatency(Model):
     """Compare the shares of requests slower than each of the edges."""
 
-    edges: tuple[Duration, ...] = Field(
-        min_length=1,
-        max_length=32,
-        description="Upper bounds of buckets of Istio's request duration histogram, as in 100ms or 1s.",
-    )
+    edges: Annotated[
+        tuple[Duration, ...],
+        Field(min_length=1, max_length=32),
+        Rule(
+            message="must each be above 0",
+            cel="self.all(edge, edge.matches('[1-9]'))",
+            holds=lambda edges: all(parse_duration(edge) > 0 for edge in edges),
+        ),
+    ] = Field(description="Upper bounds of buckets of Istio's request duration histogram, as in 100ms or 1s.")
 
     @property
     def edges_ms(self) -> tuple[float, ...]:
-        """The edges in milliseconds, ascending, each once."""
-        return tuple(sorted({parse_duration(edge) * 1000 for edge in self.edges}))
+        """The edges in milliseconds, ascending, each once; to 15 digits, since 9ms are not 9.000000000000002."""
+        return tuple(sorted({float(f"{parse_duration(edge) * 1000:.15g}") for edge in self.edges}))
 
 
 class Compare(Model):
@@ -117,7 +122,14 @@ class Compare(Model):
         description="The canary may have so many times the primary's errors (or slow requests) and still be good;"
         " 1.0 when omitted.",
     )
-    harmful_ratio: Number = Field(
+    harmful_ratio: Annotated[
+        Number,
+        Rule(
+            message=f"must be at most {MOST_RATIO:g}",
+            cel=f"self <= {MOST_RATIO}",
+            holds=lambda ratio: ratio <= MOST_RATIO,
+        ),
+    ] = Field(
         DEFAULT_HARMFUL_RATIO,
         description="From so many times the primary's errors (or slow requests) on the canary is bad: to pass, it must"
         " be shown to have fewer; 2.0 when omitted.",

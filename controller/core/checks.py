@@ -62,17 +62,23 @@ def measure(tick: Tick) -> Measure | Measured:
     return Measured(tuple(checks), evidence, tuple(harm))
 
 
-def baseline(tick: Tick) -> Measure | Mapping[str, Mapping[str, Any]]:
+def baseline(tick: Tick) -> Measure | Measured:
     """The counters just before the canary's first traffic, so that the first look after it counts.
 
-    Where they cannot be read the first look becomes the baseline. Evidence that the revision has already stays.
+    Where they cannot be read the first look becomes the baseline. Evidence that the revision has already stays, and may
+    be enough to give it no traffic again.
     """
     compared = [(metric, plan_counters(tick.canary, metric)) for metric in tick.analysis.metrics if metric.compare]
     results = tick.observation.results
     if missing := tuple(plan for _, plan in compared if plan.key not in results):
         return Measure(missing)
-    begun = ((metric.name, _begin(tick, metric, results[plan.key])) for metric, plan in compared)
-    return {name: comparison.to_status() for name, comparison in begun if comparison}
+    evidence, harm = dict[str, Mapping[str, Any]](), list[Check]()
+    for metric, plan in compared:
+        comparison = _begin(tick, metric, results[plan.key])
+        if comparison is not None:
+            evidence[metric.name], check = comparison.to_status(), comparison.check(metric)
+            harm += [] if check.passed else [check]
+    return Measured((), evidence, tuple(harm))
 
 
 def inconclusive(tick: Tick) -> tuple[str, ...]:
@@ -87,14 +93,13 @@ def inconclusive(tick: Tick) -> tuple[str, ...]:
 
 
 def _begin(tick: Tick, metric: Metric, answer: ProbeResult) -> Comparison | None:
+    assert metric.compare is not None  # noqa: S101  # only such metrics are compared
     before = _remembered(tick, metric)
     if not isinstance(answer, Samples):
         return before
-    return (
-        before.resume(read_samples(tick.canary, answer.samples), tick.facts.now)
-        if before
-        else _start(tick, metric, answer)
-    )
+    if before is None or not before.counts["canaryTotal"]:
+        return _start(tick, metric, answer)
+    return before.resume(metric.compare, read_samples(tick.canary, answer.samples), tick.facts.now)
 
 
 def _compare(tick: Tick, metric: Metric, answer: ProbeResult) -> tuple[Check, Comparison | None]:

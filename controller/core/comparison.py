@@ -60,9 +60,9 @@ class Comparison:
         query = plan_counters(canary, metric).query
         return cls(test=test, dispersion=Dispersion(), reading=reading, since=now, query=query)
 
-    def resume(self, reading: Reading, now: datetime) -> Comparison:
-        """The same evidence for new pods of the same revision: it counts from ``reading`` on, after a warm-up."""
-        return replace(self, reading=latest(self.reading, reading), since=now)
+    def resume(self, compare: Compare, reading: Reading, now: datetime) -> Comparison:
+        """The comparison as new pods of the same revision get their first traffic: one more look, and warm up again."""
+        return replace(self.look(compare, reading, now), since=now)
 
     def look(self, compare: Compare, reading: Reading, now: datetime) -> Comparison:
         """The comparison after one more reading of the counters."""
@@ -114,6 +114,11 @@ class Comparison:
         }
 
     @property
+    def observed_ratio(self) -> float | None:
+        """How many times the primary's rate the canary's was, by ``counts``; None while the primary has no bad ones."""
+        return self._strongest.observed_ratio
+
+    @property
     def _strongest(self) -> RateTest:
         if isinstance(self.test, LatencyTest):
             return max(self.test.tests, key=lambda test: test.log_evidence)
@@ -133,12 +138,11 @@ class Comparison:
 
     def describe(self, compare: Compare) -> str:
         """The evidence in a sentence: ``errors 5.4 times the primary's: 41 of 3,120 against 30 of 12,480, p = …``."""
-        test, verdict = self._strongest, self.verdict(compare)
+        test, verdict, ratio = self._strongest, self.verdict(compare), self.observed_ratio
         what = f"requests over {self.test.strongest_edge_ms:g} ms" if isinstance(self.test, LatencyTest) else "errors"
-        ratio, seen = test.observed_ratio, test.seen
         observed = f"{ratio:.1f} times the primary's" if ratio is not None else "against none of the primary's"
-        canary = f"{seen.canary_bad:,.0f} of {seen.canary_total:,.0f}"
-        primary = f"{seen.primary_bad:,.0f} of {seen.primary_total:,.0f}"
+        canary = f"{test.seen.canary_bad:,.0f} of {test.seen.canary_total:,.0f}"
+        primary = f"{test.seen.primary_bad:,.0f} of {test.seen.primary_total:,.0f}"
         waits = f"; no verdict before {compare.min_requests:,} requests each" if self._too_few(compare) else ""
         skipped = f"; the last look did not count: {self.test.skipped}" if self.test.skipped else ""
         counted = f"{what} {observed}: {canary} against {primary}, p = {self.test.p_value:.2g}"

@@ -133,7 +133,9 @@ def _first_step(tick: Tick) -> Decision | Measure:
     before = baseline(tick)
     if isinstance(before, Measure):
         return before
-    ready = replace(tick, state=replace(tick.state, evidence=before))
+    ready = replace(tick, state=replace(tick.state, evidence=before.evidence))
+    if before.harm:
+        return roll_back(ready, f"Rolling back {tick.canary_label} {before.harm[0].detail}", events)
     return _advance(ready, (*events, *passed(answers, "Pre-rollout check")))
 
 

@@ -31,7 +31,7 @@ COMPONENT = "flagger"
 QUEUE_LENGTH = 1000
 REMEMBERED = 1000
 """Events whose repetition is counted on the first one."""
-BURST, REFILL_SECONDS = 25, 10.0
+BURST, REFILL_SECONDS = 100, 2.0
 """New or repeated events a Canary may have at once, and how often one more. client-go allows 25 and one every 300 s."""
 
 

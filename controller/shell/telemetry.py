@@ -5,7 +5,8 @@ Series of a Canary go when it goes (Flagger's stay until it restarts).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
@@ -13,6 +14,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.status import Phase
+from controller.core.comparison import Comparison
+from controller.core.evidence import EvidenceError
 from controller.core.model import Check, State
 
 SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
@@ -35,6 +38,22 @@ class Telemetry:
             "flagger_canary_duration_seconds", "Time that one look at a Canary took.", canary, registry=self.registry
         )
         self._analysis = self._gauge("flagger_canary_metric_analysis", "Last value of a metric.", *canary, "metric")
+        compared = (*canary, "metric")
+        self._p_value = self._gauge(
+            "canary_comparison_p_value", "Always-valid p-value of a canary no worse than harmlessRatio.", *compared
+        )
+        self._evidence = self._gauge(
+            "canary_comparison_evidence",
+            "fail: that the canary is worse, it fails from metrics/risk; pass: that it is no harm, from 1/risk.",
+            *compared,
+            "direction",
+        )
+        self._ratio = self._gauge(
+            "canary_comparison_ratio", "How many times the primary's bad rate the canary's was.", *compared
+        )
+        self._counted = self._gauge(
+            "canary_comparison_requests", "Requests that counted in this rollout.", *compared, "side", "result"
+        )
         outcome = (*canary, "deployment_strategy", "analysis_status")
         self._successes = self._counter("flagger_canary_successes", "Canaries promoted.", *outcome)
         self._failures = self._counter("flagger_canary_failures", "Canaries rolled back.", *outcome)
@@ -76,23 +95,56 @@ class Telemetry:
         self._status.labels(target, namespace).set(_STATUS.get(after.phase, 1))
         self._weight.labels(canary.names.primary, namespace).set(after.routes.primary_weight)
         self._weight.labels(target, namespace).set(after.routes.canary_weight)
-        self._measured(target, namespace, after.checks)
+        self._measured(canary, after.checks)
+        self._compared(target, namespace, after.evidence)
         if after.phase is not before.phase:
             self._finished(canary, after.phase)
 
     def gone(self, name: str, namespace: str, target: str) -> None:
         """A Canary was deleted."""
         by_canary: tuple[MetricWrapperBase, ...] = (self._duration, self._ticks)
-        by_target: tuple[MetricWrapperBase, ...] = (self._status, self._analysis, self._successes, self._failures)
+        by_target: tuple[MetricWrapperBase, ...] = (
+            self._status,
+            self._analysis,
+            self._successes,
+            self._failures,
+            *self._comparisons,
+        )
         for metric, owner in (*((each, name) for each in by_canary), *((each, target) for each in by_target)):
             metric.remove_by_labels({"name": owner, "namespace": namespace})
         for workload in (target, f"{target}-primary"):
             self._weight.remove_by_labels({"workload": workload, "namespace": namespace})
 
-    def _measured(self, target: str, namespace: str, checks: Iterable[Check]) -> None:
+    def _measured(self, canary: Canary, checks: Iterable[Check]) -> None:
+        """The values that thresholds judge; of a metric that compares too it is the first of two checks."""
+        judged = {metric.name for metric in canary.spec.analysis.metrics if metric.bounds}
         for check in checks:
-            if check.value is not None:
-                self._analysis.labels(target, namespace, check.name).set(check.value)
+            if check.name in judged and check.value is not None:
+                self._analysis.labels(canary.names.target, canary.namespace, check.name).set(check.value)
+            judged.discard(check.name)
+
+    @property
+    def _comparisons(self) -> tuple[Gauge, ...]:
+        return (self._p_value, self._evidence, self._ratio, self._counted)
+
+    def _compared(self, target: str, namespace: str, evidence: Mapping[str, Mapping[str, Any]]) -> None:
+        """The evidence of this rollout, and nothing of the one before."""
+        for gauge in self._comparisons:
+            gauge.remove_by_labels({"name": target, "namespace": namespace})
+        for metric, saved in evidence.items():
+            labels = (target, namespace, metric)
+            try:
+                comparison = Comparison.from_status(saved)
+            except EvidenceError:
+                continue
+            self._p_value.labels(*labels).set(comparison.test.p_value)
+            self._evidence.labels(*labels, "fail").set(comparison.test.evidence)
+            self._evidence.labels(*labels, "pass").set(comparison.test.pass_evidence)
+            if comparison.observed_ratio is not None:
+                self._ratio.labels(*labels).set(comparison.observed_ratio)
+            for side in ("canary", "primary"):
+                for result in ("total", "bad"):
+                    self._counted.labels(*labels, side, result).set(comparison.counts[f"{side}{result.title()}"])
 
     def _finished(self, canary: Canary, phase: Phase) -> None:
         counter = {Phase.SUCCEEDED: self._successes, Phase.FAILED: self._failures}.get(phase)

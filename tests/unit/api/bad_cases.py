@@ -237,6 +237,13 @@ BAD: tuple[Bad, ...] = (
         _DURATION,
         base="compared",
     ),
+    _canary(
+        "edge at nothing",
+        "spec.analysis.metrics[1].compare.latency.edges",
+        ["0.0ms", "1s"],
+        "must each be above 0",
+        base="compared",
+    ),
     _canary("no risk", "spec.analysis.metrics[0].compare.risk", 0, "must be above 0 and at most 0.5", base="compared"),
     _canary(
         "all the risk", "spec.analysis.metrics[0].compare.risk", 0.6, "must be above 0 and at most 0.5", base="compared"
@@ -247,6 +254,13 @@ BAD: tuple[Bad, ...] = (
         1.2,
         "harmfulRatio must be above harmlessRatio (when omitted they are 2.0 and 1.0)",
         "spec.analysis.metrics[0].compare",
+        base="compared",
+    ),
+    _canary(
+        "harm beyond measure",
+        "spec.analysis.metrics[0].compare.harmfulRatio",
+        1000.5,
+        "must be at most 1000",
         base="compared",
     ),
     _canary(
@@ -269,6 +283,14 @@ BAD: tuple[Bad, ...] = (
         "spec.analysis.metrics[0].compare.minRequests",
         -1,
         "must be 0 or more",
+        base="compared",
+    ),
+    _canary(
+        "comparison under the name of another metric",
+        "spec.analysis.metrics[1].name",
+        "errors",
+        "a metric with compare needs a name of its own",
+        _ANALYSIS,
         base="compared",
     ),
     _canary(

@@ -17,6 +17,7 @@ from controller.core.model import (
     NoValues,
     Passed,
     QueryFailed,
+    Sample,
     Samples,
     Value,
 )
@@ -36,7 +37,7 @@ class FakeProvider:
         return Value(len(query)) if query else NoValues()
 
     async def samples(self, query: str) -> Samples | QueryFailed:
-        return Samples(())
+        return Samples((Sample({"instance": "a"}, 5.0),)) if query else QueryFailed("refused")
 
     async def check(self) -> str:
         return "connection refused" if "down" in self.provider.address else ""
@@ -71,12 +72,14 @@ def hook(name: str) -> HookProbe:
 
 async def test_every_probe_is_answered_under_its_key(monkeypatch):
     stage = Stage(monkeypatch)
-    probes = (MetricProbe("a", "four"), hook("first"), MetricProbe("b", ""), CounterProbe("c", "x"), hook("second"))
+    counters = CounterProbe("c", "x"), CounterProbe("d", "")
+    probes = (MetricProbe("a", "four"), hook("first"), MetricProbe("b", ""), *counters, hook("second"))
     answers = await stage.measuring.measure(make_canary(), probes)
     assert answers == {
         "metric/a": Value(4),
         "metric/b": NoValues(),
-        "counters/c": Samples(()),
+        "counters/c": Samples((Sample({"instance": "a"}, 5.0),)),
+        "counters/d": QueryFailed("refused"),
         "webhook/rollout/first": Passed(),
         "webhook/rollout/second": Passed(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -155,12 +156,41 @@ async def test_a_prometheus_that_is_down_fails_the_query():
         assert await opened.check() == answer.reason
 
 
-async def test_of_a_vector_all_samples_can_be_had():
-    element = {"metric": {"instance": "10.0.0.1", "bad": "true"}, "value": [0, "7"]}
-    async with Server(success("vector", [element])).serve() as address, aiohttp.ClientSession() as session:
+@pytest.mark.parametrize(
+    ("server", "answer"),
+    [
+        pytest.param(
+            Server(
+                success(
+                    "vector",
+                    [
+                        {"metric": {"instance": "10.0.0.1"}, "value": [0, "90"]},
+                        {"metric": {"instance": "10.0.0.1", "bad": "true"}, "value": [0, "1e+12"]},
+                    ],
+                )
+            ),
+            Samples((Sample({"instance": "10.0.0.1"}, 90.0), Sample({"instance": "10.0.0.1", "bad": "true"}, 1e12))),
+            id="every element with its labels",
+        ),
+        pytest.param(Server(success("vector", [])), Samples(()), id="an empty vector is nothing counted yet"),
+        pytest.param(
+            Server(success("vector", [sample("+Inf")])), Samples((Sample({}, math.inf),)), id="what the core must judge"
+        ),
+        pytest.param(
+            Server({"status": "error", "error": "query timed out"}, 503),
+            QueryFailed(f"{URL} answered 503: query timed out"),
+            id="an error is no empty vector",
+        ),
+    ],
+)
+async def test_of_a_vector_all_samples_can_be_had(server, answer):
+    async with server.serve() as address, aiohttp.ClientSession() as session:
         opened = open_provider(session, MetricProvider(type="prometheus", address=address), None)
         assert not isinstance(opened, QueryFailed)
-        assert await opened.samples("up") == Samples((Sample({"instance": "10.0.0.1", "bad": "true"}, 7.0),))
+        samples = await opened.samples("up")
+        if isinstance(samples, QueryFailed):
+            samples = QueryFailed(samples.reason.replace(address, "ADDRESS"))
+        assert samples == answer
 
 
 @pytest.mark.parametrize(("value", "problem"), [("1", ""), ("2", "answers vector(1) with Value(value=2.0)")])

@@ -6,14 +6,18 @@ import socket
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 
 from controller.api.status import Phase
+from controller.core.comparison import Comparison
+from controller.core.counters import read_samples
 from controller.core.model import Check, Routes, State
 from controller.shell.errors import StartError
 from controller.shell.server import health_problem, serve
 from controller.shell.tasks import CanaryTasks
 from controller.shell.telemetry import DEAF_COMPARISONS, Telemetry
-from tests.builders import AB_TESTING, WEIGHTED, make_canary
+from tests.builders import AB_TESTING, ERROR_RATE, NOW, WEIGHTED, make_canary
+from tests.unit.core.mesh import Mesh
 
 BACKEND = {"name": "backend", "namespace": "prod"}
 
@@ -47,11 +51,97 @@ def test_weights_and_measured_values_are_told():
         Check("error-rate", passed=True, value=0.5, detail=""),
         Check("latency", passed=False, value=None, detail=""),
     )
-    telemetry.told(make_canary(), State(Phase.PROGRESSING), State(Phase.PROGRESSING, Routes(30), checks=checks))
+    metrics = [ERROR_RATE, {**ERROR_RATE, "name": "latency"}]
+    canary = make_canary(analysis={**WEIGHTED, "metrics": metrics})
+    telemetry.told(canary, State(Phase.PROGRESSING), State(Phase.PROGRESSING, Routes(30), checks=checks))
     assert value(telemetry, "flagger_canary_weight", workload="backend", namespace="prod") == 30
     assert value(telemetry, "flagger_canary_weight", workload="backend-primary", namespace="prod") == 70
     assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
     assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="latency") is None
+
+
+COMPARED = make_canary(
+    analysis={
+        **WEIGHTED,
+        "metrics": [{**ERROR_RATE, "compare": {"errors": {}}}, {"name": "errors", "compare": {"errors": {}}}],
+    }
+)
+HARMFUL, SERVED = Mesh(), Mesh()
+for mesh, bad in ((HARMFUL, 30), (SERVED, 0)):
+    mesh.serve("backend", 100, bad)
+    mesh.serve("backend-primary", 900, 9 if bad else 0)
+
+
+def comparison(*meshes: Mesh) -> Comparison:
+    """Of errors, after a look at each mesh but the first, which is the baseline."""
+    readings = [read_samples(COMPARED, mesh.errors().samples) for mesh in meshes]
+    metric = COMPARED.spec.analysis.metrics[1]
+    assert metric.compare is not None
+    compared = Comparison.start(COMPARED, metric, readings[0], NOW)
+    for reading in readings[1:]:
+        compared = compared.look(metric.compare, reading, NOW)
+    return compared
+
+
+def known(count: float, bad: float) -> Mesh:
+    """A mesh whose primary has served."""
+    mesh = Mesh()
+    mesh.serve("backend-primary", count, bad)
+    return mesh
+
+
+def with_evidence(telemetry: Telemetry, **evidence: Comparison) -> None:
+    saved = {metric: compared.to_status() for metric, compared in evidence.items()}
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=saved))
+
+
+def test_of_a_metric_with_threshold_and_comparison_the_measured_value_is_told_and_not_the_p_value():
+    telemetry = Telemetry("1.2.3")
+    checks = tuple(Check(name, True, number, "") for name, number in (("error-rate", 0.5), ("error-rate", 0.03)))
+    checks = (*checks, Check("errors", True, 0.04, ""))
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=checks))
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="errors") is None
+    missing = (Check("error-rate", False, None, ""), Check("error-rate", True, 0.03, ""))
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=missing))
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+
+
+def test_the_evidence_of_a_comparison_is_told():
+    telemetry, compared = Telemetry("1.2.3"), comparison(known(0, 0), HARMFUL)
+    with_evidence(telemetry, errors=compared)
+    labels = {**BACKEND, "metric": "errors"}
+    assert value(telemetry, "canary_comparison_p_value", **labels) == compared.test.p_value < 0.05
+    assert value(telemetry, "canary_comparison_evidence", **labels, direction="fail") == compared.test.evidence > 20
+    assert value(telemetry, "canary_comparison_evidence", **labels, direction="pass") == compared.test.pass_evidence < 1
+    assert value(telemetry, "canary_comparison_ratio", **labels) == pytest.approx(30)
+    requests = {
+        (side, result): value(telemetry, "canary_comparison_requests", **labels, side=side, result=result)
+        for side in ("canary", "primary")
+        for result in ("total", "bad")
+    }
+    assert requests == {
+        ("canary", "total"): 100,
+        ("canary", "bad"): 30,
+        ("primary", "total"): 900,
+        ("primary", "bad"): 9,
+    }
+
+
+def test_without_errors_on_the_primary_there_is_no_ratio():
+    telemetry = Telemetry("1.2.3")
+    with_evidence(telemetry, errors=comparison(known(0, 0), SERVED))
+    labels = {**BACKEND, "metric": "errors"}
+    assert value(telemetry, "canary_comparison_requests", **labels, side="canary", result="total") == 100
+    assert value(telemetry, "canary_comparison_ratio", **labels) is None
+
+
+@pytest.mark.parametrize("evidence", [{}, {"errors": {"test": "unreadable"}}], ids=["none", "unreadable"])
+def test_the_evidence_of_the_rollout_before_goes_with_it(evidence):
+    telemetry = Telemetry("1.2.3")
+    with_evidence(telemetry, errors=comparison(known(0, 0), HARMFUL))
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=evidence))
+    assert b"canary_comparison_p_value{" not in generate_latest(telemetry.registry)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +159,7 @@ def test_an_outcome_is_counted_once(canary, name, labels):
 
 async def test_nothing_is_left_of_a_canary_that_is_gone():
     telemetry = told(Phase.PROGRESSING, Phase.FAILED)
+    with_evidence(telemetry, errors=comparison(known(0, 0), HARMFUL))
     telemetry.ticked("backend", "prod", seconds=0.1, at=5.0, result="ok")
     async with serve(telemetry, CanaryTasks(), 0) as port:
         assert 'namespace="prod"' in await fetch(port, "/metrics")

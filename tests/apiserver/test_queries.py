@@ -1,0 +1,359 @@
+"""The queries for Istio's metrics, answered by a real Prometheus that scrapes what pods and a gateway would expose."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from components.metric_queries import ERROR_RATE, LATENCY
+from controller.api.metric import BUILTIN_METRICS
+from controller.api.metric_template import MetricProvider
+from controller.api.parse import parse_metric_template
+from controller.core.analysis import plan_query
+from controller.core.comparison import plan_counters
+from controller.core.counters import Reading, read_samples
+from controller.core.model import CounterProbe, MetricProbe, NoValues, QueryFailed, Samples, Value
+from controller.shell.metrics import open_provider
+from sandbox.controlplane import free_ports
+from sandbox.paths import Cache
+from tests.builders import WEIGHTED, make_canary
+
+SCRAPES = 4
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Series:
+    """A counter; ``step`` is what it grows by from scrape to scrape."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    step: float = 0.0
+
+    def line(self, scrape: int) -> str:
+        labels = ",".join(f"{key}={json.dumps(value)}" for key, value in self.labels.items())
+        return f"{self.name}{{{labels}}} {self.value + self.step * scrape:.17g}\n"
+
+
+def requests(workload: str, code: str, value: float, step: float = 0.0, **labels: str) -> Series:
+    described = {
+        "reporter": "destination",
+        "destination_workload": workload,
+        "destination_workload_namespace": "prod",
+        "destination_service_namespace": "prod",
+        "destination_service_name": workload,
+        "response_code": code,
+        "response_flags": "-",
+        **labels,
+    }
+    return Series("istio_requests_total", described, value, step)
+
+
+def unreached(service: str, code: str, flags: str, value: float, workload: str = "unknown", **labels: str) -> Series:
+    """As a gateway counts it: no workload is known where no pod was reached."""
+    return requests(
+        workload,
+        code,
+        value,
+        reporter="source",
+        destination_service_name=service,
+        destination_workload_namespace="unknown",
+        response_flags=flags,
+        **labels,
+    )
+
+
+def durations(workload: str, counts: Mapping[str, float], step: float = 0.0) -> list[Series]:
+    """Cumulative counts by edge as Envoy writes it; each grows by ``step`` but the first."""
+    labels = {
+        "reporter": "destination",
+        "destination_workload": workload,
+        "destination_workload_namespace": "prod",
+    }
+    return [
+        Series("istio_request_duration_milliseconds_bucket", {**labels, "le": edge}, count, step if number else 0.0)
+        for number, (edge, count) in enumerate(counts.items())
+    ]
+
+
+PODS: Mapping[str, list[Series]] = {
+    "canary-1": [
+        requests("backend", "200", 90, source_workload="a"),
+        requests("backend", "200", 5, source_workload="b"),
+        requests("backend", "404", 3),
+        requests("backend", "500", 1),
+        requests("backend", "503", 1),
+        requests("backend", "200", 7000, destination_workload_namespace="elsewhere"),
+        *durations("backend", {"0.5": 0, "100": 40, "1800000": 99, "+Inf": 100}),
+    ],
+    "canary-2": [requests("backend", "500", 10)],
+    "primary": [
+        requests("backend-primary", "200", 1e12),
+        requests("backend-primary", "500", 30),
+        *durations("backend-primary", {"0.5": 1, "100": 700, "1800000": 900, "+Inf": 901}),
+    ],
+    "neighbours": [
+        requests("backend-primary-2", "500", 100),
+        requests("my-backend", "500", 100),
+        requests("web.v2", "500", 4),
+        requests("webxv2", "500", 100),
+        requests("web.v2-primary", "200", 6),
+    ],
+    "gateway": [
+        requests("backend", "500", 5000, reporter="source", destination_service_name="backend-canary"),
+        unreached("backend-canary", "503", "UH", 2),
+        # The same but for the workload: one endpoint's name was known before the connection failed.
+        unreached("backend-canary", "503", "UF,URX", 3),
+        unreached("backend-canary", "503", "UF,URX", 4, workload="backend"),
+        unreached("backend-canary", "0", "DC", 1000),
+        unreached("backend-canary", "504", "UT", 1000),
+        unreached("backend-primary", "503", "UO", 6),
+        unreached("backend-primary", "503", "UH", 1000, destination_service_namespace="elsewhere"),
+        unreached("backend", "503", "NC", 1000),
+    ],
+    "rates": [
+        requests("only-5xx", "500", 1e6, 5),
+        requests("no-5xx", "200", 1e6, 5),
+        requests("mixed", "200", 1e6, 3),
+        requests("mixed", "503", 1e6, 1),
+        requests("idle", "200", 1e6),
+        requests("idle", "500", 1e6),
+        *durations("mixed", {"50": 1e6, "100": 2e6, "+Inf": 2e6}, 10),
+        *durations("idle", {"50": 1e6, "100": 2e6, "+Inf": 2e6}),
+    ],
+}
+
+
+class Exporter(BaseHTTPRequestHandler):
+    """``/POD`` of every pod."""
+
+    scrapes: dict[str, int] = {}  # noqa: RUF012  # the server makes a new handler for every request
+
+    def do_GET(self) -> None:
+        pod = self.path.removeprefix("/")
+        self.scrapes[pod] = self.scrapes.get(pod, 0) + 1
+        text = "".join(sorted(series.line(self.scrapes[pod]) for series in PODS[pod])).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@dataclass
+class Running:
+    """A Prometheus that has scraped every pod a few times."""
+
+    address: str
+    folder: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    def value(self, query: str) -> float:
+        with urllib.request.urlopen(f"{self.address}/api/v1/query?query={query}") as response:
+            result = json.load(response)["data"]["result"]
+        return float(result[0]["value"][1]) if result else 0.0
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            log = (self.folder / "log").read_text(errors="replace")
+            assert self.process.poll() is None, log
+            assert time.monotonic() < deadline, log
+            try:
+                if self.value("min(count_over_time(up[1m]))") >= SCRAPES and self.value("count(up)") == len(PODS):
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def exporter() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Exporter) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def prometheus(exporter: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    binary = Cache.default().bin / "prometheus"
+    if not binary.exists():
+        missing = f"{binary} is missing: run `python -m sandbox build` first"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    folder, (port,) = tmp_path_factory.mktemp("prometheus"), free_ports(1)
+    scraped = [
+        {"targets": [f"127.0.0.1:{exporter}"], "labels": {"__metrics_path__": f"/{pod}", "instance": pod}}
+        for pod in PODS
+    ]
+    config = {
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
+        "scrape_configs": [{"job_name": "pods", "static_configs": scraped}],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    command = [
+        str(binary),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            running = Running(f"http://127.0.0.1:{port}", folder, process)
+            running.wait()
+            yield running
+        finally:
+            process.terminate()
+
+
+async def ask(prometheus: Running, probe: MetricProbe | CounterProbe) -> Value | NoValues | Samples | QueryFailed:
+    provider = MetricProvider(type="prometheus", address=prometheus.address)
+    async with aiohttp.ClientSession() as session:
+        opened = open_provider(session, provider, None)
+        assert not isinstance(opened, QueryFailed)
+        return await (opened.samples(probe.query) if isinstance(probe, CounterProbe) else opened.query(probe.query))
+
+
+# --- counters of a comparison -----------------------------------------------------------------------------------------
+
+
+async def counters(prometheus: Running, compare: Mapping[str, Any], **spec: Any) -> Reading:
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [{"name": "compared", "compare": compare}]}, **spec)
+    answer = await ask(prometheus, plan_counters(canary, canary.spec.analysis.metrics[0]))
+    assert isinstance(answer, Samples), answer
+    return read_samples(canary, answer.samples)
+
+
+CANARY_1, CANARY_2 = "destination/canary-1", "destination/canary-2"
+PRIMARY, GATEWAY = "destination/primary", "source/gateway"
+
+
+async def test_errors_of_both_sides_come_pod_by_pod_with_what_reached_no_pod(prometheus):
+    assert await counters(prometheus, {"errors": {}}) == Reading(
+        {
+            CANARY_1: {"total": 100, "bad": 2},
+            CANARY_2: {"total": 10, "bad": 10},
+            GATEWAY: {"total": 9, "bad": 9},
+        },
+        {PRIMARY: {"total": 1e12 + 30, "bad": 30}, GATEWAY: {"total": 6, "bad": 6}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "bad"),
+    [
+        pytest.param("4..|5..", 5, id="several"),
+        pytest.param(r"5\d\d", 2, id="a backslash"),
+        pytest.param("50[3-9]", 1, id="a class"),
+        pytest.param('5.."', 0, id="a quote matches nothing and breaks nothing"),
+        pytest.param("50", 0, id="the whole code is matched"),
+    ],
+)
+async def test_response_codes_say_what_is_bad(prometheus, codes, bad):
+    reading = await counters(prometheus, {"errors": {"responseCodes": codes}})
+    assert reading.canary[CANARY_1] == {"total": 100, "bad": bad}
+
+
+async def test_response_codes_that_are_no_expression_fail_the_query_in_prometheus_words(prometheus):
+    compare = {"errors": {"responseCodes": "5(.."}}
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [{"name": "compared", "compare": compare}]})
+    answer = await ask(prometheus, plan_counters(canary, canary.spec.analysis.metrics[0]))
+    assert isinstance(answer, QueryFailed)
+    assert "invalid regular expression in label_replace(): 5(.." in answer.reason
+
+
+async def test_a_dot_in_a_name_is_a_dot(prometheus):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web.v2"}
+    assert await counters(prometheus, {"errors": {}}, targetRef=target, service={"name": "web"}) == Reading(
+        {"destination/neighbours": {"total": 4, "bad": 4}}, {"destination/neighbours": {"total": 6, "bad": 0}}
+    )
+
+
+async def test_latency_of_both_sides_comes_by_edge_however_this_prometheus_spells_it(prometheus):
+    assert await counters(prometheus, {"latency": {"edges": ["0.5ms", "100ms", "30m"]}}) == Reading(
+        {CANARY_1: {"0.5": 0, "100": 40, "1800000": 99, "inf": 100}},
+        {PRIMARY: {"0.5": 1, "100": 700, "1800000": 900, "inf": 901}},
+    )
+
+
+async def test_without_traffic_there_are_no_counters(prometheus):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody"}
+    for compare in ({"errors": {}}, {"latency": {"edges": ["100ms"]}}):
+        assert await counters(prometheus, compare, targetRef=target, service={"name": "nobody"}) == Reading()
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------------
+
+
+def template(name: str, query: str) -> Any:
+    return parse_metric_template(
+        {
+            "apiVersion": "flagger.app/v1beta1",
+            "kind": "MetricTemplate",
+            "metadata": {"name": name, "namespace": "istio-system"},
+            "spec": {"provider": {"type": "prometheus", "address": "http://prometheus"}, "query": query},
+        }
+    )
+
+
+TEMPLATES = {
+    "istio-system/error-rate": template("error-rate", ERROR_RATE),
+    "istio-system/latency": template("latency", LATENCY),
+}
+SUCCESS, DURATION = BUILTIN_METRICS
+
+
+@pytest.mark.parametrize(
+    ("metric", "target", "value"),
+    [
+        ("error-rate", "only-5xx", 100),
+        ("error-rate", "no-5xx", 0),
+        ("error-rate", "mixed", 25),
+        ("error-rate", "idle", None),
+        ("error-rate", "nobody", None),
+        ("latency", "mixed", 99.5),
+        ("latency", "idle", None),
+        ("latency", "nobody", None),
+        (SUCCESS, "only-5xx", 0),
+        (SUCCESS, "no-5xx", 100),
+        (SUCCESS, "mixed", 75),
+        (SUCCESS, "idle", None),
+        (SUCCESS, "nobody", None),
+        (DURATION, "mixed", 99.5),
+        (DURATION, "idle", None),
+        (DURATION, "nobody", None),
+    ],
+)
+async def test_the_value_of_a_metric(prometheus, metric, target, value):
+    reference = {} if metric in BUILTIN_METRICS else {"templateRef": {"name": metric, "namespace": "istio-system"}}
+    metrics = [{"name": metric, "interval": "1m", **reference}]
+    canary = make_canary(name=target, analysis={**WEIGHTED, "metrics": metrics})
+    probe = plan_query(canary, canary.spec.analysis.metrics[0], TEMPLATES)
+    assert isinstance(probe, MetricProbe)
+    answer = await ask(prometheus, probe)
+    if value is None:
+        assert answer == NoValues()
+    else:
+        assert isinstance(answer, Value), answer
+        assert math.isclose(answer.value, value, rel_tol=1e-9, abs_tol=1e-9)
