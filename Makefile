@@ -59,14 +59,14 @@ check: setup ## style, types, layers, generated files
 	@$(PYTHON) -m controller.api.crd --check
 
 unit: setup ## the core, the shell, the API, the sandbox: no cluster
-	@$(PYTEST) tests/unit
+	@$(PYTEST) -n 2 tests/unit
 
 components: setup ## the Pulumi program, on mocks
 	@$(PYTEST) tests/components
 
 apiserver: setup ## against a real kube-apiserver
 	@$(PYTHON) -m sandbox build
-	@$(PYTEST) tests/apiserver
+	@$(PYTEST) -n 2 tests/apiserver
 
 e2e: setup ## in a sandbox of their own, with real traffic
 	@$(PYTEST) tests/e2e
