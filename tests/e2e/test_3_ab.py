@@ -1,0 +1,19 @@
+"""`frontend`, A/B: whom the canary is for gets it, nobody else does, and then everybody."""
+
+from tests.e2e.world import FIREFOX, INSIDER, World
+
+
+def test_firefox_users_and_insiders_reach_the_canary_and_others_do_not_until_it_is_promoted(world: World):
+    mark = world.mark()
+    world.deploy("frontend", tag="6.1.1")
+    world.wait_for("frontend", "in its first round", lambda sight: sight.iterations >= 1, after=mark)
+    world.wait_for_version(FIREFOX, "6.1.1")
+    assert world.version_for(INSIDER) == "6.1.1"
+    assert world.version_for() == "6.1.0"
+    assert world.version_for({"Cookie": "type=outsider"}) == "6.1.0"
+    last = world.wait_for("frontend", "in its last round", lambda sight: sight.iterations == 4, after=mark)
+    assert last.weight == 100
+    world.wait_for_phase("frontend", "Succeeded", after=mark)
+    assert world.version_for() == "6.1.1"
+    assert world.version_for(FIREFOX) == "6.1.1"
+    assert "Advance frontend.prod canary iteration 4/4" in world.events("frontend")

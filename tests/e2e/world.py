@@ -1,0 +1,291 @@
+"""The sandbox as the end-to-end tests see it: what they do to it, what they wait for, and what was seen on the way.
+
+Nothing here sleeps for a guessed time. Canaries and VirtualServices are watched from the start, so that no weight
+between two looks is missed, and every wait has a deadline and says what it saw when that passes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from rich.console import Console
+
+from sandbox.lifecycle import Sandbox, prepare_program, up
+from sandbox.stack import merge
+
+PROD = "prod"
+FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
+INSIDER = {"Cookie": "type=insider; theme=dark"}
+
+QUICK_METRICS = {"error-rate": {"interval": "10s"}, "latency": {"interval": "10s"}}
+STACK: Mapping[str, Any] = {
+    "canary-on-istio:controller": {"minimumInterval": "2s"},
+    "canary-on-istio:observability": {"prometheus": {"scrapeInterval": "2s"}},
+    "canary-on-istio:apps": {
+        "backend": {
+            "minReadySeconds": 0,
+            "config": {"GREETING": "hello"},
+            "analysis": {
+                "interval": "4s",
+                "threshold": 4,
+                "metrics": QUICK_METRICS,
+                "webhooks": {
+                    "load-test": {"metadata": {"cmd": "hey -z 8s -q 10 -c 2 http://backend-canary.prod:9898/"}}
+                },
+            },
+        },
+        "frontend": {
+            "minReadySeconds": 0,
+            "analysis": {
+                "interval": "4s",
+                "threshold": 4,
+                "iterations": 4,
+                "metrics": QUICK_METRICS,
+                "webhooks": {
+                    "load-test": {"metadata": {"cmd": "hey -z 8s -q 10 -c 2 http://frontend-canary.prod:9898/"}}
+                },
+            },
+        },
+    },
+}
+"""The workshop's program with short intervals: the rate's window is five scrapes long."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A Canary's status as one watch event showed it."""
+
+    name: str
+    phase: str
+    weight: int
+    iterations: int
+    failed_checks: int
+    applied: str
+    message: str
+
+
+@dataclass
+class World:
+    """One sandbox with the program on it.
+
+    Attributes:
+        stack: the stack configuration deployed last.
+        sights: every state of every Canary, in order.
+        routes: weights (primary, canary) of every VirtualService's first route, in order, by its name.
+    """
+
+    sandbox: Sandbox
+    stack: dict[str, Any] = field(default_factory=lambda: merge(STACK))
+    sights: list[Sight] = field(default_factory=list)
+    routes: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._news = threading.Condition()
+        self._ended = threading.Event()
+        self._watchers = [
+            threading.Thread(target=self._watch, args=watched, daemon=True)
+            for watched in (
+                ("canaries.flagger.app", self._see_canary),
+                ("virtualservices.networking.istio.io", self._see_routes),
+            )
+        ]
+        for watcher in self._watchers:
+            watcher.start()
+
+    @classmethod
+    def from_nothing(cls, instance: Any, cache: Any) -> World:
+        return cls(up(instance, cache, Console(), STACK))
+
+    def close(self) -> None:
+        self._ended.set()
+
+    # --- doing ---
+
+    def deploy(self, app: str, **settings: Any) -> None:
+        """``pulumi up`` with an app's settings laid over what is deployed."""
+        self.stack = merge(self.stack, {"canary-on-istio:apps": {app: settings}})
+        self.sandbox.deploy(self.stack, quiet=True)
+
+    def preview(self, *arguments: str, extra: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
+        """``pulumi preview`` of what is deployed, or with ``extra`` laid over it."""
+        engine = prepare_program(self.sandbox.node, merge(self.stack, extra)) if extra else self.sandbox.engine
+        command = engine.command("preview", "--non-interactive", "--color=never", "--stack", "dev", *arguments)
+        env = {"HOME": "/root"} | engine.environment()
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.sandbox.node.kubectl(*arguments, stdin=stdin)
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(listed))
+
+    def get(self, kind: str, name: str, namespace: str = PROD) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "--namespace", namespace, "--output=json"))
+        return found
+
+    def fetch(self, path: str = "/", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Status and body of a user's request through the gateway."""
+        connection = http.client.HTTPConnection(*self.gateway, timeout=10)
+        try:
+            return call(connection, "GET", path, headers)
+        finally:
+            connection.close()
+
+    def version_for(self, headers: Mapping[str, str] | None = None) -> str:
+        """Which version of the frontend such a user gets."""
+        return str(json.loads(self.fetch("/version", headers)[1])["version"])
+
+    @property
+    def gateway(self) -> tuple[str, int]:
+        return "127.0.0.1", self.sandbox.node.instance.ports().gateway
+
+    # --- waiting and looking ---
+
+    def mark(self) -> int:
+        """A point in time: what is asked for after it must have been seen after it."""
+        with self._news:
+            return len(self.sights)
+
+    def wait_for(
+        self, name: str, what: str, seen: Callable[[Sight], bool], *, after: int = 0, seconds: float = 150
+    ) -> Sight:
+        """The first sight of a Canary after ``after`` for which ``seen`` holds; ``what`` says it for the failure."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                for sight in self.sights[after:]:
+                    if sight.name == name and seen(sight):
+                        return sight
+                if not self._news.wait(deadline - time.monotonic()):
+                    break
+        raise AssertionError(f"{name} was not seen {what} within {seconds:g} s\n{self.report(name)}")
+
+    def wait_for_phase(self, name: str, phase: str, *, after: int = 0, seconds: float = 150) -> Sight:
+        return self.wait_for(name, phase, lambda sight: sight.phase == phase, after=after, seconds=seconds)
+
+    def wait_for_version(self, headers: Mapping[str, str], version: str, seconds: float = 20) -> None:
+        """Until such a user gets that version: the gateway takes a moment to hear of new routes."""
+        deadline, got = time.monotonic() + seconds, ""
+        while time.monotonic() < deadline:
+            got = self.version_for(headers)
+            if got == version:
+                return
+        raise AssertionError(f"users with {headers} got {got} for {seconds:g} s, not {version}")
+
+    def events(self, name: str, namespace: str = PROD) -> list[str]:
+        """The messages of a Canary's events."""
+        selector = f"involvedObject.kind=Canary,involvedObject.name={name}"
+        found = json.loads(self.kubectl("get", "events", "-n", namespace, "--field-selector", selector, "-o", "json"))
+        return [event["message"] for event in sorted(found["items"], key=lambda event: event["lastTimestamp"])]
+
+    def weights_since(self, name: str, mark: int) -> list[int]:
+        """The canary's weights that its VirtualService had since, each change once."""
+        found: list[int] = []
+        for seen, _, weight in self.routes[mark:]:
+            if seen == name and (not found or found[-1] != weight):
+                found.append(weight)
+        return found
+
+    def report(self, name: str) -> str:
+        """What helps to see why something did not happen."""
+        status = self.kubectl(
+            "get", "canaries", "-A", "-o", f"jsonpath={{.items[?(@.metadata.name=='{name}')].status}}"
+        )
+        log = self.sandbox.node.kubectl(
+            "logs", "-n", "istio-system", "deploy/canary-controller", "--tail=15", check=False
+        )
+        pods = self.kubectl("get", "pods", "-A")
+        events = "\n".join(self.events(name)[-15:])
+        return f"status: {status}\nevents:\n{events}\ncontroller:\n{log}\npods:\n{pods}"
+
+    def _watch(self, kind: str, see: Callable[[dict[str, Any]], None]) -> None:
+        """Tell ``see`` of every state of the objects of a kind, from now on."""
+        node = self.sandbox.node
+        command = [
+            str(node.cache.bin / "kubectl"), f"--kubeconfig={node.instance.kubeconfig}",
+            "get", kind, "--all-namespaces", "--watch", "--output=json",
+        ]  # fmt: skip
+        while not self._ended.is_set():
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watching:
+                text, decoder = "", json.JSONDecoder()
+                assert watching.stdout is not None
+                for line in watching.stdout:
+                    text += line
+                    if line.rstrip() == "}":
+                        found, end = decoder.raw_decode(text.lstrip())
+                        text = text.lstrip()[end:]
+                        with self._news:
+                            for item in found.get("items", [found]):
+                                see(item)
+                            self._news.notify_all()
+                    if self._ended.is_set():
+                        watching.terminate()
+
+    def _see_canary(self, item: dict[str, Any]) -> None:
+        status = item.get("status", {})
+        self.sights.append(
+            Sight(
+                item["metadata"]["name"],
+                status.get("phase", ""),
+                status.get("canaryWeight", 0),
+                status.get("iterations", 0),
+                status.get("failedChecks", 0),
+                status.get("lastAppliedSpec", ""),
+                status.get("message", ""),
+            )
+        )
+
+    def _see_routes(self, item: dict[str, Any]) -> None:
+        weights = [route.get("weight", 0) for route in item["spec"]["http"][0]["route"]]
+        self.routes.append((item["metadata"]["name"], weights[0], weights[-1]))
+
+
+def call(
+    connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Status and body of one request."""
+    connection.request(method, path, body="hello" if method == "POST" else None, headers=dict(headers or {}))
+    response = connection.getresponse()
+    return response.status, response.read().decode(errors="replace")
+
+
+class SteadyUsers:
+    """Users who go on calling the backend through gateway and frontend; in a ``with`` block."""
+
+    def __init__(self, world: World, per_second: float = 20) -> None:
+        self._gateway = world.gateway
+        self._pause = 1 / per_second
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._call, daemon=True)
+        self.calls = 0
+        self.lost: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _call(self) -> None:
+        connection = http.client.HTTPConnection(*self._gateway, timeout=10)
+        while not self._ended.wait(self._pause):
+            self.calls += 1
+            try:
+                status, body = call(connection, "POST", "/echo")
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(repr(error))
+                connection.close()
+                continue
+            if status >= 400:
+                self.lost.append(f"{status} {body[:100]}")
+        connection.close()
