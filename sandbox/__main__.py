@@ -1,0 +1,135 @@
+"""`python -m sandbox`: the commands behind `make up`, `make demo` and `make down`."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from sandbox import current as current_cluster
+from sandbox import demo as demonstration
+from sandbox import lifecycle
+from sandbox.build import build as build_all
+from sandbox.instance import Instance
+from sandbox.node import Node
+from sandbox.paths import Cache
+from sandbox.preflight import check
+from sandbox.running import SandboxError
+from sandbox.view import address_table, canary_table, read_canaries
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+current_app = typer.Typer(no_args_is_help=True, help="The same program on the current kube context.")
+app.add_typer(current_app, name="current")
+console = Console()
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command()
+def build() -> None:
+    """Build and fetch everything the sandbox runs."""
+    build_all(Cache.default(), console)
+
+
+@app.command()
+def preflight() -> None:
+    """Say what this machine lacks, if it lacks anything."""
+    check(Cache.default())
+    console.print("This machine can run the sandbox.")
+
+
+@app.command()
+def up(
+    cluster_only: Annotated[bool, typer.Option("--cluster-only", help="Without the Pulumi program.")] = False,
+) -> None:
+    """Start the cluster, deploy the program and wait until the canaries are initialized."""
+    started = time.monotonic()
+    instance = Instance.named()
+    if cluster_only:
+        lifecycle.start(instance, Cache.default(), console)
+    else:
+        lifecycle.up(instance, Cache.default(), console)
+    status()
+    console.print(f"Up after {time.monotonic() - started:.0f} s.")
+
+
+@app.command()
+def status() -> None:
+    """Show the canaries and the addresses to open."""
+    node = lifecycle.attach(Instance.named(), Cache.default()).node
+    canaries = read_canaries(node)
+    if canaries:
+        console.print(canary_table(canaries))
+    console.print(address_table(node.instance))
+    console.print(f"Memory: {node.instance.cgroup.memory() / (1 << 30):.1f} GiB")
+
+
+@app.command()
+def demo() -> None:
+    """Roll out a good and a bad version of the backend and show both live."""
+    demonstration.demonstrate(lifecycle.attach(Instance.named(), Cache.default()), console)
+
+
+@app.command()
+def down() -> None:
+    """End the sandbox and remove all that it left."""
+    instance = Instance.named()
+    Node(instance, Cache.default()).stop()
+    console.print(f"The sandbox {instance.name!r} is gone.")
+
+
+@app.command(context_settings=PASS_ON)
+def kubectl(context: typer.Context) -> None:
+    """Run kubectl on the sandbox."""
+    instance = Instance.named()
+    command = [str(Cache.default().bin / "kubectl"), f"--kubeconfig={instance.kubeconfig}", *context.args]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command(context_settings=PASS_ON)
+def pulumi(context: typer.Context) -> None:
+    """Run pulumi on the sandbox's stack."""
+    engine = lifecycle.attach(Instance.named(), Cache.default()).engine
+    command = engine.command(*context.args)
+    sys.exit(subprocess.run(command, env=os.environ | engine.environment(), check=False).returncode)
+
+
+@app.command()
+def env() -> None:
+    """Print shell commands that point kubectl and pulumi at the sandbox: `eval "$(python -m sandbox env)"`."""
+    engine = lifecycle.attach(Instance.named(), Cache.default()).engine
+    for name, value in engine.environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@current_app.command("up")
+def current_up(sure: Sure = False) -> None:
+    """Deploy to the current kube context with the official Pulumi CLI."""
+    current_cluster.deploy_to_current(console, sure=sure)
+
+
+@current_app.command("down")
+def current_down(sure: Sure = False) -> None:
+    """Remove from the current kube context what this stack has installed."""
+    current_cluster.remove_from_current(console, sure=sure)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is said in one message."""
+    try:
+        app()
+    except SandboxError as error:
+        Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the same command goes on from here.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The Pulumi engine, run for one sandbox: its own home, plugins and state, and nothing that looks for a network."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.instance import Instance
+from sandbox.paths import Cache
+from sandbox.plugin.install import install
+from sandbox.running import SandboxError, run_logged
+from sandbox.stack import STACK
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`project` is the folder with the sandbox's Pulumi.yaml and stack file."""
+
+    instance: Instance
+    cache: Cache
+    project: Path
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which `pulumi` works on this sandbox, also for a person's own shell."""
+        home = self.instance.state / "pulumi"
+        search = [str(Path(sys.executable).parent), str(self.cache.bin), os.environ.get("PATH", "")]
+        return {
+            "PATH": os.pathsep.join(search),
+            "KUBECONFIG": str(self.instance.kubeconfig),
+            "PULUMI_HOME": str(home / "home"),
+            "PULUMI_BACKEND_URL": f"file://{home / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "",  # the state never leaves this machine, and goes with the sandbox
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "NO_PROXY": ",".join(filter(None, ["127.0.0.1", "localhost", os.environ.get("NO_PROXY")])),
+        }
+
+    def prepare(self) -> None:
+        """Install the plugins and create the stack, where that has not been done. Raises SandboxError."""
+        home = self.instance.state / "pulumi"
+        install(home / "home", Path(sys.executable))
+        (home / "backend").mkdir(parents=True, exist_ok=True)
+        self.run("stack", "select", "--create", STACK, log=self.instance.logs / "pulumi.log")
+
+    def run(self, *arguments: str, log: Path | None = None) -> None:
+        """Run `pulumi` on the project, on this terminal or into `log`. Raises SandboxError if it fails."""
+        command = self.command(*arguments)
+        env = os.environ | self.environment()
+        if log:
+            run_logged(command, log, env=env)
+        elif (status := subprocess.run(command, env=env, check=False).returncode) != 0:
+            raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `pulumi` on the project."""
+        return [str(self.cache.bin / "pulumi"), "--cwd", str(self.project), *arguments]

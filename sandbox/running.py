@@ -1,0 +1,35 @@
+"""Run programs so that a person can see what went wrong: output into a log, and an error that quotes its end."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class SandboxError(Exception):
+    """A step of the sandbox failed; the message is one for the person at the terminal."""
+
+
+def run_logged(
+    command: Sequence[str | Path], log: Path, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> None:
+    """Run to the end with all output appended to `log`. Raises SandboxError with the log's last lines if it fails."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        out.write(f"$ {' '.join(map(str, command))}\n".encode())
+        out.flush()
+        result = subprocess.run(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
+        )
+    if result.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise SandboxError(f"{Path(command[0]).name} ended with status {result.returncode}; see {log}\n{tail}")
+
+
+def find_uv() -> str:
+    """The uv that started us (`$UV`, as uv itself and the Makefile set it), or the one on PATH."""
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if not uv:
+        raise SandboxError("uv was not found: set UV to its path, or run through `make`, which brings its own.")
+    return uv

@@ -1,0 +1,81 @@
+import io
+import json
+import stat
+
+import pytest
+from rich.console import Console
+
+from sandbox.current import Context, current_context, deploy_to_current, is_ours
+from sandbox.instance import Instance
+from sandbox.running import SandboxError
+
+CONFIG = {
+    "current-context": "prod-cluster",
+    "contexts": [{"name": "prod-cluster"}],
+    "clusters": [{"name": "c", "cluster": {"server": "https://prod.example.org"}}],
+}
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A folder as the whole PATH, and a way to put a program there that prints, and ends as it is told."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def put(name, output="", status=0):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/calls\nprintf '%s' '{output}'\nexit {status}\n")
+        program.chmod(program.stat().st_mode | stat.S_IEXEC)
+        return program
+
+    put.calls = tmp_path / "calls"
+    return put
+
+
+def test_a_missing_pulumi_is_named(tools):
+    tools("kubectl")
+    with pytest.raises(SandboxError, match="`pulumi` was not found on PATH: CLUSTER=current needs the Pulumi CLI"):
+        current_context()
+
+
+def test_a_kubeconfig_without_a_context_is_said(tools):
+    tools("pulumi")
+    tools("kubectl", json.dumps({"clusters": None}))
+    with pytest.raises(SandboxError, match="There is no current kube context"):
+        current_context()
+
+
+def test_the_context_and_its_server_are_read(tools):
+    tools("pulumi")
+    tools("kubectl", json.dumps(CONFIG))
+    assert current_context() == Context("prod-cluster", "https://prod.example.org")
+
+
+def test_a_cluster_that_was_not_created_here_is_not_touched_unasked(tools):
+    tools("pulumi")
+    tools("kubectl", json.dumps(CONFIG))
+    with pytest.raises(SandboxError, match="Nobody is there to ask"):
+        deploy_to_current(Console(file=io.StringIO()), sure=False)
+    assert "up" not in tools.calls.read_text().split()
+
+
+def test_one_who_is_sure_is_not_asked_and_the_official_cli_does_the_work(tools):
+    tools("pulumi")
+    tools("kubectl", json.dumps(CONFIG))
+    deploy_to_current(Console(file=io.StringIO()), sure=True)
+    pulumi = [line for line in tools.calls.read_text().splitlines() if line.startswith("--cwd")]
+    assert [line.split()[2:] for line in pulumi] == [["stack", "select", "--create", "dev"], ["up", "--stack", "dev"]]
+
+
+def test_a_failing_pulumi_is_an_error(tools):
+    tools("pulumi", status=255)
+    tools("kubectl", json.dumps(CONFIG))
+    with pytest.raises(SandboxError, match="pulumi stack ended with status 255"):
+        deploy_to_current(Console(file=io.StringIO()), sure=True)
+
+
+def test_a_running_sandbox_is_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    url = Instance.named("one").api_url
+    assert is_ours(Context("any", url))
+    assert not is_ours(Context("any", "https://prod.example.org"))

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.instance import Instance
+from sandbox.paths import REPO, Cache
+from sandbox.recipes import load
+from sandbox.stack import merge, overlay, write_project
+
+CACHE = Cache(Path("/cache"))
+
+
+@pytest.fixture
+def instance(tmp_path):
+    return Instance("test", tmp_path)
+
+
+def test_the_program_is_told_only_what_the_sandbox_alone_knows(instance):
+    assert overlay(instance, CACHE, load(), "canary-controller:dev-1") == {
+        "kubernetes:kubeconfig": str(instance.kubeconfig),
+        "canary-on-istio:istio": {
+            "chartPath": "/cache/share/charts",
+            "values": {
+                "istiod": {
+                    "global": {
+                        "hub": "registry.istio.io/release",
+                        "tag": "1.31.0",
+                        "proxy": {"resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}},
+                    },
+                    "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+                    "telemetry": {"enabled": False},
+                    "env": {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"},
+                },
+                "gateway": {"service": {"type": "ClusterIP"}, "imagePullPolicy": "IfNotPresent"},
+            },
+        },
+        "canary-on-istio:observability": {
+            "prometheus": {"image": "prom/prometheus:v3.15.1"},
+            "grafana": {"enabled": False},
+        },
+        "canary-on-istio:controller": {"image": "canary-controller:dev-1", "build": {"enabled": False}},
+        "canary-on-istio:loadTester": {"image": load().images["load-tester"]},
+    }
+
+
+def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance):
+    folder = write_project(instance, CACHE, load(), "controller:1")
+    stack_file = folder / "Pulumi.dev.yaml"
+    stack_file.write_text(stack_file.read_text() + "encryptionsalt: v1:salt\n")
+    write_project(instance, CACHE, load(), "controller:2", {"canary-on-istio:apps": {"backend": {"tag": "6.1.1"}}})
+    stack = yaml.safe_load(stack_file.read_text())
+    assert yaml.safe_load((folder / "Pulumi.yaml").read_text())["main"] == str(REPO)
+    assert stack["encryptionsalt"] == "v1:salt"
+    assert stack["config"]["canary-on-istio:controller"]["image"] == "controller:2"
+    assert stack["config"]["canary-on-istio:apps"] == {"backend": {"tag": "6.1.1"}}
+
+
+@pytest.mark.parametrize(
+    ("layers", "merged"),
+    [
+        (({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}), {"a": {"b": 1, "c": 3}}),
+        (({"a": {"b": 1}}, {"a": [1]}), {"a": [1]}),
+        (({"a": [1, 2]}, {"a": [3]}), {"a": [3]}),
+        (({}, {"a": {"b": {}}}), {"a": {"b": {}}}),
+    ],
+)
+def test_later_configuration_lies_over_earlier(layers, merged):
+    assert merge(*layers) == merged
