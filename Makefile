@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help setup up demo down status test check unit components apiserver e2e format generate bench-evidence
+.PHONY: help setup up demo down status test check unit components apiserver e2e format generate bench-evidence bench-analysis
 
 help: ## what there is to do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,3 +83,6 @@ generate: setup ## CRDs and golden files, from the code
 
 bench-evidence: setup ## the table of docs/statistics.md, and a plot
 	@$(PYTHON) -m bench.evidence --rollouts 1000 --out bench/out
+
+bench-analysis: setup ## the same faults judged by a threshold and by comparison, with real traffic
+	@$(PYTHON) -m bench.analysis

@@ -52,6 +52,15 @@ class Engine:
         elif (status := subprocess.run(command, env=env, check=False).returncode) != 0:
             raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")
 
+    def read(self, *arguments: str) -> str:
+        """What `pulumi` prints. Raises SandboxError if it fails."""
+        result = subprocess.run(
+            self.command(*arguments), env=os.environ | self.environment(), capture_output=True, text=True, check=False
+        )
+        if result.returncode != 0:
+            raise SandboxError(f"pulumi {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout
+
     def command(self, *arguments: str) -> list[str]:
         """The command line of `pulumi` on the project."""
         return [str(self.cache.bin / "pulumi"), "--cwd", str(self.project), *arguments]

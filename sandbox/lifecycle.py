@@ -1,5 +1,6 @@
 """The whole way up and down: build, node, cluster, Pulumi program, canaries."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ from sandbox.stack import write_project
 from sandbox.view import NEW, CanaryView, read_canaries
 
 CANARY_SECONDS = 180
+MESH_SECONDS = 90
+_METRICS = ("apply", "--server-side", "--filename", str(SANDBOX / "istio-stats.yaml"))
 _UNFINISHED = (NEW, "Initializing")
 
 
@@ -49,7 +52,7 @@ def up(instance: Instance, cache: Cache, console: Console, extra: Mapping[str, A
     sandbox = start(instance, cache, console)
     console.print("Deploying with Pulumi")
     sandbox.deploy(extra)
-    wait_for_canaries(sandbox.node)
+    wait_for_canaries(sandbox)
     return sandbox
 
 
@@ -86,37 +89,50 @@ def prepare_program(node: Node, extra: Mapping[str, Any] | None = None) -> Engin
 
 @contextmanager
 def mesh_metrics(node: Node) -> Iterator[None]:
-    """Have `istio-stats.yaml` applied as soon as the block has made the namespace and the kind that it needs."""
-    done = threading.Event()
-    manifest = str(SANDBOX / "istio-stats.yaml")
+    """Have `istio-stats.yaml` applied as soon as the block has made the namespace and the kind that it needs.
 
-    def apply() -> None:
-        while not done.wait(1):
-            if node.kubectl("apply", "--server-side", "--filename", manifest, check=False):
-                return
-
-    applying = threading.Thread(target=apply, daemon=True)
+    Where it was there before, the block waits for it: a cluster that has just been started again takes nothing of
+    Istio's before istiod, which checks it, runs again. Raises SandboxError.
+    """
+    if node.kubectl("get", "envoyfilters.networking.istio.io", "-n", "istio-system", "-o", "name", check=False):
+        _apply_metrics(node, MESH_SECONDS)
+    ended = threading.Event()
+    applying = threading.Thread(target=_apply_until, args=(node, ended), daemon=True)
     applying.start()
     try:
         yield
     finally:
-        done.set()
+        ended.set()
         applying.join()
-    node.kubectl("apply", "--server-side", "--filename", manifest)
+    _apply_metrics(node, MESH_SECONDS)
 
 
-def wait_for_canaries(node: Node) -> list[CanaryView]:
-    """Wait until every canary has its primary; one may be in the middle of a rollout, which takes as long as it takes.
+def _apply_until(node: Node, ended: threading.Event) -> None:
+    while not ended.wait(1):
+        if node.kubectl(*_METRICS, check=False):
+            return
+
+
+def _apply_metrics(node: Node, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not node.kubectl(*_METRICS, check=time.monotonic() > deadline):
+        time.sleep(0.5)
+
+
+def wait_for_canaries(sandbox: Sandbox) -> list[CanaryView]:
+    """Wait until every canary of the program has its primary; one may be in the middle of a rollout, which takes as
+    long as it takes. Canaries that somebody else made may be in any state.
 
     Raises SandboxError after `CANARY_SECONDS`.
     """
+    ours = json.loads(sandbox.engine.read("stack", "output", "canaries", "--json", "--stack", "dev"))
     deadline = time.monotonic() + CANARY_SECONDS
     while True:
-        canaries = read_canaries(node)
+        canaries = [each for each in read_canaries(sandbox.node) if f"{each.namespace}/{each.name}" in ours]
         waiting = [each for each in canaries if each.phase in _UNFINISHED]
-        if canaries and not waiting:
+        if len(canaries) == len(ours) and not waiting:
             return canaries
         if time.monotonic() > deadline:
             states = "; ".join(f"{each.namespace}/{each.name} is {each.phase}: {each.message}" for each in waiting)
-            raise SandboxError(f"Not initialized after {CANARY_SECONDS} s: {states or 'there is no canary'}.")
+            raise SandboxError(f"Not initialized after {CANARY_SECONDS} s: {states or 'a canary is missing'}.")
         time.sleep(0.5)

@@ -1,6 +1,7 @@
 """One sandbox for all end-to-end tests, of its own name: a sandbox that somebody uses is left alone.
 
-``CANARY_E2E_KEEP=1`` leaves it running and takes it up again, for working on a test.
+``CANARY_E2E_KEEP=1`` leaves it running and takes it up again, for working on a test; ``CANARY_E2E_SANDBOX`` names
+another.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def instance() -> Instance:
         if os.environ.get("CI"):
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
-    return Instance.named("e2e")
+    return Instance.named(os.environ.get("CANARY_E2E_SANDBOX", "e2e"))
 
 
 @pytest.fixture(scope="session")

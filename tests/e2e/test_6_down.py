@@ -38,7 +38,7 @@ def test_a_killed_node_comes_back_and_down_leaves_nothing(world: World, instance
     world.close()
     os.kill(init.pid, signal.SIGKILL)
     sandbox = lifecycle.up(instance, Cache.default(), Console(), STACK)
-    phases = {canary.phase for canary in lifecycle.wait_for_canaries(sandbox.node)}
+    phases = {canary.phase for canary in lifecycle.wait_for_canaries(sandbox)}
     assert phases <= {"Initialized", "Succeeded", "Failed"}
     sandbox.node.stop()
     assert left_over(instance) == {"processes": [], "mounts": [], "cgroups": []}

@@ -17,7 +17,9 @@ from typing import Any, Self
 
 from rich.console import Console
 
+from sandbox.instance import Instance
 from sandbox.lifecycle import Sandbox, prepare_program, up
+from sandbox.paths import Cache
 from sandbox.stack import merge
 
 PROD = "prod"
@@ -78,13 +80,13 @@ class World:
     Attributes:
         stack: the stack configuration deployed last.
         sights: every state of every Canary, in order.
-        routes: weights (primary, canary) of every VirtualService's first route, in order, by its name.
+        routes: name, weights (primary, canary) and time in seconds of every change of a VirtualService's first route.
     """
 
     sandbox: Sandbox
     stack: dict[str, Any] = field(default_factory=lambda: merge(STACK))
     sights: list[Sight] = field(default_factory=list)
-    routes: list[tuple[str, int, int]] = field(default_factory=list)
+    routes: list[tuple[str, int, int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
@@ -100,8 +102,8 @@ class World:
             watcher.start()
 
     @classmethod
-    def from_nothing(cls, instance: Any, cache: Any) -> World:
-        return cls(up(instance, cache, Console(), STACK))
+    def from_nothing(cls, instance: Instance, cache: Cache, stack: Mapping[str, Any] = STACK) -> Self:
+        return cls(up(instance, cache, Console(), stack), merge(stack))
 
     def close(self) -> None:
         self._ended.set()
@@ -110,7 +112,10 @@ class World:
 
     def deploy(self, app: str, **settings: Any) -> None:
         """``pulumi up`` with an app's settings laid over what is deployed."""
-        self.stack = merge(self.stack, {"canary-on-istio:apps": {app: settings}})
+        self.deploy_apps({app: settings})
+
+    def deploy_apps(self, apps: Mapping[str, Mapping[str, Any]]) -> None:
+        self.stack = merge(self.stack, {"canary-on-istio:apps": apps})
         self.sandbox.deploy(self.stack, quiet=True)
 
     def preview(self, *arguments: str, extra: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
@@ -189,7 +194,7 @@ class World:
     def weights_since(self, name: str, mark: int) -> list[int]:
         """The canary's weights that its VirtualService had since, each change once."""
         found: list[int] = []
-        for seen, _, weight in self.routes[mark:]:
+        for seen, _, weight, _ in self.routes[mark:]:
             if seen == name and (not found or found[-1] != weight):
                 found.append(weight)
         return found
@@ -245,7 +250,7 @@ class World:
 
     def _see_routes(self, item: dict[str, Any]) -> None:
         weights = [route.get("weight", 0) for route in item["spec"]["http"][0]["route"]]
-        self.routes.append((item["metadata"]["name"], weights[0], weights[-1]))
+        self.routes.append((item["metadata"]["name"], weights[0], weights[-1], time.monotonic()))
 
 
 def call(
