@@ -28,7 +28,7 @@ def instance() -> Instance:
         check(Cache.default())
     except SandboxError as error:
         if os.environ.get("CI"):
-            pytest.fail(str(error), pytrace=False)
+            pytest.exit(str(error), returncode=1)
         pytest.skip(str(error))
     return Instance.named(os.environ.get("CANARY_E2E_SANDBOX", "e2e"))
 
@@ -38,7 +38,12 @@ def world(instance: Instance) -> Iterator[World]:
     node = Node(instance, Cache.default())
     if not KEEP:
         node.stop()
-    world = World.from_nothing(instance, Cache.default())
+    try:
+        world = World.from_nothing(instance, Cache.default())
+    except SandboxError as error:
+        left = f"what there is of it goes with `CANARY_SANDBOX={instance.name} python -m sandbox down`"
+        pytest.exit(f"The sandbox of the tests did not come up ({left}): {error}", returncode=1)
+    world.settle("backend", "frontend")
     yield world
     world.close()
     if not KEEP:

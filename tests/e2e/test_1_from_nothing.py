@@ -1,6 +1,7 @@
 """From nothing: what `up` has made, and that doing it again changes nothing."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,40 @@ def test_columns_are_those_of_flagger(world: World):
 def test_a_preview_right_after_up_shows_no_change(world: World):
     preview = world.preview("--expect-no-changes", "--diff", "--refresh")
     assert preview.returncode == 0, preview.stdout + preview.stderr
+
+
+def test_a_second_up_changes_nothing(world: World):
+    def generations() -> dict[str, int]:
+        kinds = "deployments,canaries,virtualservices,destinationrules,metrictemplates,gateways.networking.istio.io"
+        listed = json.loads(world.kubectl("get", kinds, "--all-namespaces", "--output=json"))
+        return {
+            f"{item['kind']} {item['metadata']['name']}": item["metadata"]["generation"] for item in listed["items"]
+        }
+
+    before = generations()
+    world.sandbox.engine.run(
+        "up",
+        "--yes",
+        "--skip-preview",
+        "--stack=dev",
+        "--expect-no-changes",
+        log=world.sandbox.node.instance.logs / "pulumi.log",
+    )
+    assert generations() == before
+
+
+def test_it_is_reached_from_this_machine_alone_and_takes_less_than_3_gib(world: World):
+    instance = world.sandbox.node.instance
+    ports = {f"{port:04X}" for port in vars(instance.ports()).values()}
+    local = [
+        line.split()[1].split(":") for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if " 0A " in line
+    ]
+    assert {address for address, port in local if port in ports} == {"0100007F"}
+    assert {port for _, port in local} >= ports
+    assert ports.isdisjoint(
+        line.split()[1].split(":")[1] for line in Path("/proc/net/tcp6").read_text().splitlines()[1:]
+    )
+    assert instance.cgroup.memory() < 3 << 30
 
 
 def test_every_container_of_the_controller_is_unprivileged(world: World):

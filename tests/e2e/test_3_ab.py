@@ -1,10 +1,11 @@
 """`frontend`, A/B: whom the canary is for gets it, nobody else does, and then everybody."""
 
-from tests.e2e.world import FIREFOX, INSIDER, World
+from tests.e2e.traffic import FIREFOX, INSIDER
+from tests.e2e.world import World
 
 
 def test_firefox_users_and_insiders_reach_the_canary_and_others_do_not_until_it_is_promoted(world: World):
-    mark = world.mark()
+    mark, told = world.mark(), len(world.told)
     world.deploy("frontend", tag="6.1.1")
     world.wait_for("frontend", "in its first round", lambda sight: sight.iterations >= 1, after=mark)
     world.wait_for_version(FIREFOX, "6.1.1")
@@ -16,4 +17,5 @@ def test_firefox_users_and_insiders_reach_the_canary_and_others_do_not_until_it_
     world.wait_for_phase("frontend", "Succeeded", after=mark)
     assert world.version_for() == "6.1.1"
     assert world.version_for(FIREFOX) == "6.1.1"
-    assert "Advance frontend.prod canary iteration 4/4" in world.events("frontend")
+    for iteration in (1, 2, 3, 4):
+        world.wait_for_event("frontend", f"Advance frontend.prod canary iteration {iteration}/4", after=told)

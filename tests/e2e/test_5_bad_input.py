@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from sandbox.running import SandboxError
 from tests.e2e.world import World
 
 NAMESPACE = "trials"
@@ -61,9 +63,10 @@ def metric(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def trials(world: World) -> World:
+def trials(world: World) -> Iterator[World]:
     world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    return world
+    yield world
+    world.kubectl("delete", "namespace", NAMESPACE)
 
 
 def test_a_target_that_does_not_exist_is_named_in_the_status(trials: World):
@@ -84,8 +87,8 @@ def test_of_two_canaries_on_one_target_the_later_one_touches_nothing(trials: Wor
 
 UNREACHABLE = {"chartPath": None, "repository": "http://127.0.0.1:9/charts", "version": "1.31.3"}
 ROLLOUTS = {
-    "down": ([metric("unreachable")], "Metric query failed for unreachable: "),
-    "broken": ([metric("nonsense")], "Metric query failed for nonsense: "),
+    "down": ([metric("unreachable")], "Halt advancement Metric query failed for unreachable: "),
+    "broken": ([metric("nonsense")], "Halt advancement Metric query failed for nonsense: "),
 }
 
 
@@ -99,11 +102,36 @@ def test_a_metric_that_cannot_be_had_moves_no_traffic_and_ends_in_a_rollback(tri
         canary(name, metrics=metrics),
     )
     trials.wait_for_phase(name, "Initialized", seconds=60)
-    mark, routes = trials.mark(), len(trials.routes)
+    mark, routes, told = trials.mark(), len(trials.routes), len(trials.told)
     trials.apply(deployment(name, "2"))
     trials.wait_for_phase(name, "Failed", after=mark, seconds=90)
-    assert any(said in message for message in trials.events(name, NAMESPACE)), trials.events(name, NAMESPACE)
+    trials.wait_for_event(name, said, after=told)
     assert set(trials.weights_since(name, routes)) <= {0, 10}
+
+
+def test_a_prometheus_that_goes_away_holds_the_canary_where_it_is_until_it_comes_back(trials: World):
+    analysis = {"metrics": [metric("quiet")], "threshold": 40}
+    trials.apply(template("quiet", "vector(0)"), deployment("patient"), canary("patient", **analysis))
+    trials.wait_for_phase("patient", "Initialized", seconds=60)
+    mark = trials.mark()
+    trials.apply(deployment("patient", "2"))
+    trials.wait_for("patient", "at 20%", lambda sight: sight.weight == 20, after=mark)
+    prometheus = ("-n", "istio-system", "deployment/prometheus")
+    trials.kubectl("scale", "--replicas=0", *prometheus)
+    try:
+        trials.kubectl("wait", "--for=delete", "pod", "-l", "app=prometheus", "-n", "istio-system", "--timeout=60s")
+        told = len(trials.told)
+        trials.wait_for_event("patient", "Halt advancement Metric query failed for quiet: ", after=told)
+        held, routes = trials.mark(), len(trials.routes)
+        still = trials.wait_for("patient", "held", lambda sight: sight.failed_checks >= 3, after=held)
+        assert trials.weights_since("patient", routes) == []
+        assert still.phase == "Progressing"
+        assert still.weight in {20, 30}
+    finally:
+        trials.kubectl("scale", "--replicas=1", *prometheus)
+        trials.kubectl("rollout", "status", "--timeout=60s", *prometheus)
+    trials.wait_for_phase("patient", "Succeeded", after=held, seconds=90)
+    assert trials.weights_since("patient", routes) == [weight for weight in (30, 40, 50) if weight > still.weight] + [0]
 
 
 def test_a_template_that_is_missing_keeps_a_rollout_from_starting(trials: World):
@@ -127,18 +155,18 @@ def test_a_webhook_that_times_out_halts_the_rollout_before_any_traffic(trials: W
     }
     trials.apply(deployment("stuck"), canary("stuck", webhooks=[hook]))
     trials.wait_for_phase("stuck", "Initialized", seconds=60)
-    mark, routes = trials.mark(), len(trials.routes)
+    mark, routes, told = trials.mark(), len(trials.routes), len(trials.told)
     trials.apply(deployment("stuck", "2"))
     trials.wait_for_phase("stuck", "Failed", after=mark, seconds=90)
-    halts = [text for text in trials.events("stuck", NAMESPACE) if "pre-rollout check acceptance failed" in text]
-    assert any(text.endswith("gave no answer within 1s") for text in halts), trials.events("stuck", NAMESPACE)
+    halted = trials.wait_for_event("stuck", "Halt stuck.trials advancement pre-rollout check acceptance", after=told)
+    assert halted.endswith(" gave no answer within 1s")
     assert set(trials.weights_since("stuck", routes)) <= {0}
 
 
 def test_the_api_refuses_an_impossible_canary_in_words(trials: World):
     bad = copy.deepcopy(canary("impossible"))
     bad["spec"]["analysis"]["stepWeight"] = 0
-    with pytest.raises(Exception, match="must be 1 to 100"):
+    with pytest.raises(SandboxError, match="must be 1 to 100"):
         trials.apply(bad)
 
 
@@ -147,10 +175,7 @@ def test_the_api_refuses_an_impossible_canary_in_words(trials: World):
     [
         ({"canary-on-istio:apps": {"backend": {"analisis": {}}}}, "analisis"),
         ({"canary-on-istio:apps": {"backend": {"analysis": {"maxWeight": 120}}}}, "maxWeight"),
-        (
-            {"canary-on-istio:istio": UNREACHABLE},
-            "127.0.0.1:9",
-        ),
+        ({"canary-on-istio:istio": UNREACHABLE}, "127.0.0.1:9"),
     ],
     ids=["a misspelt key", "a value out of range", "a chart repository out of reach"],
 )

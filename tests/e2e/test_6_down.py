@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,35 +13,69 @@ from rich.console import Console
 
 from sandbox import lifecycle
 from sandbox.instance import Instance
-from sandbox.paths import Cache
+from sandbox.paths import REPO, Cache
 from tests.e2e.conftest import KEEP
-from tests.e2e.world import STACK, World
+from tests.e2e.world import AT_REST, World
+
+pytestmark = pytest.mark.skipif(KEEP, reason="CANARY_E2E_KEEP=1 asks to leave the sandbox running")
+
+NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
 
 
-def left_over(instance: Instance) -> dict[str, list[str]]:
-    """What of the sandbox is still on this machine: processes, mounts and control groups."""
+def namespaces_of(pid: int | str) -> set[str]:
+    """The kernel's namespaces of a process, as ``net:[4026532265]``; none of one that has ended."""
+    try:
+        return {str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in NAMESPACES}
+    except OSError:
+        return set()
+
+
+def left_over(instance: Instance, namespaces: set[str]) -> dict[str, list[str]]:
+    """What of the sandbox is still on this machine."""
     here = str(instance.state)
-    commands = {
-        folder.name: (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and folder.name != str(os.getpid()) and (folder / "cmdline").exists()
-    }
+    others = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit() and folder.name != str(os.getpid())]
+    commands = {folder.name: command_line(folder) for folder in others}
     return {
         "processes": [f"{pid} {command}" for pid, command in commands.items() if here in command],
+        "namespaces": [f"{pid} {command}" for pid, command in commands.items() if namespaces_of(pid) & namespaces],
         "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if here in line],
         "cgroups": [str(path) for path in Path("/sys/fs/cgroup").rglob(f"*{instance.cgroup.name}*")],
+        "files": [str(path) for path in (instance.state,) if path.exists()],
     }
 
 
-@pytest.mark.skipif(KEEP, reason="CANARY_E2E_KEEP=1 asks to leave the sandbox running")
-def test_a_killed_node_comes_back_and_down_leaves_nothing(world: World, instance: Instance):
+def command_line(folder: Path) -> str:
+    try:
+        return (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""  # it has just ended
+
+
+def test_a_killed_node_comes_back_with_its_canaries(world: World, instance: Instance):
+    node = world.sandbox.node
+    phases = {canary.name: canary.phase for canary in lifecycle.wait_for_canaries(world.sandbox)}
+    world.close()
+    assert node.init is not None
+    os.kill(node.init.pid, signal.SIGKILL)
+    lifecycle.up(instance, Cache.default(), Console(), world.stack)
+    assert {canary.name: canary.phase for canary in lifecycle.wait_for_canaries(world.sandbox)} == phases
+    assert {phases["backend"], phases["frontend"]} <= set(AT_REST)
+
+
+def test_destroy_removes_all_that_the_program_made(world: World):
+    node = world.sandbox.node
+    world.sandbox.engine.run("destroy", "--yes", "--skip-preview", "--stack=dev", log=node.instance.logs / "pulumi.log")
+    assert node.kubectl("get", "crds", "-o", "name").count("flagger") == 0
+    assert node.kubectl("get", "pods", "-n", "prod", "-o", "name") == ""
+    assert node.kubectl("get", "pods", "-n", "istio-system", "-o", "name") == ""
+
+
+def test_down_leaves_nothing(world: World, instance: Instance):
     init = world.sandbox.node.init
     assert init is not None
-    world.close()
-    os.kill(init.pid, signal.SIGKILL)
-    sandbox = lifecycle.up(instance, Cache.default(), Console(), STACK)
-    phases = {canary.phase for canary in lifecycle.wait_for_canaries(sandbox)}
-    assert phases <= {"Initialized", "Succeeded", "Failed"}
-    sandbox.node.stop()
-    assert left_over(instance) == {"processes": [], "mounts": [], "cgroups": []}
-    assert not instance.state.exists()
+    own = namespaces_of(init.pid) - namespaces_of("self")
+    assert len(own) == len(NAMESPACES)
+    assert left_over(instance, own)["processes"] != []
+    down = [sys.executable, "-m", "sandbox", "down"]
+    subprocess.run(down, cwd=REPO, env=os.environ | {"CANARY_SANDBOX": instance.name}, check=True)
+    assert left_over(instance, own) == {"processes": [], "namespaces": [], "mounts": [], "cgroups": [], "files": []}

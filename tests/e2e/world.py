@@ -1,17 +1,20 @@
 """The sandbox as the end-to-end tests see it: what they do to it, what they wait for, and what was seen on the way.
 
-Nothing here sleeps for a guessed time. Canaries and VirtualServices are watched from the start, so that no weight
-between two looks is missed, and every wait has a deadline and says what it saw when that passes.
+Nothing here sleeps for a guessed time. Canaries, their events and VirtualServices are watched from the start, so that
+no weight between two looks is missed, and every wait has a deadline and says what it saw when that passes.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -21,10 +24,15 @@ from sandbox.instance import Instance
 from sandbox.lifecycle import Sandbox, prepare_program, up
 from sandbox.paths import Cache
 from sandbox.stack import merge
+from tests.e2e.traffic import SECONDS, request
 
 PROD = "prod"
-FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
-INSIDER = {"Cookie": "type=insider; theme=dark"}
+PREVIEW_SECONDS = 60
+"""A preview that has not ended by then hangs, whatever it is about."""
+
+PATIENCE = 6
+"""Failed checks that are too many. Prometheus has no values for the first two, as it finds a new pod within 5 s and a
+rate takes two scrapes; the rest is for a machine that is busy."""
 
 QUICK_METRICS = {"error-rate": {"interval": "10s"}, "latency": {"interval": "10s"}}
 STACK: Mapping[str, Any] = {
@@ -36,7 +44,7 @@ STACK: Mapping[str, Any] = {
             "config": {"GREETING": "hello"},
             "analysis": {
                 "interval": "4s",
-                "threshold": 4,
+                "threshold": PATIENCE,
                 "metrics": QUICK_METRICS,
                 "webhooks": {
                     "load-test": {"metadata": {"cmd": "hey -z 8s -q 10 -c 2 http://backend-canary.prod:9898/"}}
@@ -47,7 +55,7 @@ STACK: Mapping[str, Any] = {
             "minReadySeconds": 0,
             "analysis": {
                 "interval": "4s",
-                "threshold": 4,
+                "threshold": PATIENCE,
                 "iterations": 4,
                 "metrics": QUICK_METRICS,
                 "webhooks": {
@@ -58,6 +66,9 @@ STACK: Mapping[str, Any] = {
     },
 }
 """The workshop's program with short intervals: the rate's window is five scrapes long."""
+
+
+AT_REST = ("Initialized", "Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -81,21 +92,25 @@ class World:
         stack: the stack configuration deployed last.
         sights: every state of every Canary, in order.
         routes: name, weights (primary, canary) and time in seconds of every change of a VirtualService's first route.
+        told: name of the Canary and message of every event, and again each time that it is repeated.
     """
 
     sandbox: Sandbox
     stack: dict[str, Any] = field(default_factory=lambda: merge(STACK))
     sights: list[Sight] = field(default_factory=list)
     routes: list[tuple[str, int, int, float]] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
         self._ended = threading.Event()
+        self._watching: dict[str, subprocess.Popen[str]] = {}
         self._watchers = [
             threading.Thread(target=self._watch, args=watched, daemon=True)
             for watched in (
                 ("canaries.flagger.app", self._see_canary),
                 ("virtualservices.networking.istio.io", self._see_routes),
+                ("events", self._hear),
             )
         ]
         for watcher in self._watchers:
@@ -106,7 +121,13 @@ class World:
         return cls(up(instance, cache, Console(), stack), merge(stack))
 
     def close(self) -> None:
+        """Stop watching."""
         self._ended.set()
+        with self._news:
+            for watching in self._watching.values():
+                watching.terminate()
+        for watcher in self._watchers:
+            watcher.join()
 
     # --- doing ---
 
@@ -122,8 +143,8 @@ class World:
         """``pulumi preview`` of what is deployed, or with ``extra`` laid over it."""
         engine = prepare_program(self.sandbox.node, merge(self.stack, extra)) if extra else self.sandbox.engine
         command = engine.command("preview", "--non-interactive", "--color=never", "--stack", "dev", *arguments)
-        env = {"HOME": "/root"} | engine.environment()
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+        env = os.environ | engine.environment()
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PREVIEW_SECONDS)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.sandbox.node.kubectl(*arguments, stdin=stdin)
@@ -138,9 +159,9 @@ class World:
 
     def fetch(self, path: str = "/", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Status and body of a user's request through the gateway."""
-        connection = http.client.HTTPConnection(*self.gateway, timeout=10)
+        connection = http.client.HTTPConnection(*self.gateway, timeout=SECONDS)
         try:
-            return call(connection, "GET", path, headers)
+            return request(connection, "GET", path, headers)
         finally:
             connection.close()
 
@@ -173,6 +194,30 @@ class World:
                     break
         raise AssertionError(f"{name} was not seen {what} within {seconds:g} s\n{self.report(name)}")
 
+    def wait_for_event(self, name: str, start: str, *, after: int, seconds: float = 20) -> str:
+        """The first message of a Canary that starts so, of those told after ``after``, a length of ``told``.
+
+        Events follow the status that they are about, so a status that was seen does not mean that they were.
+        """
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                for canary, message in self.told[after:]:
+                    if canary == name and message.startswith(start):
+                        return message
+                if not self._news.wait(deadline - time.monotonic()):
+                    break
+            heard = "\n".join(message for canary, message in self.told[after:] if canary == name)
+        raise AssertionError(f"{name}: no event {start!r} within {seconds:g} s, but\n{heard}\n{self.report(name)}")
+
+    def settle(self, *names: str, seconds: float = 150) -> None:
+        """Until none of these is under way: a sandbox that was kept has first to come back to what is deployed."""
+        for name in names:
+            self.wait_for(name, "at rest", self._is_at_rest, seconds=seconds)
+
+    def _is_at_rest(self, sight: Sight) -> bool:
+        return sight.phase in AT_REST and sight is [each for each in self.sights if each.name == sight.name][-1]
+
     def wait_for_phase(self, name: str, phase: str, *, after: int = 0, seconds: float = 150) -> Sight:
         return self.wait_for(name, phase, lambda sight: sight.phase == phase, after=after, seconds=seconds)
 
@@ -183,13 +228,20 @@ class World:
             got = self.version_for(headers)
             if got == version:
                 return
+            time.sleep(0.1)
         raise AssertionError(f"users with {headers} got {got} for {seconds:g} s, not {version}")
 
-    def events(self, name: str, namespace: str = PROD) -> list[str]:
-        """The messages of a Canary's events."""
-        selector = f"involvedObject.kind=Canary,involvedObject.name={name}"
-        found = json.loads(self.kubectl("get", "events", "-n", namespace, "--field-selector", selector, "-o", "json"))
-        return [event["message"] for event in sorted(found["items"], key=lambda event: event["lastTimestamp"])]
+    def measure(self, query: str, expected: float, seconds: float = 20) -> None:
+        """Until Prometheus, which takes a moment to scrape, answers the query with this one value."""
+        address = f"http://127.0.0.1:{self.sandbox.node.instance.ports().prometheus}/api/v1/query?"
+        deadline, got = time.monotonic() + seconds, None
+        while time.monotonic() < deadline:
+            with urllib.request.urlopen(address + urllib.parse.urlencode({"query": query}), timeout=SECONDS) as answer:
+                got = [float(series["value"][1]) for series in json.load(answer)["data"]["result"]]
+            if got == [expected]:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{query} was {got} for {seconds:g} s, not {expected}")
 
     def weights_since(self, name: str, mark: int) -> list[int]:
         """The canary's weights that its VirtualService had since, each change once."""
@@ -208,7 +260,7 @@ class World:
             "logs", "-n", "istio-system", "deploy/canary-controller", "--tail=15", check=False
         )
         pods = self.kubectl("get", "pods", "-A")
-        events = "\n".join(self.events(name)[-15:])
+        events = "\n".join([message for canary, message in self.told if canary == name][-15:])
         return f"status: {status}\nevents:\n{events}\ncontroller:\n{log}\npods:\n{pods}"
 
     def _watch(self, kind: str, see: Callable[[dict[str, Any]], None]) -> None:
@@ -220,19 +272,14 @@ class World:
         ]  # fmt: skip
         while not self._ended.is_set():
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watching:
-                text, decoder = "", json.JSONDecoder()
+                self._watching[kind] = watching
+                if self._ended.is_set():  # between the question above and here: nobody else will end it
+                    watching.terminate()
                 assert watching.stdout is not None
-                for line in watching.stdout:
-                    text += line
-                    if line.rstrip() == "}":
-                        found, end = decoder.raw_decode(text.lstrip())
-                        text = text.lstrip()[end:]
-                        with self._news:
-                            for item in found.get("items", [found]):
-                                see(item)
-                            self._news.notify_all()
-                    if self._ended.is_set():
-                        watching.terminate()
+                for item in read_objects(watching.stdout):
+                    with self._news:
+                        see(item)
+                        self._news.notify_all()
 
     def _see_canary(self, item: dict[str, Any]) -> None:
         status = item.get("status", {})
@@ -252,45 +299,17 @@ class World:
         weights = [route.get("weight", 0) for route in item["spec"]["http"][0]["route"]]
         self.routes.append((item["metadata"]["name"], weights[0], weights[-1], time.monotonic()))
 
-
-def call(
-    connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str] | None = None
-) -> tuple[int, str]:
-    """Status and body of one request."""
-    connection.request(method, path, body="hello" if method == "POST" else None, headers=dict(headers or {}))
-    response = connection.getresponse()
-    return response.status, response.read().decode(errors="replace")
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["involvedObject"]["kind"] == "Canary":
+            self.told.append((event["involvedObject"]["name"], event["message"]))
 
 
-class SteadyUsers:
-    """Users who go on calling the backend through gateway and frontend; in a ``with`` block."""
-
-    def __init__(self, world: World, per_second: float = 20) -> None:
-        self._gateway = world.gateway
-        self._pause = 1 / per_second
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._call, daemon=True)
-        self.calls = 0
-        self.lost: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _call(self) -> None:
-        connection = http.client.HTTPConnection(*self._gateway, timeout=10)
-        while not self._ended.wait(self._pause):
-            self.calls += 1
-            try:
-                status, body = call(connection, "POST", "/echo")
-            except (OSError, http.client.HTTPException) as error:
-                self.lost.append(repr(error))
-                connection.close()
-                continue
-            if status >= 400:
-                self.lost.append(f"{status} {body[:100]}")
-        connection.close()
+def read_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The objects that ``kubectl --output=json`` prints one after the other, lists taken apart."""
+    text = ""
+    for line in lines:
+        text += line
+        if line.rstrip() == "}":
+            found = json.loads(text)
+            yield from found["items"] if found["kind"] == "List" else [found]
+            text = ""
