@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,28 +19,40 @@ from sandbox.preflight import check
 from sandbox.running import SandboxError
 from tests.e2e.world import World
 
+HERE = Path(__file__).parent
 KEEP = bool(os.environ.get("CANARY_E2E_KEEP"))
 
 
-@pytest.fixture(scope="session")
-def instance() -> Instance:
-    """The tests' own sandbox; where none can run the tests are skipped, which is a failure in CI."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where no sandbox can run, skip in one line: the first test says why, for all. In CI that is a failure."""
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    if not ours:
+        return
     try:
         check(Cache.default())
     except SandboxError as error:
         if os.environ.get("CI"):
-            pytest.exit(str(error), returncode=1)
-        pytest.skip(str(error))
+            pytest.exit(f"The end-to-end tests cannot run. {error}", returncode=1)
+        ours[0].add_marker(pytest.mark.skip(reason=f"none of the end-to-end tests can run. {error}"))
+        config.hook.pytest_deselected(items=ours[1:])
+        items[:] = [item for item in items if item not in ours[1:]]
+
+
+@pytest.fixture(scope="session")
+def instance() -> Instance:
+    """The tests' own sandbox."""
     return Instance.named(os.environ.get("CANARY_E2E_SANDBOX", "e2e"))
 
 
 @pytest.fixture(scope="session")
-def world(instance: Instance) -> Iterator[World]:
+def world(instance: Instance, request: pytest.FixtureRequest) -> Iterator[World]:
     node = Node(instance, Cache.default())
     if not KEEP:
         node.stop()
     try:
-        world = World.from_nothing(instance, Cache.default())
+        # Shown as it goes: it takes a minute, or half an hour where nothing is built, and says there what went wrong.
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            world = World.from_nothing(instance, Cache.default())
     except SandboxError as error:
         left = f"what there is of it goes with `CANARY_SANDBOX={instance.name} python -m sandbox down`"
         pytest.exit(f"The sandbox of the tests did not come up ({left}): {error}", returncode=1)

@@ -52,14 +52,17 @@ def command_line(folder: Path) -> str:
 
 
 def test_a_killed_node_comes_back_with_its_canaries(world: World, instance: Instance):
-    node = world.sandbox.node
-    phases = {canary.name: canary.phase for canary in lifecycle.wait_for_canaries(world.sandbox)}
+    before = {app: world.get("canary", app)["status"] for app in ("backend", "frontend")}
+    assert {status["phase"] for status in before.values()} <= set(AT_REST)
+    init = world.sandbox.node.init
+    assert init is not None
     world.close()
-    assert node.init is not None
-    os.kill(node.init.pid, signal.SIGKILL)
+    os.kill(init.pid, signal.SIGKILL)
     lifecycle.up(instance, Cache.default(), Console(), world.stack)
-    assert {canary.name: canary.phase for canary in lifecycle.wait_for_canaries(world.sandbox)} == phases
-    assert {phases["backend"], phases["frontend"]} <= set(AT_REST)
+    assert world.sandbox.node.init != init
+    for app, status in before.items():
+        after = world.get("canary", app)["status"]
+        assert (after["phase"], after["lastAppliedSpec"]) == (status["phase"], status["lastAppliedSpec"])
 
 
 def test_destroy_removes_all_that_the_program_made(world: World):
@@ -71,6 +74,7 @@ def test_destroy_removes_all_that_the_program_made(world: World):
 
 
 def test_down_leaves_nothing(world: World, instance: Instance):
+    world.close()
     init = world.sandbox.node.init
     assert init is not None
     own = namespaces_of(init.pid) - namespaces_of("self")
