@@ -15,7 +15,10 @@ _COLOURS = {"Initialized": "green", "Succeeded": "green", "Failed": "red", "Prog
 
 @dataclass(frozen=True)
 class CanaryView:
-    """A canary as its status and its two workloads show it; `weight` is the canary's share in percent."""
+    """A canary as its status and its two workloads show it; `weight` is the canary's share in percent.
+
+    `message` is what holds it up, else what its condition says.
+    """
 
     namespace: str
     name: str
@@ -34,10 +37,11 @@ def read_canaries(node: Node) -> list[CanaryView]:
     canaries = json.loads(listed)["items"] if listed else []
     deployments = json.loads(node.kubectl("get", "deployments", "-A", "-o", "json"))["items"] if canaries else []
     versions = {(each["metadata"]["namespace"], each["metadata"]["name"]): _versions(each) for each in deployments}
-    return [_view(canary, versions) for canary in canaries]
+    return [view(canary, versions) for canary in canaries]
 
 
-def _view(canary: dict[str, Any], versions: dict[tuple[str, str], str]) -> CanaryView:
+def view(canary: dict[str, Any], versions: dict[tuple[str, str], str]) -> CanaryView:
+    """A canary's row; `versions` is what its workloads run, by namespace and name."""
     namespace, name = canary["metadata"]["namespace"], canary["metadata"]["name"]
     status = canary.get("status") or {}
     conditions = status.get("conditions") or [{}]
@@ -51,7 +55,7 @@ def _view(canary: dict[str, Any], versions: dict[tuple[str, str], str]) -> Canar
         failed_checks=status.get("failedChecks", 0),
         primary=versions.get((namespace, f"{target}-primary"), "-"),
         canary=versions.get((namespace, target), "-"),
-        message=conditions[-1].get("message", ""),
+        message=status.get("message") or conditions[-1].get("message", ""),
     )
 
 

@@ -82,7 +82,9 @@ def plan_query(canary: Canary, metric: Metric, templates: Mapping[str, MetricTem
         query = render_query(template, _query_values(canary, metric))
     except TemplateError as error:
         return QueryFailed(str(error))
-    return MetricProbe(metric.name, query, provider, namespace)
+    same_name = [other for other in canary.spec.analysis.metrics if other.name == metric.name]
+    earlier = next((index for index, other in enumerate(same_name) if other is metric), 0)
+    return MetricProbe(metric.name, query, provider, namespace, earlier)
 
 
 def _query_values(canary: Canary, metric: Metric) -> dict[str, str]:

@@ -129,17 +129,30 @@ class Facts:
 # --- what is measured -----------------------------------------------------------------------------------------------
 
 
+def _key(name: str, earlier: int) -> str:
+    """What an answer is kept under: one of its own for each probe, or a second gate would never be asked."""
+    return f"{name}#{earlier + 1}" if earlier else name
+
+
 @dataclass(frozen=True, slots=True)
 class HookProbe:
-    """Ask a webhook (Flagger's POST of name, namespace, phase, checksum, metadata); its answer may block."""
+    """Ask a webhook (Flagger's POST of name, namespace, phase, checksum, metadata); its answer may block.
+
+    Attributes:
+        webhook: whom to ask.
+        phase: what the webhook is told.
+        checksum: the same.
+        earlier: how many webhooks of this type and name stand before it; Flagger's API lets names repeat.
+    """
 
     webhook: Webhook
     phase: Phase
     checksum: str
+    earlier: int = 0
 
     @property
     def key(self) -> str:
-        return f"webhook/{self.webhook.hook_type}/{self.webhook.name}"
+        return _key(f"webhook/{self.webhook.hook_type}/{self.webhook.name}", self.earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +164,18 @@ class MetricProbe:
         query: ready to be sent.
         provider: who answers; None for the controller's own metrics server.
         namespace: where the provider's Secret lives.
+        earlier: how many metrics of this name stand before it; Flagger's API lets names repeat.
     """
 
     name: str
     query: str
     provider: MetricProvider | None = None
     namespace: str = ""
+    earlier: int = 0
 
     @property
     def key(self) -> str:
-        return f"metric/{self.name}"
+        return _key(f"metric/{self.name}", self.earlier)
 
 
 @dataclass(frozen=True, slots=True)

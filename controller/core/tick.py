@@ -121,10 +121,11 @@ class Tick:
 
     def hooks(self, hook_type: HookType, phase: Phase) -> tuple[HookProbe, ...]:
         """The webhooks of a type, as they are called in ``phase``."""
+        webhooks = [webhook for webhook in self.analysis.webhooks if webhook.hook_type is hook_type]
+        names = [webhook.name for webhook in webhooks]
         return tuple(
-            HookProbe(webhook, phase, checksum=self.state.applied)
-            for webhook in self.analysis.webhooks
-            if webhook.hook_type is hook_type
+            HookProbe(webhook, phase, checksum=self.state.applied, earlier=names[:index].count(webhook.name))
+            for index, webhook in enumerate(webhooks)
         )
 
 

@@ -11,7 +11,7 @@ from sandbox.instance import Instance
 from sandbox.nodefiles import write_node_files
 from sandbox.processes import Process, save, saved, start_in_background
 from sandbox.running import SandboxError, run_logged
-from sandbox.view import CanaryView, canary_table
+from sandbox.view import CanaryView, canary_table, view
 
 
 @pytest.mark.parametrize("name", ["default", "e2e-1", "0"])
@@ -123,6 +123,20 @@ def test_another_process_with_the_same_id_is_not_taken_for_it():
 def test_a_failed_program_is_reported_with_the_end_of_its_log(tmp_path):
     with pytest.raises(SandboxError, match=r"status 3.*\n.*the reason"):
         run_logged([sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"message": "Deployment ghost.trials not found"}, "Deployment ghost.trials not found"),
+        ({"conditions": [{"message": "Canary analysis failed"}], "message": "error-rate 9 > 1"}, "error-rate 9 > 1"),
+        ({"conditions": [{"message": "Deployment initialization completed."}]}, "Deployment initialization completed."),
+        ({}, ""),
+    ],
+)
+def test_a_canary_says_what_holds_it_up_before_what_its_condition_says(status, said):
+    metadata = {"name": "ghost", "namespace": "trials"}
+    assert view({"metadata": metadata, "spec": {"targetRef": {"name": "ghost"}}, "status": status}, {}).message == said
 
 
 def test_an_iterating_canary_shows_its_round_and_a_weighted_one_its_weight():
