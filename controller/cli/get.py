@@ -17,7 +17,6 @@ from rich.text import Text
 from controller.api import Canary, CanaryStatus, InvalidObject, parse_canary
 from controller.cli import words
 from controller.cli.errors import CommandError, tells_errors
-from controller.cli.observed import observed_ratio
 from controller.core.comparison import Comparison
 from controller.core.evidence import Verdict
 from controller.core.evidence_question import EvidenceError
@@ -172,7 +171,7 @@ def _compared(canary: Canary, name: str, saved: Mapping[str, Any]) -> Reading:
         name,
         str(comparison.verdict(compare)),
         comparison.describe(compare),
-        ratio=observed_ratio(comparison),
+        ratio=comparison.observed_ratio,
         p_value=comparison.test.p_value,
     )
 

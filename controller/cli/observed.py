@@ -16,8 +16,3 @@ def strongest_edge(comparison: Comparison) -> int:
     """Which of the tests has the most evidence that the canary is worse."""
     tests = tests_of(comparison)
     return max(range(len(tests)), key=lambda index: tests[index].log_evidence)
-
-
-def observed_ratio(comparison: Comparison) -> float | None:
-    """How many times the primary's bad rate the canary's was, look by look; None without bad requests there."""
-    return tests_of(comparison)[strongest_edge(comparison)].observed_ratio

@@ -9,7 +9,6 @@ from typing import Any
 
 from controller.api import Canary
 from controller.cli import words
-from controller.cli.observed import observed_ratio
 from controller.core.comparison import Comparison
 from controller.core.recording import Recording
 from controller.core.replay import Replay, Rollout
@@ -113,7 +112,7 @@ def _look(canary: Canary, look: Look) -> dict[str, Any]:
             name: {
                 "verdict": str(comparison.verdict(compare)),
                 "pValue": comparison.test.p_value,
-                "ratio": _finite(observed_ratio(comparison)),
+                "ratio": _finite(comparison.observed_ratio),
                 **comparison.counts,
             }
             for name, comparison, compare in _compared(canary, look)
