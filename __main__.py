@@ -12,9 +12,9 @@ from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import GATEWAY_LABELS, Istio
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace
-from components.observability import Observability, ObservabilityArgs
-from config import load
-from defaults import ISTIO_NAMESPACE
+from components.observability.observability import Observability, ObservabilityArgs
+from stack.config import load
+from stack.defaults import ISTIO_NAMESPACE
 
 settings = load()
 

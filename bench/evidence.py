@@ -27,9 +27,9 @@ from rich.table import Column, Table
 from bench.plot import Curve, Panel, draw
 from bench.rivals import ALPHA, RIVALS, Safe2x2, e_process, first_verdict
 from bench.traffic import LOOKS, QUIET, STEPPING, Latencies, Look, Traffic
-from controller.core.dispersion import Dispersion
-from controller.core.evidence import LatencyTest, Question, RateTest, Verdict
-from controller.core.planning import requests_to_fail, requests_to_pass
+from controller.core.evidence.dispersion import Dispersion
+from controller.core.evidence.planning import requests_to_fail, requests_to_pass
+from controller.core.evidence.sequential import LatencyTest, Question, RateTest, Verdict
 
 Decide = Callable[[Any], int | None]
 EDGES_MS = (10, 25, 50, 100, 250, 500, 1000, 2500)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from statistics import NormalDist
 
 from bench.traffic import Look
-from controller.core.evidence import RateTest, Verdict
+from controller.core.evidence.sequential import RateTest, Verdict
 
 Rival = Callable[[Sequence[Look]], int | None]
 

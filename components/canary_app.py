@@ -9,11 +9,11 @@ import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.options import child_options
-from components.pods import resource_requirements
-from config import AppConfig
+from components._shared.options import child_options
+from components._shared.pods import resource_requirements
 from controller.api import Canary, InvalidObject, parse_canary, unsupported_fields
 from controller.api.names import API_VERSION, CANARY_KIND
+from stack.config import AppConfig
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import pulumi
 from pulumi_command import local
 from pulumi_kubernetes import apps, core, meta, rbac
 
-from components.options import child_options
-from components.pods import container_security, pod_security, resource_requirements
-from config import ControllerConfig
+from components._shared.options import child_options
+from components._shared.pods import container_security, pod_security, resource_requirements
 from controller.api.names import CANARY_PLURAL, GROUP, METRIC_TEMPLATE_PLURAL
-from defaults import ISTIO_NAMESPACE
+from stack.config import ControllerConfig
+from stack.defaults import ISTIO_NAMESPACE
 
 PROJECT_FOLDER = Path(__file__).parent.parent
 _UID = 10001

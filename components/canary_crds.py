@@ -9,7 +9,7 @@ import pulumi
 import yaml
 from pulumi_kubernetes import apiextensions, meta
 
-from components.options import child_options
+from components._shared.options import child_options
 
 CRD_FOLDER = Path(__file__).parent.parent / "crds"
 

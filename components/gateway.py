@@ -9,9 +9,9 @@ import pulumi
 from pulumi_kubernetes import meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.options import child_options
-from config import GatewayConfig
-from defaults import ISTIO_NAMESPACE
+from components._shared.options import child_options
+from stack.config import GatewayConfig
+from stack.defaults import ISTIO_NAMESPACE
 
 
 @dataclass(frozen=True)

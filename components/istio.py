@@ -7,9 +7,9 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes import core, helm, meta
 
-from components.options import child_options
-from config import IstioConfig
-from defaults import GATEWAY_RELEASE, ISTIO_NAMESPACE, merge
+from components._shared.options import child_options
+from stack.config import IstioConfig
+from stack.defaults import GATEWAY_RELEASE, ISTIO_NAMESPACE, merge
 
 GATEWAY_LABELS = {"istio": "gateway"}
 """The labels of the gateway's pods, which a Gateway object selects."""

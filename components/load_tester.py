@@ -8,10 +8,10 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.options import child_options
-from components.pods import container_security, pod_security, resource_requirements
-from config import LoadTesterConfig
-from defaults import LOAD_TESTER
+from components._shared.options import child_options
+from components._shared.pods import container_security, pod_security, resource_requirements
+from stack.config import LoadTesterConfig
+from stack.defaults import LOAD_TESTER
 
 _PORT = 8080
 _UID = 10001

@@ -6,8 +6,8 @@ import pulumi
 from pulumi_kubernetes import core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.options import child_options
-from config import NamespaceConfig
+from components._shared.options import child_options
+from stack.config import NamespaceConfig
 
 
 class AppNamespace(pulumi.ComponentResource):

@@ -17,14 +17,14 @@ from rich.text import Text
 from controller.api import Canary, CanaryStatus, InvalidObject, parse_canary
 from controller.cli import words
 from controller.cli.errors import CommandError, tells_errors
-from controller.core.comparison import Comparison
-from controller.core.evidence import Verdict
-from controller.core.evidence_question import EvidenceError
+from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.question import EvidenceError
+from controller.core.evidence.sequential import Verdict
 from controller.core.model import Manifest
-from controller.shell.errors import Rejected
-from controller.shell.kinds import CANARY
-from controller.shell.kube import Kube, KubeClient
-from controller.shell.kubeconfig import find_access
+from controller.shell.kubernetes.access import find_access
+from controller.shell.kubernetes.client import Kube, KubeClient
+from controller.shell.kubernetes.errors import Rejected
+from controller.shell.kubernetes.kinds import CANARY
 
 _GOOD = {"Succeeded", "Initialized"}
 _COLUMNS = ("NAMESPACE", "NAME", "STATUS", "WEIGHT", "FAILED", "METRIC", "VALUE", "RATIO", "P", "VERDICT")

@@ -21,7 +21,7 @@ from controller.api import (
 )
 from controller.cli.errors import tells_errors
 from controller.cli.manifests import Document, UnreadableFile, read_documents
-from controller.core.analysis import missing_templates, plan_query, template_key
+from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
 from controller.core.model import QueryFailed
 
 Resource = Canary | MetricTemplate | AlertProvider

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from controller.core.comparison import Comparison
-from controller.core.evidence import LatencyTest, RateTest
+from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.sequential import LatencyTest, RateTest
 
 
 def tests_of(comparison: Comparison) -> tuple[RateTest, ...]:

@@ -18,11 +18,11 @@ from controller.cli import words
 from controller.cli.errors import CommandError, tells_errors
 from controller.cli.manifests import load_canary
 from controller.cli.recording import fetch_recording
-from controller.core.comparison import plan_counters
-from controller.core.counters import BAD, TOTAL, bucket_key, total_of
-from controller.core.evidence import Verdict
-from controller.core.recording import Recording, requests_of, traffic_query
-from controller.core.schedule import Expectation, Schedule, Traffic, plan_schedule
+from controller.core.analysis.comparison import plan_counters
+from controller.core.analysis.counters import BAD, TOTAL, bucket_key, total_of
+from controller.core.evidence.sequential import Verdict
+from controller.core.simulation.recording import Recording, requests_of, traffic_query
+from controller.core.simulation.schedule import Expectation, Schedule, Traffic, plan_schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

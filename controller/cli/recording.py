@@ -18,7 +18,7 @@ import aiohttp
 from controller.api import parse_duration
 from controller.api.durations import is_duration
 from controller.cli.errors import CommandError
-from controller.core.recording import Recording, Series
+from controller.core.simulation.recording import Recording, Series
 
 MOST_POINTS = 10_000
 """In one request; Prometheus gives at most 11,000."""

@@ -18,9 +18,9 @@ from controller.cli.errors import CommandError, tells_errors
 from controller.cli.manifests import load_canary
 from controller.cli.recording import fetch_recording, load_recording, parse_time, save_recording
 from controller.cli.replay_view import NOTES, as_json, quiet_sentences, rollout_reason
-from controller.core.recording import Recording
-from controller.core.replay import Replay, plan_recording, replay
-from controller.core.replay_run import Outcome
+from controller.core.simulation.recording import Recording
+from controller.core.simulation.replay import Replay, plan_recording, replay
+from controller.core.simulation.run import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

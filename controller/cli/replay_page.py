@@ -11,10 +11,10 @@ from controller.cli import words
 from controller.cli.observed import strongest_edge, tests_of
 from controller.cli.replay_view import NOTES, quiet_sentences, rollout_reason
 from controller.cli.svg import Level, Line, chart, legend
-from controller.core.comparison import Comparison
-from controller.core.recording import Recording
-from controller.core.replay import Replay, Rollout
-from controller.core.replay_run import Look
+from controller.core.analysis.comparison import Comparison
+from controller.core.simulation.recording import Recording
+from controller.core.simulation.replay import Replay, Rollout
+from controller.core.simulation.run import Look
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#64748b;--rule:#d7dde5;--paper:#fff;

@@ -9,10 +9,10 @@ from typing import Any
 
 from controller.api import Canary
 from controller.cli import words
-from controller.core.comparison import Comparison
-from controller.core.recording import Recording
-from controller.core.replay import Replay, Rollout
-from controller.core.replay_run import Look, Outcome
+from controller.core.analysis.comparison import Comparison
+from controller.core.simulation.recording import Recording
+from controller.core.simulation.replay import Replay, Rollout
+from controller.core.simulation.run import Look, Outcome
 
 NOTES = (
     "The recorded weights are those of then. Comparisons read the requests measured in each look, and so hold.",

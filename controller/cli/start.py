@@ -11,10 +11,10 @@ from typing import Any
 import pydantic
 
 from controller.api.durations import parse_duration
-from controller.shell.errors import StartError
-from controller.shell.kubeconfig import find_access
-from controller.shell.logs import configure_logs
+from controller.shell.kubernetes.access import find_access
+from controller.shell.kubernetes.errors import StartError
 from controller.shell.operator import operate
+from controller.shell.reporting.logs import configure_logs
 from controller.shell.settings import Settings
 
 

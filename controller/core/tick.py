@@ -31,7 +31,7 @@ from controller.core.model import (
     SetRoutes,
     State,
 )
-from controller.core.workload import Rollout, revision_facts, rollout_of
+from controller.core.objects.workload import Rollout, revision_facts, rollout_of
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ import kopf
 
 from controller import __version__
 from controller.core.model import Manifest
-from controller.shell.cache import Cache
-from controller.shell.events import Telling
-from controller.shell.handlers import build_registry
-from controller.shell.kinds import CANARY, Key
-from controller.shell.kube import KubeClient
-from controller.shell.kubeconfig import Access
-from controller.shell.measure import Measuring
-from controller.shell.reconcile import Reconciling
+from controller.shell.informer.cache import Cache
+from controller.shell.informer.handlers import build_registry
+from controller.shell.informer.reflector import Reflector
+from controller.shell.kubernetes.access import Access
+from controller.shell.kubernetes.client import KubeClient
+from controller.shell.kubernetes.kinds import CANARY, Key
+from controller.shell.reconciler.probes import ProbeRunner
+from controller.shell.reconciler.reconciler import Reconciler
+from controller.shell.reconciler.tasks import CanaryTasks
+from controller.shell.reporting.events import EventRecorder
+from controller.shell.reporting.metrics import Metrics
 from controller.shell.server import serve
 from controller.shell.settings import Settings
-from controller.shell.tasks import CanaryTasks
-from controller.shell.telemetry import Telemetry
-from controller.shell.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ async def operate(access: Access, settings: Settings) -> None:
     Raises:
         StartError: it cannot start.
     """
-    telemetry, tasks = Telemetry(__version__), CanaryTasks()
+    telemetry, tasks = Metrics(__version__), CanaryTasks()
     cache = Cache(tasks.changed)
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(access.open_session())
@@ -70,18 +70,18 @@ class _Running:
         outside: aiohttp.ClientSession,
         cache: Cache,
         tasks: CanaryTasks,
-        telemetry: Telemetry,
+        telemetry: Metrics,
         settings: Settings,
     ) -> None:
-        self.watching = Watching(kube, cache, telemetry, settings.namespaces)
+        self.watching = Reflector(kube, cache, telemetry, settings.namespaces)
         self._cache = cache
         self._tasks = tasks
         self._telemetry = telemetry
-        self._telling = Telling(kube, outside, _now, settings.event_webhook)
-        self._reconciling = Reconciling(
+        self._telling = EventRecorder(kube, outside, _now, settings.event_webhook)
+        self._reconciling = Reconciler(
             kube=kube,
             cache=cache,
-            measuring=Measuring(outside, kube, cache, settings.metrics_server),
+            measuring=ProbeRunner(outside, kube, cache, settings.metrics_server),
             telling=self._telling,
             telemetry=telemetry,
             depend=self._depend,

@@ -11,13 +11,13 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from controller.shell.errors import StartError
-from controller.shell.tasks import CanaryTasks
-from controller.shell.telemetry import Telemetry
+from controller.shell.kubernetes.errors import StartError
+from controller.shell.reconciler.tasks import CanaryTasks
+from controller.shell.reporting.metrics import Metrics
 
 
 @asynccontextmanager
-async def serve(telemetry: Telemetry, tasks: CanaryTasks, port: int) -> AsyncIterator[int]:
+async def serve(telemetry: Metrics, tasks: CanaryTasks, port: int) -> AsyncIterator[int]:
     """Serve on all addresses until the block ends; yields the port, which the system chooses for 0.
 
     Raises:
@@ -54,7 +54,7 @@ def _listen(port: int) -> socket.socket:
         raise StartError(f"Port {port} for /metrics and /healthz cannot be used: {error.strerror}") from error
 
 
-def health_problem(telemetry: Telemetry, tasks: CanaryTasks) -> str:
+def health_problem(telemetry: Metrics, tasks: CanaryTasks) -> str:
     """Why the process should be started anew; empty if it should not.
 
     A cluster that does not answer is no reason: starting anew would not bring it back.

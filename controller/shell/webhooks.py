@@ -11,7 +11,7 @@ import aiohttp
 from controller.api.canary import Canary
 from controller.api.webhook import Webhook
 from controller.core.model import HookProbe, Passed, Refused
-from controller.shell.backoff import backoff_seconds
+from controller.shell.kubernetes.backoff import backoff_seconds
 
 BODY_CHARACTERS = 200
 """How much of a refusal's body is quoted."""

@@ -22,10 +22,10 @@ import yaml
 from aiohttp import ClientSession, web
 
 from controller.api.crd import custom_resource_definitions
-from controller.shell.errors import Conflict, NotFound
-from controller.shell.kinds import CANARY, DEPLOYMENT, EVENT, VIRTUAL_SERVICE, Kind
-from controller.shell.kube import KubeClient
-from controller.shell.kubeconfig import find_access
+from controller.shell.kubernetes.access import find_access
+from controller.shell.kubernetes.client import KubeClient
+from controller.shell.kubernetes.errors import Conflict, NotFound
+from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, EVENT, VIRTUAL_SERVICE, Kind
 from sandbox.paths import Cache
 from tests.builders import NAMESPACE, ready_status
 

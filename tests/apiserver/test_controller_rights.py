@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from controller.shell.kinds import Kind
+from controller.shell.kubernetes.kinds import Kind
 from tests.apiserver.scenes import backend
 from tests.apiserver.stage import Stage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.shell.kinds import (
+from controller.shell.kubernetes.kinds import (
     AUTOSCALER,
     CANARY,
     CONFIG_MAP,

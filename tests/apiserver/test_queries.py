@@ -19,15 +19,15 @@ import aiohttp
 import pytest
 import yaml
 
-from components.metric_queries import ERROR_RATE, LATENCY
+from components.observability.metric_queries import ERROR_RATE, LATENCY
 from controller.api.metric import BUILTIN_METRICS
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_metric_template
-from controller.core.analysis import plan_query
-from controller.core.comparison import plan_counters
-from controller.core.counters import Reading, read_samples
+from controller.core.analysis.comparison import plan_counters
+from controller.core.analysis.counters import Reading, read_samples
+from controller.core.analysis.thresholds import plan_query
 from controller.core.model import CounterProbe, MetricProbe, NoValues, QueryFailed, Samples, Value
-from controller.shell.metrics import open_provider
+from controller.shell.providers import open_provider
 from sandbox.controlplane import free_ports
 from sandbox.paths import Cache
 from tests.builders import WEIGHTED, make_canary

@@ -12,7 +12,7 @@ import yaml
 
 from components.canary_controller import source_digest
 from components.canary_crds import CRD_FOLDER, read_crds
-from config_errors import ConfigError
+from stack.errors import ConfigError
 from tests.components.recording import IMAGE, PROJECT, Recording, run_program
 
 BUILD = {"enabled": True, "publish": 'kind load docker-image "$IMAGE"'}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.shell.kinds import CANARY, CONFIGS, KINDS, WATCHED
+from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, WATCHED
 from tests.components.recording import ROOT, Recording, run_program
 
 OUR_WORKLOADS = ["prometheus", "canary-controller", "flagger-loadtester"]

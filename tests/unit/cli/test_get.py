@@ -16,10 +16,10 @@ from controller.api.status import Phase
 from controller.cli import app, get
 from controller.cli.errors import CommandError
 from controller.core.model import NoValues, Samples, Value
-from controller.shell.errors import Rejected
+from controller.shell.kubernetes.errors import Rejected
 from tests.builders import ERROR_RATE, canary_manifest
 from tests.unit.core.cluster import Cluster, progressing
-from tests.unit.core.traffic import CANARY, PRIMARIES, Traffic
+from tests.unit.core.evidence.traffic import CANARY, PRIMARIES, Traffic
 from tests.unit.shell.fakes import FakeKube
 
 ANALYSIS: Mapping[str, Any] = {

@@ -10,8 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from controller.cli import app
-from controller.core.evidence import RateTest
-from controller.core.planning import requests_to_fail
+from controller.core.evidence.planning import requests_to_fail
+from controller.core.evidence.sequential import RateTest
 from tests.builders import AB_TESTING, ERROR_RATE, canary_manifest, webhook
 from tests.unit.cli.prometheus import Matrix, Prometheus
 

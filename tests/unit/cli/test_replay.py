@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from controller.cli import app, recording
 from controller.cli.errors import CommandError
 from controller.cli.recording import fetch_recording, load_recording, parse_time, save_recording
-from controller.core.recording import Series
+from controller.core.simulation.recording import Series
 from tests.builders import ERROR_RATE, NOW, canary_manifest, error_rate_template
 from tests.unit.cli.prometheus import Matrix, Prometheus
-from tests.unit.core.traffic import CANARY, PRIMARIES, Traffic, recorded
+from tests.unit.core.evidence.traffic import CANARY, PRIMARIES, Traffic, recorded
 
 ANALYSIS: Mapping[str, Any] = {
     "interval": "10s",

@@ -15,9 +15,6 @@ from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.conditions import state_from_status, status_from_state
-from controller.core.configs import config_refs
-from controller.core.decide import decide
 from controller.core.model import (
     CounterProbe,
     Decision,
@@ -37,8 +34,11 @@ from controller.core.model import (
     Value,
     Write,
 )
-from controller.core.workload import generated_names
-from controller.core.writes import plan_writes
+from controller.core.objects.configs import config_refs
+from controller.core.objects.workload import generated_names
+from controller.core.objects.writes import plan_writes
+from controller.core.rollout.decide import decide
+from controller.core.status import state_from_status, status_from_state
 from tests.builders import (
     NAMESPACE,
     NOW,

@@ -21,7 +21,7 @@ from controller.core.model import (
     ScaleTarget,
     SetRoutes,
 )
-from controller.core.workload import revision_facts
+from controller.core.objects.workload import revision_facts
 from tests.unit.core.cluster import Cluster
 
 Actions = Callable[[str], tuple[Action, ...]]

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from controller.core.model import Manifest
-from controller.shell.errors import ClusterError, Conflict, NotFound
-from controller.shell.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
-from controller.shell.kube import Change, Listing
+from controller.shell.kubernetes.client import Change, Listing
+from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound
+from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
 
 
 class FakeKube:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from controller.cli import app, start
 from controller.cli.flags import to_double_dash
-from controller.shell.errors import StartError
-from controller.shell.logs import canary_log, configure_logs
+from controller.shell.kubernetes.errors import StartError
+from controller.shell.reporting.logs import canary_log, configure_logs
 from controller.shell.settings import Settings
 
 
@@ -125,14 +125,14 @@ def own_logging():
 
 def test_a_log_line_has_flagger_s_keys(own_logging, capsys):
     configure_logs("info")
-    canary_log("backend", "prod", "controller.shell.act").info("Service %s created", "backend")
+    canary_log("backend", "prod", "controller.shell.reconciler.act").info("Service %s created", "backend")
     logging.getLogger("kopf.objects").info("noise")
     (line,) = capsys.readouterr().err.splitlines()
     entry = json.loads(line)
     assert entry.pop("ts").endswith("Z")
     assert entry == {
         "level": "info",
-        "caller": "controller.shell.act",
+        "caller": "controller.shell.reconciler.act",
         "msg": "Service backend created",
         "canary": "backend.prod",
     }

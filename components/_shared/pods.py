@@ -1,0 +1,34 @@
+"""What the pods of our own workloads have in common: the least they may do, and what they may use.
+
+Security follows the `restricted` Pod Security Standard, with a read-only root file system as well.
+"""
+
+from __future__ import annotations
+
+from pulumi_kubernetes import core
+
+from stack.config import Resources
+
+
+def pod_security(uid: int) -> core.v1.PodSecurityContextArgs:
+    """The pod runs as `uid`, never as root, under the runtime's default seccomp profile, and owns its volumes."""
+    return core.v1.PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=uid,
+        run_as_group=uid,
+        fs_group=uid,
+        seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def container_security() -> core.v1.SecurityContextArgs:
+    """No capability, no way to gain one, nothing to write to but mounted volumes."""
+    return core.v1.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+    )
+
+
+def resource_requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
+    return core.v1.ResourceRequirementsArgs(requests=resources.requests, limits=resources.limits)

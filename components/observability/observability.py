@@ -1,0 +1,158 @@
+"""What the analysis reads and people look at: Prometheus, the metric templates, Grafana."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi_kubernetes import apps, core, helm, meta, rbac
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components._shared.options import child_options
+from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
+from components.observability.metric_queries import ERROR_RATE, LATENCY
+from components.observability.prometheus import PORT, PROMETHEUS, build_configuration, build_prometheus_pod
+from controller.api import parse_metric_template
+from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
+from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
+from stack.defaults import ISTIO_NAMESPACE, merge
+
+_GRAFANA = "flagger-grafana"
+_DASHBOARDS = "canary-dashboards"
+
+
+@dataclass(frozen=True)
+class ObservabilityArgs:
+    """`controller` is the app label of the controller's pods, which Prometheus scrapes too."""
+
+    config: ObservabilityConfig
+    controller: str
+
+
+class Observability(pulumi.ComponentResource):
+    """Everything is in istio-system, where the workshop's canaries look for their templates."""
+
+    prometheus_url: str
+
+    def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("canary:mesh:Observability", name, None, opts)
+        prometheus, grafana = args.config.prometheus, args.config.grafana
+        self.prometheus_url = prometheus.url or f"http://{PROMETHEUS}.{ISTIO_NAMESPACE}:{PORT}"
+        after = [self._prometheus(prometheus, args.controller, opts)] if prometheus.enabled else []
+        queries = {"error-rate": ERROR_RATE, "latency": LATENCY}
+        queries |= {template: settings.query for template, settings in args.config.metric_templates.items()}
+        for template, query in queries.items():
+            self._metric_template(template, query, child_options(self, opts, *after))
+        if grafana.enabled:
+            self._grafana(grafana, child_options(self, opts, *after))
+        self.register_outputs({"prometheusUrl": self.prometheus_url})
+
+    def _prometheus(
+        self, config: PrometheusConfig, controller: str, opts: pulumi.ResourceOptions | None
+    ) -> pulumi.Resource:
+        configuration = build_configuration(config, istio_namespace=ISTIO_NAMESPACE, controller=controller)
+        rendered = yaml.safe_dump(configuration, sort_keys=False)
+        config_map = core.v1.ConfigMap(
+            PROMETHEUS,
+            metadata=_metadata(PROMETHEUS),
+            data={"prometheus.yml": rendered},
+            opts=child_options(self, opts),
+        )
+        binding = self._pod_reader(opts)
+        deployment = apps.v1.Deployment(
+            PROMETHEUS,
+            metadata=_metadata(PROMETHEUS),
+            spec=apps.v1.DeploymentSpecArgs(
+                selector=meta.v1.LabelSelectorArgs(match_labels={"app": PROMETHEUS}),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(
+                        labels={"app": PROMETHEUS, "sidecar.istio.io/inject": "false"},
+                        # Prometheus reads its configuration at start: another one must make another pod.
+                        annotations={"checksum/config": hashlib.sha256(rendered.encode()).hexdigest()},
+                    ),
+                    spec=build_prometheus_pod(config),
+                ),
+            ),
+            opts=child_options(self, opts, config_map, binding),
+        )
+        return core.v1.Service(
+            PROMETHEUS,
+            metadata=_metadata(PROMETHEUS),
+            spec=core.v1.ServiceSpecArgs(
+                selector={"app": PROMETHEUS},
+                ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
+            ),
+            opts=child_options(self, opts, deployment),
+        )
+
+    def _pod_reader(self, opts: pulumi.ResourceOptions | None) -> pulumi.Resource:
+        """Finding targets takes reading pods, in every namespace that has sidecars, and nothing else."""
+        name = f"{PROMETHEUS}-pod-reader"
+        account = core.v1.ServiceAccount(PROMETHEUS, metadata=_metadata(PROMETHEUS), opts=child_options(self, opts))
+        role = rbac.v1.ClusterRole(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=name),
+            rules=[rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])],
+            opts=child_options(self, opts),
+        )
+        return rbac.v1.ClusterRoleBinding(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=name),
+            role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=name),
+            subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=PROMETHEUS, namespace=ISTIO_NAMESPACE)],
+            opts=child_options(self, opts, account, role),
+        )
+
+    def _metric_template(self, name: str, query: str, opts: pulumi.ResourceOptions) -> None:
+        spec = {"provider": {"type": "prometheus", "address": self.prometheus_url}, "query": query}
+        metadata = {"name": name, "namespace": ISTIO_NAMESPACE}
+        template = parse_metric_template(
+            {"apiVersion": API_VERSION, "kind": METRIC_TEMPLATE_KIND, "metadata": metadata, "spec": spec}
+        )
+        CustomResource(
+            f"{name}-template",
+            api_version=API_VERSION,
+            kind=METRIC_TEMPLATE_KIND,
+            metadata=meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE),
+            spec=template.to_dict()["spec"],
+            opts=opts,
+        )
+
+    def _grafana(self, config: GrafanaConfig, opts: pulumi.ResourceOptions) -> None:
+        dashboards = core.v1.ConfigMap(
+            _DASHBOARDS,
+            metadata=_metadata(_DASHBOARDS),
+            data={DASHBOARD_FILE: json.dumps(build_dashboard(), indent=2)},
+            opts=opts,
+        )
+        helm.v3.Release(
+            _GRAFANA,
+            name=_GRAFANA,
+            namespace=ISTIO_NAMESPACE,
+            chart="grafana",
+            version=config.version,
+            repository_opts=helm.v3.RepositoryOptsArgs(repo=config.repository),
+            values=merge(_grafana_values(self.prometheus_url), config.values),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[dashboards])),
+        )
+
+
+def _metadata(name: str) -> meta.v1.ObjectMetaArgs:
+    return meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE, labels={"app": name})
+
+
+def _grafana_values(prometheus_url: str) -> dict[str, Any]:
+    """Chart values: Prometheus as data source, the dashboard from its ConfigMap (the chart's values.yaml)."""
+    source = {"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "access": "proxy", "isDefault": True}
+    folder = {"path": "/var/lib/grafana/dashboards/canaries"}
+    provider = {"name": "canaries", "orgId": 1, "type": "file", "disableDeletion": True, "options": folder}
+    return {
+        "testFramework": {"enabled": False},
+        "datasources": {"datasources.yaml": {"apiVersion": 1, "datasources": [source | {"url": prometheus_url}]}},
+        "dashboardProviders": {"dashboardproviders.yaml": {"apiVersion": 1, "providers": [provider]}},
+        "dashboardsConfigMaps": {"canaries": _DASHBOARDS},
+    }

@@ -1,0 +1,114 @@
+"""The Prometheus of the analysis: what it scrapes (Envoys, istiod, the canary controller), and its pod."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pulumi_kubernetes import core
+
+from components._shared.pods import container_security, pod_security, resource_requirements
+from stack.config import PrometheusConfig
+
+PROMETHEUS = "prometheus"
+PORT = 9090
+_UID = 65534
+_ENVOY_PORT_NAME = "http-envoy-prom"
+"""The name istiod gives port 15090 of every proxy it injects."""
+
+
+def build_configuration(config: PrometheusConfig, *, istio_namespace: str, controller: str) -> dict[str, Any]:
+    """The content of prometheus.yml; `controller` is the app label of the controller's pods.
+
+    Targets are found by pod, so that a pod is scraped from its first ready moment and needs no Service.
+    """
+    interval = config.scrape_interval
+    return {
+        "storage": {"tsdb": {"retention": {"time": config.retention}}},
+        "global": {"scrape_interval": interval, "scrape_timeout": interval if _seconds(interval) < 10 else "10s"},
+        "scrape_configs": [
+            _envoy_job(),
+            _pod_job("istiod", istio_namespace, "istiod", "15014"),
+            _pod_job("canary-controller", istio_namespace, controller, "8080"),
+        ],
+    }
+
+
+def _envoy_job() -> dict[str, Any]:
+    return {
+        "job_name": "envoy",
+        "metrics_path": "/stats/prometheus",
+        "kubernetes_sd_configs": [{"role": "pod"}],
+        "relabel_configs": [
+            _keep("__meta_kubernetes_pod_container_port_name", _ENVOY_PORT_NAME),
+            *_running_pods(),
+        ],
+        "metric_relabel_configs": [
+            # An Envoy that is not Istio's own build puts its prefix before Istio's metric names.
+            {"source_labels": ["__name__"], "regex": "envoy_(istio_.*)", "target_label": "__name__"},
+            # Envoy has thousands of series a pod; the analysis reads Istio's.
+            _keep("__name__", "istio_.*"),
+        ],
+    }
+
+
+def _pod_job(job: str, namespace: str, app: str, port: str) -> dict[str, Any]:
+    return {
+        "job_name": job,
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [namespace]}}],
+        "relabel_configs": [
+            _keep("__meta_kubernetes_pod_label_app", app),
+            _keep("__meta_kubernetes_pod_container_port_number", port),
+            *_running_pods(),
+        ],
+    }
+
+
+def _running_pods() -> list[dict[str, Any]]:
+    return [
+        # A pod that is pending or finished has no one to answer.
+        {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Pending|Succeeded|Failed", "action": "drop"},
+        # No `namespace` label: the controller's own metrics have one, which means the canary's.
+        {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+    ]
+
+
+def _keep(label: str, regex: str) -> dict[str, Any]:
+    return {"source_labels": [label], "regex": regex, "action": "keep"}
+
+
+def _seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"s": 1, "m": 60}[duration[-1]]
+
+
+def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
+    """The official image, unprivileged; its configuration comes from the ConfigMap `prometheus`."""
+
+    def probe(path: str) -> core.v1.ProbeArgs:
+        return core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path=path, port="http"), timeout_seconds=5)
+
+    return core.v1.PodSpecArgs(
+        service_account_name=PROMETHEUS,
+        security_context=pod_security(_UID),
+        containers=[
+            core.v1.ContainerArgs(
+                name=PROMETHEUS,
+                image=config.image,
+                image_pull_policy="IfNotPresent",
+                args=["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
+                ports=[core.v1.ContainerPortArgs(name="http", container_port=PORT)],
+                readiness_probe=probe("/-/ready"),
+                liveness_probe=probe("/-/healthy"),
+                resources=resource_requirements(config.resources),
+                security_context=container_security(),
+                volume_mounts=[
+                    core.v1.VolumeMountArgs(name="config", mount_path="/etc/prometheus"),
+                    core.v1.VolumeMountArgs(name="data", mount_path="/prometheus"),
+                ],
+            ),
+        ],
+        volumes=[
+            core.v1.VolumeArgs(name="config", config_map=core.v1.ConfigMapVolumeSourceArgs(name=PROMETHEUS)),
+            # An analysis looks back minutes: the samples need not outlive the pod.
+            core.v1.VolumeArgs(name="data", empty_dir=core.v1.EmptyDirVolumeSourceArgs()),
+        ],
+    )

@@ -1,0 +1,265 @@
+"""The target, its copy and what goes with them: revision, readiness, the primary, its autoscaler and configs.
+
+Flagger's shapes (flagger/pkg/canary, v1.44); where ours differs the docstring says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from controller.api.canary import Canary
+from controller.api.errors import CanaryError
+from controller.api.names import SELECTOR_LABELS, find_selector_label, primary_name
+from controller.core.model import Facts, Manifest
+from controller.core.objects.configs import config_digests, config_refs, rename_configs
+from controller.core.objects.manifests import build_object, canonical_json
+
+REVISION_ANNOTATION = "flagger-id"
+"""On the primary's pods. Flagger puts a random id there so that every promotion rolls; ours is the revision, so that a
+promotion done twice rolls once, and what the primary runs can be read off it."""
+
+REVISION_LENGTH = 16
+UNKNOWN_REVISION = "0" * REVISION_LENGTH
+"""Stands for what another controller ran: no target has it, so whatever the target has is new."""
+
+_FLUX = "toolkit.fluxcd.io"
+
+
+class SelectorError(CanaryError):
+    """The target has no label that tells the primary's pods from its own."""
+
+
+def selector_label(target: Manifest) -> tuple[str, str]:
+    """The label by which Services tell primary from canary: the first of ``SELECTOR_LABELS`` in ``matchLabels``.
+
+    Raises:
+        SelectorError: there is none.
+    """
+    labels = target["spec"]["selector"].get("matchLabels", {})
+    label = find_selector_label(labels)
+    if label is not None:
+        return label, labels[label]
+    found = ", ".join(labels) or "none"
+    raise SelectorError(
+        f"Deployment {target['metadata']['name']}: spec.selector.matchLabels must have one of "
+        f"{', '.join(SELECTOR_LABELS)}, found {found}"
+    )
+
+
+def revision_of(target: Manifest, digests: Mapping[str, str]) -> str:
+    """What the target would run: its pod template and the content of its ConfigMaps and Secrets, as 16 hex digits.
+
+    Flagger hashes the template alone and compares configs one by one; one value for both shows a revert of either.
+    """
+    text = canonical_json({"template": target["spec"]["template"], "configs": digests})
+    return hashlib.sha256(text.encode()).hexdigest()[:REVISION_LENGTH]
+
+
+def is_own_revision(revision: str) -> bool:
+    """Whether the controller wrote it; Flagger's hash (at most 10 characters) cannot be computed here."""
+    return len(revision) == REVISION_LENGTH
+
+
+def revision_facts(facts: Facts) -> tuple[str, dict[str, str]]:
+    """The target's revision and the digests of its configs, by ``configmap/NAME`` or ``secret/NAME``."""
+    assert facts.target is not None  # noqa: S101  # decide has looked
+    digests = config_digests(facts.target, facts.configs)
+    return revision_of(facts.target, digests), digests
+
+
+def primary_revision(primary: Manifest) -> str:
+    """The revision that the primary's spec was copied from; empty where somebody else made it."""
+    revision = primary["spec"]["template"].get("metadata", {}).get("annotations", {}).get(REVISION_ANNOTATION, "")
+    return revision if is_own_revision(revision) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far a Deployment's rollout is: ``expired`` means that it will not get there by itself."""
+
+    ready: bool
+    detail: str = ""
+    expired: bool = False
+
+
+def rollout_of(deployment: Manifest, *, threshold: int, deadline: float, now: datetime) -> Rollout:
+    """Whether enough of a Deployment's pods run its newest template (Flagger's ``isDeploymentReady``).
+
+    Args:
+        deployment: the live object.
+        threshold: percent of the wanted replicas that must be updated and available.
+        deadline: seconds for which it may lack its minimum of replicas.
+        now: the time of the tick.
+    """
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return Rollout(
+            False, "waiting for rollout to finish: observed deployment generation less than desired generation"
+        )
+    conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+    if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
+        return Rollout(
+            False, f'deployment "{deployment["metadata"]["name"]}" exceeded its progress deadline', expired=True
+        )
+    updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
+    needed = -(-wanted * threshold // 100)
+    if min(updated, wanted) < needed:
+        waiting = f"{updated} out of {wanted} new replicas have been updated"
+    elif threshold == 100 and total > updated:
+        waiting = f"{total - updated} old replicas are pending termination"
+    elif available < needed:
+        waiting = f"{available} of {wanted} (readyThreshold {threshold}%) updated replicas are available"
+    else:
+        return Rollout(True)
+    return Rollout(False, f"waiting for rollout to finish: {waiting}", _lacks_replicas_since(conditions, deadline, now))
+
+
+def _lacks_replicas_since(conditions: Mapping[str, Manifest], deadline: float, now: datetime) -> bool:
+    condition = conditions.get("Available", {})
+    if condition.get("status") != "False" or condition.get("reason") != "MinimumReplicasUnavailable":
+        return False
+    since = datetime.fromisoformat(condition.get("lastUpdateTime") or condition["lastTransitionTime"])
+    return (now - since).total_seconds() > deadline
+
+
+def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
+    """The primary as a copy of the target.
+
+    Replicas: the target's, at least 1, on creation and, without an autoscaler, on promotion. Keys of Flux are dropped.
+    """
+    canary, target, live = facts.canary, facts.target, facts.primary
+    assert target is not None  # noqa: S101  # decide has looked
+    label, value = selector_label(target)
+    primary_value = primary_name(value)
+    spec = {
+        key: target["spec"][key]
+        for key in ("progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy")
+        if key in target["spec"]
+    }
+    keep_replicas = live is not None and canary.spec.autoscaler_ref is not None
+    spec["replicas"] = (
+        live["spec"].get("replicas", 1) if live and keep_replicas else max(1, target["spec"].get("replicas", 1))
+    )
+    spec["selector"] = live["spec"]["selector"] if live else {"matchLabels": {label: primary_value}}
+    spec["template"] = _primary_template(facts, label, primary_value, revision)
+    metadata = target["metadata"]
+    return build_object(
+        canary,
+        live,
+        api_version="apps/v1",
+        kind="Deployment",
+        name=canary.names.primary,
+        labels={**_without_flux(metadata.get("labels", {})), label: primary_value},
+        annotations={
+            key: text
+            for key, text in _without_flux(metadata.get("annotations", {})).items()
+            if not key.startswith(("deployment.kubernetes.io/", "kubectl.kubernetes.io/", "pulumi.com/"))
+        },
+        spec=spec,
+    )
+
+
+def _primary_template(facts: Facts, label: str, primary_value: str, revision: str) -> dict[str, Any]:
+    assert facts.target is not None  # noqa: S101  # decide has looked
+    template = facts.target["spec"]["template"]
+    metadata = template.get("metadata", {})
+    pod_spec = rename_configs(template["spec"], frozenset(config_digests(facts.target, facts.configs)))
+    return {
+        **template,
+        "metadata": {
+            **metadata,
+            "labels": {**_without_flux(metadata.get("labels", {})), label: primary_value},
+            "annotations": {**_without_flux(metadata.get("annotations", {})), REVISION_ANNOTATION: revision},
+        },
+        "spec": _rename_affinity(pod_spec, label, primary_value),
+    }
+
+
+def _rename_affinity(pod_spec: dict[str, Any], label: str, primary_value: str) -> dict[str, Any]:
+    """Anti-affinity and topology spread among the target's pods are meant among the primary's pods in the copy.
+
+    Flagger renames the target's name there, which is the label's value as a rule; ours renames the value.
+    """
+    affinity, spread = pod_spec.get("affinity", {}), pod_spec.get("topologySpreadConstraints")
+    renamed = dict(pod_spec)
+    if "podAntiAffinity" in affinity:
+        renamed["affinity"] = {
+            **affinity,
+            "podAntiAffinity": _rename_values(affinity["podAntiAffinity"], label, primary_value),
+        }
+    if spread:
+        renamed["topologySpreadConstraints"] = _rename_values(spread, label, primary_value)
+    return renamed
+
+
+def _rename_values(node: Any, label: str, primary_value: str) -> Any:
+    """The target's value of ``label`` becomes the primary's in every label selector below ``node``."""
+    if isinstance(node, list):
+        return [_rename_values(item, label, primary_value) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    renamed = {key: _rename_values(value, label, primary_value) for key, value in node.items()}
+    match_labels = renamed.get("matchLabels")
+    if isinstance(match_labels, dict) and primary_name(match_labels.get(label, "")) == primary_value:
+        renamed["matchLabels"] = {**match_labels, label: primary_value}
+    if renamed.get("key") == label and isinstance(renamed.get("values"), list):
+        renamed["values"] = [
+            primary_value if primary_name(value) == primary_value else value for value in renamed["values"]
+        ]
+    return renamed
+
+
+def build_autoscaler(facts: Facts) -> dict[str, Any]:
+    """The primary's HPA as a copy of the target's, with the limits of ``autoscalerRef.primaryScalerReplicas``."""
+    canary, source = facts.canary, facts.target_autoscaler
+    reference = canary.spec.autoscaler_ref
+    assert source is not None and reference is not None  # noqa: S101, PT018  # decide has looked
+    name = primary_name(reference.name)
+    live = facts.generated.get(("HorizontalPodAutoscaler", name))
+    spec = {
+        key: source["spec"][key]
+        for key in ("minReplicas", "maxReplicas", "metrics", "behavior")
+        if key in source["spec"]
+    }
+    limits = reference.primary_scaler_replicas
+    if limits is not None:
+        spec |= limits.model_dump(by_alias=True, exclude_none=True)
+    spec["scaleTargetRef"] = {**source["spec"]["scaleTargetRef"], "name": canary.names.primary}
+    return build_object(
+        canary, live, api_version="autoscaling/v2", kind="HorizontalPodAutoscaler", name=name, spec=spec
+    )
+
+
+def replicas_from_zero(facts: Facts) -> int:
+    """How many replicas the target starts a rollout with: its autoscaler's minimum, else as many as the primary has.
+
+    Flagger starts with 1 where there is no autoscaler, and so promotes a primary of 1.
+    """
+    if facts.target_autoscaler is not None:
+        return max(1, int(facts.target_autoscaler["spec"].get("minReplicas", 1)))
+    return max(1, int(facts.primary["spec"].get("replicas", 1))) if facts.primary else 1
+
+
+def generated_names(canary: Canary, target: Manifest | None) -> tuple[tuple[str, str], ...]:
+    """``(kind, name)`` of every object that is generated for a Canary, the primary itself left out."""
+    return tuple(_generated_names(canary, target))
+
+
+def _generated_names(canary: Canary, target: Manifest | None) -> Iterator[tuple[str, str]]:
+    yield "Service", canary.names.apex_service
+    for service in (canary.names.primary_service, canary.names.canary_service):
+        yield "Service", service
+        yield "DestinationRule", service
+    yield "VirtualService", canary.names.apex_service
+    if canary.spec.autoscaler_ref is not None:
+        yield "HorizontalPodAutoscaler", primary_name(canary.spec.autoscaler_ref.name)
+    for reference in config_refs(target) if target is not None else ():
+        yield reference.kind, primary_name(reference.name)
+
+
+def _without_flux(mapping: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in mapping.items() if _FLUX not in key}

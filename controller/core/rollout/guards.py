@@ -1,0 +1,70 @@
+"""What has to be true before anything is done: each guard names the one thing that is wrong, or lets the tick pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.api.status import Phase
+from controller.api.support import unsupported_fields
+from controller.core.analysis.thresholds import missing_templates
+from controller.core.model import Decision, Event, Routes, SetRoutes
+from controller.core.objects.workload import SelectorError, selector_label
+from controller.core.tick import Tick, hands_off, stamp
+
+
+def suspended(tick: Tick) -> Decision | None:
+    return hands_off(tick, "skipping canary run as object is suspended") if tick.canary.spec.suspend else None
+
+
+def unsupported(tick: Tick) -> Decision | None:
+    """A field that would be ignored is refused: what the user asked for would not happen."""
+    problems = unsupported_fields(tick.canary)
+    return hands_off(tick, "not supported: " + "; ".join(problems)) if problems else None
+
+
+def rivalled(tick: Tick) -> Decision | None:
+    if not tick.facts.rival:
+        return None
+    return hands_off(
+        tick,
+        f"Deployment {tick.target_label} is the target of Canary {tick.facts.rival}.{tick.canary.namespace} already; "
+        "give each Canary a target of its own",
+    )
+
+
+def targetless(tick: Tick) -> Decision | None:
+    """Without a target nothing can be done; traffic that went to its pods goes back to the primary."""
+    if tick.facts.target is not None:
+        return None
+    message = f"Deployment {tick.target_label} not found; spec.targetRef must name a Deployment in this namespace"
+    if not tick.state.routes.canary_weight and not tick.state.routes.mirrored:
+        return hands_off(tick, message)
+    state = replace(tick.state, phase=Phase.FAILED, routes=Routes(), iterations=0, failed_checks=0, message=message)
+    return Decision(stamp(tick, state), (SetRoutes(Routes()),), (Event(message, "Warning"),))
+
+
+def unselectable(tick: Tick) -> Decision | None:
+    assert tick.facts.target is not None  # noqa: S101  # `targetless` has looked
+    try:
+        selector_label(tick.facts.target)
+    except SelectorError as error:
+        return hands_off(tick, str(error))
+    return None
+
+
+def copy_problem(tick: Tick) -> str:
+    """Why a primary made now would not run; empty when it would."""
+    reference = tick.canary.spec.autoscaler_ref
+    if tick.facts.missing_configs:
+        return f"{tick.target_label} refers to what does not exist: {', '.join(tick.facts.missing_configs)}"
+    if reference is not None and tick.facts.target_autoscaler is None:
+        return f"{reference.kind} {reference.name}.{tick.canary.namespace} of spec.autoscalerRef not found"
+    return ""
+
+
+def start_problem(tick: Tick) -> str:
+    """Why a new revision could not be judged now; empty when it could."""
+    missing = missing_templates(tick.canary, tick.facts.templates)
+    if missing and not tick.canary.spec.skip_analysis:
+        return f"MetricTemplate {', '.join(missing)} of spec.analysis.metrics not found"
+    return copy_problem(tick)

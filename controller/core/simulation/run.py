@@ -1,0 +1,182 @@
+"""One rollout driven by the same `decide` as in a cluster, over answers given beforehand.
+
+The virtual cluster has a target and a primary whose pods are ready, and nothing else. Webhooks were not recorded:
+every gate counts as open, no rollback hook as called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from controller.api.canary import Canary
+from controller.api.errors import CanaryError
+from controller.api.metric_template import MetricTemplate
+from controller.api.status import Phase
+from controller.api.webhook import HookType
+from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.sequential import Verdict
+from controller.core.model import (
+    Check,
+    CounterProbe,
+    Facts,
+    HookProbe,
+    Manifest,
+    Measure,
+    MetricProbe,
+    NoValues,
+    Observation,
+    Passed,
+    Probe,
+    ProbeResult,
+    QueryFailed,
+    Refused,
+    Sample,
+    Samples,
+    State,
+    Value,
+)
+from controller.core.objects.workload import REVISION_ANNOTATION, revision_of
+from controller.core.rollout.decide import decide
+from controller.core.simulation.recording import Recording
+
+_UNDER_WAY = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
+_PROMOTED_REVISION = "f" * 16
+
+Templates: TypeAlias = Mapping[str, MetricTemplate]
+"""MetricTemplates by ``NAMESPACE/NAME``."""
+
+Ask: TypeAlias = Callable[[Probe, int], ProbeResult]
+"""The answer to a probe at a point of the recording."""
+
+
+class ReplayError(CanaryError):
+    """A Canary that cannot be replayed, and why."""
+
+
+class Outcome(StrEnum):
+    """How a replayed rollout ends."""
+
+    PROMOTED = "promoted"
+    HARM = "rolled back: worse than the primary"
+    THRESHOLD = "rolled back: failed checks"
+    INCONCLUSIVE = "rolled back: no verdict"
+    GATE = "no verdict: a person is asked"
+    UNDECIDED = "undecided when the recording ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One tick of a replayed rollout.
+
+    Attributes:
+        number: 0 when the canary gets its first traffic, then one an interval.
+        at: its time.
+        state: what the status would say after it.
+        comparisons: the evidence, by metric with ``compare``.
+    """
+
+    number: int
+    at: datetime
+    state: State
+    comparisons: Mapping[str, Comparison]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return self.state.checks
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A replayed rollout; the last look is the one that decided."""
+
+    looks: tuple[Look, ...]
+    outcome: Outcome
+
+    @property
+    def reason(self) -> str:
+        return self.looks[-1].state.message
+
+
+def run(canary: Canary, templates: Templates, ask: Ask, recording: Recording, points: range) -> Run:
+    """Drive the core from the canary's first traffic, at the first of ``points``, until it decides or they end."""
+    target, primary = _deployment(canary.names.target, ""), _deployment(canary.names.primary, _PROMOTED_REVISION)
+    active = canary.model_copy(update={"spec": canary.spec.model_copy(update={"suspend": False})})
+    facts = Facts(now=recording.start, canary=active, target=target, primary=primary, templates=templates)
+    state = State(phase=Phase.PROGRESSING, applied=revision_of(target, {}), promoted=_PROMOTED_REVISION)
+    looks: list[Look] = []
+    for number, point in enumerate(points):
+        facts = replace(facts, now=recording.time(point))
+        state = _decide(state, facts, ask, point)
+        looks.append(Look(number, facts.now, state, _comparisons(canary, state)))
+        if state.phase not in _UNDER_WAY:
+            break
+    return Run(tuple(looks), _outcome(canary, looks[-1]))
+
+
+def _decide(state: State, facts: Facts, ask: Ask, point: int) -> State:
+    results: dict[str, ProbeResult] = {}
+    while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
+        results |= {probe.key: ask(probe, point) for probe in outcome.probes}
+    return outcome.state
+
+
+def _comparisons(canary: Canary, state: State) -> dict[str, Comparison]:
+    names = [metric.name for metric in canary.spec.analysis.metrics if metric.compare]
+    return {name: Comparison.from_status(state.evidence[name]) for name in names if name in state.evidence}
+
+
+def _outcome(canary: Canary, last: Look) -> Outcome:
+    if last.state.phase in _UNDER_WAY:
+        return Outcome.UNDECIDED
+    compared = {metric.name: metric.compare for metric in canary.spec.analysis.metrics if metric.compare}
+    verdicts = [last.comparisons[name].verdict(compared[name]) for name in last.comparisons]
+    proven = len(verdicts) == len(compared) and all(verdict is Verdict.PASS for verdict in verdicts)
+    if last.state.phase is not Phase.FAILED:
+        return Outcome.PROMOTED if proven or canary.spec.analysis.on_inconclusive != "gate" else Outcome.GATE
+    if Verdict.FAIL in verdicts:
+        return Outcome.HARM
+    return Outcome.INCONCLUSIVE if all(check.passed for check in last.checks) else Outcome.THRESHOLD
+
+
+def ask_recording(recording: Recording) -> Ask:
+    """The recorded answers; gates are open, and nobody asks for a rollback."""
+
+    def ask(probe: Probe, point: int) -> ProbeResult:
+        match probe:
+            case HookProbe():
+                called = probe.webhook.hook_type is not HookType.ROLLBACK
+                return Passed() if called else Refused("not called in a replay")
+            case CounterProbe():
+                return Samples(recording.samples(probe.query, point))
+            case MetricProbe() if probe.provider is None or probe.provider.type == "prometheus":
+                return _value(recording.samples(probe.query, point))
+            case MetricProbe():
+                return QueryFailed(f"a {probe.provider.type if probe.provider else ''} provider was not recorded")
+
+    return ask
+
+
+def _value(samples: tuple[Sample, ...]) -> Value | NoValues:
+    """Of a vector the last, as the provider reads it; NaN or nothing is no value."""
+    if not samples or math.isnan(samples[-1].value):
+        return NoValues()
+    return Value(samples[-1].value)
+
+
+def _deployment(name: str, revision: str) -> Manifest:
+    """A Deployment whose one replica is ready; ``revision`` is what it was copied from."""
+    annotations: dict[str, Any] = {"annotations": {REVISION_ANNOTATION: revision}} if revision else {}
+    return {
+        "metadata": {"name": name, "generation": 1},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}, **annotations}, "spec": {"containers": []}},
+        },
+        "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+    }

@@ -1,0 +1,287 @@
+"""A rollout before it starts: its steps, how long it takes, and where a comparison can be expected to have a verdict.
+
+Times are seconds after the canary's first traffic. What a comparison needs is from `planning`, the middle of what
+happens; a step brings it forward by the part of its own need that its requests are, since weights differ by step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from controller.api.analysis import Analysis, Strategy
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
+from controller.api.metric import Compare, Metric
+from controller.api.webhook import HookType
+from controller.core.evidence.e_values import RATE_LEAST, RATE_MOST
+from controller.core.evidence.planning import requests_to_fail, requests_to_pass
+from controller.core.evidence.question import Question
+from controller.core.evidence.sequential import Verdict
+from controller.core.model import Routes
+from controller.core.rollout.strategies import next_weight
+
+BREAKAGE_RATIO = 10.0
+"""Plain breakage: so many times the primary's errors."""
+
+_GATES = (HookType.CONFIRM_TRAFFIC_INCREASE, HookType.CONFIRM_PROMOTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a look finds: the routes set one interval before it.
+
+    Attributes:
+        number: from 1; the look at its end has the same number.
+        begins_at: when its routes are set, seconds after the canary's first traffic.
+        routes: the canary's weight; for A/B the share of the matched requests.
+    """
+
+    number: int
+    begins_at: float
+    routes: Routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What the workload serves.
+
+    Attributes:
+        requests_per_second: of all users.
+        bad_rates: by metric with ``compare`` the part (0-1) of the primary's requests that is bad; for latency one
+            for each edge.
+    """
+
+    requests_per_second: float
+    bad_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """When one verdict of one metric can be expected.
+
+    Attributes:
+        metric: its name.
+        verdict: FAIL or PASS.
+        ratio: how many times the primary's bad rate the canary's is taken to be.
+        needs: canary requests that the verdict takes, at the share of the step where it comes; infinite where no
+            number is enough.
+        gets: canary requests that count until the last look that the analysis can have.
+        look: number of the look at which the verdict comes; None: not within the plan.
+        seconds: when that is, after the canary's first traffic.
+    """
+
+    metric: str
+    verdict: Verdict
+    ratio: float
+    needs: float
+    gets: float
+    look: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A rollout before it starts.
+
+    Attributes:
+        interval: seconds from one look to the next.
+        steps: while no look holds them up, and without ``advance: onEvidence``.
+        shortest: seconds until the analysis can end with a promotion.
+        longest: seconds until it has ended at the latest; None where a gate may hold it for ever.
+        expectations: the verdicts of the metrics with ``compare`` whose traffic is known.
+        healthy: seconds in which a canary as good as the primary can be expected to be promoted; None: it cannot, or
+            the traffic is not known.
+    """
+
+    interval: float
+    steps: tuple[Step, ...]
+    shortest: float
+    longest: float | None
+    expectations: tuple[Expectation, ...] = ()
+    healthy: float | None = None
+
+
+def plan_schedule(
+    analysis: Analysis, traffic: Traffic | None = None, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECONDS
+) -> Schedule:
+    """The schedule of an analysis; ``floor`` is the controller's least interval, seconds."""
+    interval = analysis.tick_seconds(floor)
+    steps = plan_steps(analysis, floor=floor)
+    warm = _first_counted_look(analysis, interval)
+    quickest = plan_steps(analysis, floor=floor, proven_from=warm) if analysis.compares else steps
+    gated = any(webhook.hook_type in _GATES for webhook in analysis.webhooks)
+    expectations = tuple(_expectations(analysis, plan_looks(analysis, floor=floor), traffic, interval))
+    return Schedule(
+        interval=interval,
+        steps=steps,
+        shortest=max(len(quickest), warm) * interval,
+        longest=None if gated else (len(steps) + analysis.failure_threshold - 1) * interval,
+        expectations=expectations,
+        healthy=_healthy(analysis, expectations, floor),
+    )
+
+
+def plan_steps(
+    analysis: Analysis, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECONDS, proven_from: int | None = None
+) -> tuple[Step, ...]:
+    """The steps while no check fails; every comparison passes from look ``proven_from`` on (None: at the end only)."""
+    interval = analysis.tick_seconds(floor)
+    return tuple(
+        Step(number, (number - 1) * interval, routes)
+        for number, routes in enumerate(_routes(analysis, proven_from), start=1)
+    )
+
+
+def plan_looks(analysis: Analysis, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECONDS) -> tuple[Step, ...]:
+    """The steps, and the last one again while ``threshold`` lets a comparison go on without a verdict."""
+    steps = plan_steps(analysis, floor=floor)
+    if analysis.on_inconclusive == "gate" or not steps:
+        return steps
+    interval, last = analysis.tick_seconds(floor), len(steps)
+    more = range(last + 1, last + analysis.failure_threshold)
+    return (*steps, *(Step(number, (number - 1) * interval, steps[-1].routes) for number in more))
+
+
+def _routes(analysis: Analysis, proven_from: int | None) -> Iterator[Routes]:
+    if analysis.strategy is Strategy.AB_TESTING:
+        yield from (Routes(100) for _ in range(analysis.iterations or 0))
+    elif analysis.strategy is Strategy.BLUE_GREEN:
+        yield from (Routes(mirrored=analysis.mirror) for _ in range(analysis.iterations or 0))
+        yield Routes(100)
+    else:
+        yield from _weighted_routes(analysis, proven_from)
+
+
+def _weighted_routes(analysis: Analysis, proven_from: int | None) -> Iterator[Routes]:
+    looks, weight = 0, 0
+    if analysis.mirror:
+        yield Routes(mirrored=True)
+        looks = 1
+    while True:
+        proven = proven_from is not None and looks >= proven_from
+        step = next_weight(analysis, weight, proven=proven)
+        if step is None:
+            return
+        yield Routes(step)
+        looks, weight = looks + 1, step
+
+
+def _first_counted_look(analysis: Analysis, interval: float) -> int:
+    """Number of the first look after every warm-up."""
+    warmup = max((metric.compare.warmup_seconds for metric in analysis.metrics if metric.compare), default=0.0)
+    return max(1, math.ceil(warmup / interval))
+
+
+def _healthy(analysis: Analysis, expectations: tuple[Expectation, ...], floor: float) -> float | None:
+    passes = [each.look for each in expectations if each.verdict is Verdict.PASS]
+    if None in passes or len(passes) < sum(1 for metric in analysis.metrics if metric.compare):
+        return None
+    proven_from = max((look for look in passes if look is not None), default=None)
+    steps = plan_steps(analysis, floor=floor, proven_from=proven_from)
+    return max(len(steps), proven_from or 0) * analysis.tick_seconds(floor)
+
+
+def _expectations(
+    analysis: Analysis, looks: tuple[Step, ...], traffic: Traffic | None, interval: float
+) -> Iterator[Expectation]:
+    """For every metric whose traffic is known: FAIL at the harm that was named, FAIL at plain breakage, PASS."""
+    if traffic is None or analysis.strategy is Strategy.AB_TESTING:  # nobody knows how many requests match
+        return
+    compared = [metric for metric in analysis.metrics if metric.compare]
+    for metric in compared:
+        rates = tuple(min(max(rate, RATE_LEAST), RATE_MOST) for rate in traffic.bad_rates.get(metric.name, ()))
+        if not rates or metric.compare is None:
+            continue
+        counted = tuple(_counted(analysis, looks, metric.compare, traffic, interval))
+        for ratio in dict.fromkeys((metric.compare.harmful_ratio, BREAKAGE_RATIO)):
+            need = _need_to_fail(metric.compare, len(compared), rates, ratio)
+            yield _expect(metric, Verdict.FAIL, ratio, need=need, looks=counted, interval=interval)
+        need = _need_to_pass(metric.compare, rates)
+        yield _expect(metric, Verdict.PASS, 1.0, need=need, looks=counted, interval=interval)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Requests that one look counts."""
+
+    number: int
+    canary: float
+    primary: float
+
+
+def _counted(
+    analysis: Analysis, looks: tuple[Step, ...], compare: Compare, traffic: Traffic, interval: float
+) -> Iterator[_Look]:
+    """The looks that count: after the warm-up, with traffic on both sides."""
+    requests = traffic.requests_per_second * interval
+    for look in looks:
+        canary, primary = _parts(analysis, look.routes)
+        if look.number * interval >= compare.warmup_seconds and min(canary, primary) * requests > 0:
+            yield _Look(look.number, canary * requests, primary * requests)
+
+
+def _parts(analysis: Analysis, routes: Routes) -> tuple[float, float]:
+    """How many requests canary and primary get for one request of a user; a copy comes on top."""
+    if routes.mirrored:
+        return (analysis.mirror_weight or 100) / 100, 1.0
+    return routes.canary_weight / 100, routes.primary_weight / 100
+
+
+Need = Callable[[float], float]
+"""Canary requests until a verdict, from the canary's share of the requests."""
+
+
+def _need_to_fail(compare: Compare, metrics: int, rates: tuple[float, ...], ratio: float) -> Need:
+    """At the edge where it comes first; the mean over the edges asks so many times the evidence of one."""
+    question = _question(compare, metrics * len(rates))
+
+    def need(share: float) -> float:
+        return min(
+            requests_to_fail(question, primary_rate=rate, ratio=min(ratio, (1 - 1e-9) / rate), canary_share=share)
+            for rate in rates
+        )
+
+    return need
+
+
+def _need_to_pass(compare: Compare, rates: tuple[float, ...]) -> Need:
+    """At the edge where it comes last: all of them have to pass."""
+    question = _question(compare, 1)
+
+    def need(share: float) -> float:
+        return max(requests_to_pass(question, primary_rate=rate, canary_share=share) for rate in rates)
+
+    return need
+
+
+def _question(compare: Compare, metrics: int) -> Question:
+    return Question(
+        alpha=compare.risk,
+        harmless_ratio=compare.harmless_ratio,
+        harmful_ratio=compare.harmful_ratio,
+        metrics=metrics,
+    )
+
+
+def _expect(
+    metric: Metric, verdict: Verdict, ratio: float, *, need: Need, looks: tuple[_Look, ...], interval: float
+) -> Expectation:
+    assert metric.compare is not None  # noqa: S101  # only such metrics are expected to have a verdict
+    least, needs, progress, canary, primary = metric.compare.min_requests, math.inf, 0.0, 0.0, 0.0
+    found: int | None = None
+    for look in looks:
+        canary, primary = canary + look.canary, primary + look.primary
+        if found is None:
+            needs = need(look.canary / (look.canary + look.primary))
+            progress += look.canary / needs
+            found = look.number if progress >= 1 and min(canary, primary) >= least else None
+    return Expectation(
+        metric=metric.name,
+        verdict=verdict,
+        ratio=ratio,
+        needs=max(needs, least),
+        gets=canary,
+        look=found,
+        seconds=None if found is None else found * interval,
+    )

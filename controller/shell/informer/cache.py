@@ -1,0 +1,103 @@
+"""The cluster as the watches, and our own writes, have told it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from controller.core.model import Manifest
+from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, Key, key_of, version_of
+
+Listener = Callable[[Key, Manifest | None, Manifest | None], None]
+"""Told key, object before, object after; None where there is no object."""
+
+
+class Cache:
+    """Objects by kind, namespace and name.
+
+    A write's answer goes in at once, so the next tick sees what the last one wrote; the watch event of the same write,
+    or of an older one, comes later and is ignored by its resource version.
+
+    `listener` hears of changes that mean something: neither of an object that is equal but for its version, nor of the
+    status of an HPA, which moves every 15 seconds and which nothing here depends on.
+
+    Of ConfigMaps and Secrets the watches tell the version only (`note`); a body is here once somebody put it.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._objects: dict[str, dict[tuple[str, str], Manifest]] = defaultdict(dict)
+        self._versions: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+
+    def get(self, key: Key) -> Manifest | None:
+        """The object at ``key``."""
+        kind, *place = key
+        return self._objects[kind].get((place[0], place[1]))
+
+    def of_kind(self, kind: str, namespace: str) -> list[Manifest]:
+        """All objects of a kind in one namespace, in no order."""
+        return [manifest for (where, _), manifest in self._objects[kind].items() if where == namespace]
+
+    def version(self, key: Key) -> int:
+        """The newest version known of the object at ``key``; 0 where there is none."""
+        kind, *place = key
+        return self._versions[kind].get((place[0], place[1]), 0)
+
+    def keys(self, kind: str, namespace: str = "") -> list[Key]:
+        """Every object known of a kind, of one namespace if given."""
+        return [(kind, where, name) for where, name in self._versions[kind] if namespace in ("", where)]
+
+    def put(self, manifest: Mapping[str, Any], *, quietly: bool = False) -> bool:
+        """Take in an object; False if it is not newer than what is known. ``quietly``: nobody needs to hear."""
+        key = key_of(manifest)
+        before, version = self.get(key), version_of(manifest)
+        if version < self.version(key) or (before is not None and version == version_of(before)):
+            return False
+        after = _trimmed(manifest)
+        kind, *place = key
+        self._objects[kind][place[0], place[1]] = after
+        self._versions[kind][place[0], place[1]] = version
+        if not quietly and (before is None or _meaning(before) != _meaning(after)):
+            self._listener(key, before, after)
+        return True
+
+    def note(self, metadata: Mapping[str, Any]) -> bool:
+        """Take in the version of an object whose body is not known; False if it is not newer than what is known."""
+        key = key_of(metadata)
+        if version_of(metadata) <= self.version(key):
+            return False
+        kind, *place = key
+        self._versions[kind][place[0], place[1]] = version_of(metadata)
+        self._listener(key, self.get(key), metadata)
+        return True
+
+    def remove(self, key: Key, version: int | None = None) -> bool:
+        """Forget an object, unless what is known is newer than ``version``: then it was created anew meanwhile."""
+        known = self.version(key)
+        if not known or (version is not None and known > version):
+            return False
+        kind, *place = key
+        before = self._objects[kind].pop((place[0], place[1]), None)
+        del self._versions[kind][place[0], place[1]]
+        self._listener(key, before, None)
+        return True
+
+    def keep_bodies(self, wanted: Collection[Key]) -> None:
+        """Forget the bodies of all ConfigMaps and Secrets but the ``wanted`` ones."""
+        for kind in CONFIGS:
+            bodies = self._objects[kind.name]
+            for place in [place for place in bodies if (kind.name, *place) not in wanted]:
+                del bodies[place]
+
+
+def _trimmed(manifest: Mapping[str, Any]) -> Manifest:
+    """Without what nobody reads here: ``managedFields`` is up to half of an object."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
+    dropped = {"status"} if manifest["kind"] == AUTOSCALER.name else set()
+    return {**{name: value for name, value in manifest.items() if name not in dropped}, "metadata": metadata}
+
+
+def _meaning(manifest: Manifest) -> Manifest:
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "resourceVersion"}
+    return {**manifest, "metadata": metadata}

@@ -1,0 +1,262 @@
+"""The seam to the Kubernetes API: a few requests on plain JSON objects (docs/adr/0002-kubernetes-client.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from controller.api.names import FIELD_MANAGER
+from controller.core.model import Manifest
+from controller.shell.kubernetes.errors import Transient, cluster_error
+from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Kind
+
+REQUEST_SECONDS = 30
+PAGE = 200
+"""Objects in one answer to a list; a larger one is larger in memory, for good."""
+WATCH_SECONDS = 290
+"""After so long the API server ends a watch, and it is taken up again where it ended."""
+SILENCE_SECONDS = 120
+"""A watch on which not even a bookmark came for so long (they come every minute) is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All objects of a kind, and the version of the cluster's state at which that is true."""
+
+    items: tuple[Manifest, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a watch; ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    manifest: Manifest
+
+
+class Kube(Protocol):
+    """What the controller asks of the cluster. Every method raises ClusterError."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        """Read one object."""
+        ...
+
+    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
+        """Read all objects of a kind, of the whole cluster where no namespace is given."""
+        ...
+
+    def watch(self, kind: Kind, namespace: str, version: str, *, metadata_only: bool = False) -> AsyncIterator[Change]:
+        """Follow the changes after ``version``; ends when the API server ends it."""
+        ...
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create; Conflict if it exists."""
+        ...
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        """Replace; Conflict if the object is not at ``metadata.resourceVersion`` any more."""
+        ...
+
+    async def replace_status(self, manifest: Manifest) -> Manifest:
+        """Replace ``.status`` alone; Conflict as with ``replace``."""
+        ...
+
+    async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
+        """Set a Deployment's ``spec.replicas``; returns the Deployment."""
+        ...
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        """Apply a JSON merge patch."""
+        ...
+
+
+class KubeClient:
+    """`Kube` over HTTP.
+
+    Args:
+        session: logs in by itself (`kubeconfig.Access.open_session`).
+        server: the API server's URL.
+        count: told the verb and the kind of every request.
+        field_manager: who is said to own the fields it writes.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        server: str,
+        count: Callable[[str, str], None],
+        field_manager: str = FIELD_MANAGER,
+    ) -> None:
+        self._session = session
+        self._server = server
+        self._count = count
+        self._field_manager = field_manager
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        return await self._send("GET", kind, kind.path(namespace, name), verb="get")
+
+    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
+        items: list[Manifest] = []
+        query = {"limit": str(PAGE)}
+        while True:
+            page = await self._send(
+                "GET", kind, kind.path(namespace), verb="list", query=query, accept=_accept(metadata_only, "List")
+            )
+            items += [_typed(item, kind) for item in page.get("items") or ()]
+            if not page["metadata"].get("continue"):
+                return Listing(tuple(items), str(page["metadata"].get("resourceVersion", "")))
+            query["continue"] = page["metadata"]["continue"]
+
+    async def watch(
+        self, kind: Kind, namespace: str, version: str, *, metadata_only: bool = False
+    ) -> AsyncIterator[Change]:
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        request = f"GET {kind.path(namespace)} (watch)"
+        try:
+            async with self._open(
+                "GET",
+                kind,
+                kind.path(namespace),
+                verb="watch",
+                query=query,
+                accept=_accept(metadata_only, ""),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=SILENCE_SECONDS),
+            ) as response:
+                await _raise_for_status(request, response)
+                async for line in _lines(response.content):
+                    yield _change(request, kind, json.loads(line))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Transient(request, 0, _words(error)) from error
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        kind, namespace, _ = _place(manifest)
+        return await self._send("POST", kind, kind.path(namespace), verb="create", body=manifest)
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        kind, namespace, name = _place(manifest)
+        return await self._send("PUT", kind, kind.path(namespace, name), verb="update", body=manifest)
+
+    async def replace_status(self, manifest: Manifest) -> Manifest:
+        kind, namespace, name = _place(manifest)
+        path = kind.path(namespace, name, "status")
+        return await self._send("PUT", kind, path, verb="update", body=manifest)
+
+    async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
+        return await self.patch(DEPLOYMENT, namespace, name, {"spec": {"replicas": replicas}})
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        return await self._send("PATCH", kind, kind.path(namespace, name), verb="patch", body=patch)
+
+    async def _send(
+        self,
+        method: str,
+        kind: Kind,
+        path: str,
+        *,
+        verb: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        accept: str = "application/json",
+    ) -> dict[str, Any]:
+        request = f"{method} {path}"
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        try:
+            async with self._open(
+                method, kind, path, verb=verb, query=query, body=body, accept=accept, timeout=timeout
+            ) as response:
+                await _raise_for_status(request, response)
+                answer: dict[str, Any] = await response.json()
+                return answer
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Transient(request, 0, _words(error)) from error
+
+    def _open(
+        self,
+        method: str,
+        kind: Kind,
+        path: str,
+        *,
+        verb: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        accept: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        self._count(verb, kind.name)
+        parameters = dict(query or {})
+        headers = {"Accept": accept}
+        if method != "GET":
+            parameters["fieldManager"] = self._field_manager
+            headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        return self._session.request(
+            method,
+            self._server + path,
+            params=parameters,
+            headers=headers,
+            data=None if body is None else json.dumps(body).encode(),
+            timeout=timeout,
+        )
+
+
+def _accept(metadata_only: bool, suffix: str) -> str:
+    if metadata_only:
+        return f"application/json;as=PartialObjectMetadata{suffix};g=meta.k8s.io;v=v1"
+    return "application/json"
+
+
+def _typed(item: Mapping[str, Any], kind: Kind) -> Manifest:
+    """An item of a list with its kind, which lists leave out or call metadata only, and without ``managedFields``."""
+    metadata = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
+    return {**item, "apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
+
+
+def _place(manifest: Manifest) -> tuple[Kind, str, str]:
+    metadata = manifest["metadata"]
+    return KINDS[manifest["kind"]], metadata.get("namespace", ""), metadata["name"]
+
+
+def _change(request: str, kind: Kind, line: Mapping[str, Any]) -> Change:
+    if line["type"] == "ERROR":
+        status = line["object"]
+        raise cluster_error(request, int(status.get("code") or 500), str(status.get("message") or status))
+    return Change(str(line["type"]), _typed(line["object"], kind))
+
+
+async def _raise_for_status(request: str, response: aiohttp.ClientResponse) -> None:
+    if response.status < 400:
+        return
+    text = await response.text()
+    try:
+        reason = str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        reason = text.strip()[:300] or str(response.reason)
+    raise cluster_error(request, response.status, reason)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length (aiohttp's own iteration refuses those over 128 KiB; objects may have 1.5 MiB)."""
+    parts: list[bytes] = []
+    async for chunk in content.iter_any():
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join([*parts, line])
+            parts = []
+        if rest:
+            parts.append(rest)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,168 @@
+"""One snapshot of all that a Canary's next step depends on, out of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from controller.api.canary import Canary
+from controller.api.metric_template import MetricTemplate
+from controller.api.parse import parse_metric_template
+from controller.core.analysis.thresholds import template_key
+from controller.core.model import Facts, Manifest
+from controller.core.objects.configs import config_refs
+from controller.core.objects.workload import generated_names
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.client import Kube
+from controller.shell.kubernetes.errors import NotFound
+from controller.shell.kubernetes.kinds import (
+    AUTOSCALER,
+    CANARY,
+    CONFIGS,
+    DEPLOYMENT,
+    KINDS,
+    METRIC_TEMPLATE,
+    SECRET,
+    Key,
+    key_of,
+)
+
+_CONFIG_KINDS = frozenset(kind.name for kind in CONFIGS)
+
+
+async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, minimum_interval: float) -> Facts:
+    """The facts at ``now``. Asks the API only for the bodies of ConfigMaps and Secrets that have changed.
+
+    Raises:
+        InvalidObject: a MetricTemplate that the Canary uses.
+        ClusterError: a body cannot be read.
+    """
+    namespace = canary.namespace
+    target = find_target(cache, canary)
+    generated = {
+        (kind, name): found
+        for kind, name in generated_names(canary, target)
+        if (found := await _read(kube, cache, (kind, namespace, name))) is not None
+    }
+    configs, missing = {}, []
+    for reference in config_refs(target) if target else ():
+        body = await read_config(kube, cache, (reference.kind, namespace, reference.name))
+        if body is not None:
+            configs[reference.key] = body
+        elif not reference.optional:
+            missing.append(reference.key)
+    return Facts(
+        now=now,
+        canary=canary,
+        target=target,
+        primary=cache.get((DEPLOYMENT.name, namespace, canary.names.primary)),
+        target_autoscaler=_target_autoscaler(cache, canary),
+        generated=generated,
+        configs=configs,
+        missing_configs=tuple(missing),
+        templates=_templates(cache, canary),
+        rival=_rival(cache, canary),
+        minimum_interval=minimum_interval,
+    )
+
+
+def find_target(cache: Cache, canary: Canary) -> Manifest | None:
+    """The Deployment that ``targetRef`` names."""
+    reference = canary.spec.target_ref
+    return cache.get((DEPLOYMENT.name, canary.namespace, reference.name)) if reference.kind == DEPLOYMENT.name else None
+
+
+def dependencies(cache: Cache, canary: Canary) -> frozenset[Key]:
+    """Every object whose change may matter to ``canary``, whether it exists or not."""
+    return frozenset(_dependencies(cache, canary))
+
+
+def _dependencies(cache: Cache, canary: Canary) -> Iterator[Key]:
+    namespace, target = canary.namespace, find_target(cache, canary)
+    for name in (canary.names.target, canary.names.primary):
+        yield DEPLOYMENT.name, namespace, name
+    if canary.spec.autoscaler_ref is not None:
+        yield AUTOSCALER.name, namespace, canary.spec.autoscaler_ref.name
+    for kind, name in generated_names(canary, target):
+        yield kind, namespace, name
+    for reference in config_refs(target) if target else ():
+        yield reference.kind, namespace, reference.name
+    for where, name in _template_places(canary):
+        yield METRIC_TEMPLATE.name, where, name
+        template = cache.get((METRIC_TEMPLATE.name, where, name)) or {}
+        secret = ((template.get("spec") or {}).get("provider") or {}).get("secretRef") or {}
+        if secret.get("name"):
+            yield SECRET.name, where, str(secret["name"])
+
+
+async def read_config(kube: Kube, cache: Cache, key: Key) -> Manifest | None:
+    """A ConfigMap or Secret with its body, read from the API only if it is newer than the one at hand.
+
+    Raises:
+        ClusterError: it cannot be read.
+    """
+    known = cache.version(key)
+    held = cache.get(key)
+    if not known or (held is not None and int(held["metadata"]["resourceVersion"]) >= known):
+        return held
+    kind, namespace, name = key
+    try:
+        cache.put(await kube.get(KINDS[kind], namespace, name), quietly=True)
+    except NotFound:
+        cache.remove(key, known)
+    return cache.get(key)
+
+
+def with_written(facts: Facts, written: Manifest) -> Facts:
+    """The facts after a write of our own."""
+    kind, _, name = key_of(written)
+    names = facts.canary.names
+    if kind == DEPLOYMENT.name and name == names.target:
+        return replace(facts, target=written)
+    if kind == DEPLOYMENT.name and name == names.primary:
+        return replace(facts, primary=written)
+    return replace(facts, generated={**facts.generated, (kind, name): written})
+
+
+async def _read(kube: Kube, cache: Cache, key: Key) -> Manifest | None:
+    return await read_config(kube, cache, key) if key[0] in _CONFIG_KINDS else cache.get(key)
+
+
+def _target_autoscaler(cache: Cache, canary: Canary) -> Manifest | None:
+    reference = canary.spec.autoscaler_ref
+    return None if reference is None else cache.get((AUTOSCALER.name, canary.namespace, reference.name))
+
+
+def _template_places(canary: Canary) -> Iterator[tuple[str, str]]:
+    for metric in canary.spec.analysis.metrics:
+        if where := template_key(canary, metric):
+            namespace, _, name = where.partition("/")
+            yield namespace, name
+
+
+def _templates(cache: Cache, canary: Canary) -> dict[str, MetricTemplate]:
+    found = ((place, cache.get((METRIC_TEMPLATE.name, *place))) for place in _template_places(canary))
+    return {"/".join(place): parse_metric_template(manifest) for place, manifest in found if manifest is not None}
+
+
+def _rival(cache: Cache, canary: Canary) -> str:
+    """The Canary of the same target that came first, by creation, then by name."""
+
+    def age(manifest: Manifest) -> tuple[str, str]:
+        return str(manifest["metadata"].get("creationTimestamp", "")), str(manifest["metadata"]["name"])
+
+    reference = canary.spec.target_ref
+    same = [
+        manifest
+        for manifest in cache.of_kind(CANARY.name, canary.namespace)
+        if _target_of(manifest) == (reference.kind, reference.name)
+    ]
+    first = min(same, key=age, default=None)
+    name = "" if first is None else str(first["metadata"]["name"])
+    return "" if name == canary.name else name
+
+
+def _target_of(manifest: Manifest) -> tuple[str, str]:
+    reference = (manifest.get("spec") or {}).get("targetRef") or {}
+    return str(reference.get("kind")), str(reference.get("name"))

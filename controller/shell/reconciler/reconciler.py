@@ -1,0 +1,221 @@
+"""The loop of one Canary, top to bottom: observe, decide (measuring on the way), act, status, events, hooks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from controller.api.canary import Canary
+from controller.api.errors import CanaryError, InvalidObject
+from controller.api.metric_template import MetricProvider
+from controller.api.parse import parse_canary
+from controller.api.status import Phase
+from controller.core.model import Decision, Event, Facts, Manifest, Measure, Observation, Passed, ProbeResult, State
+from controller.core.rollout.decide import decide
+from controller.core.status import state_from_status, status_from_state
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.backoff import backoff_seconds
+from controller.shell.kubernetes.client import Kube
+from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Transient
+from controller.shell.kubernetes.kinds import Key
+from controller.shell.reconciler.act import act, refresh
+from controller.shell.reconciler.observe import dependencies, observe
+from controller.shell.reconciler.probes import ProbeRunner
+from controller.shell.reporting.events import EventRecorder
+from controller.shell.reporting.logs import canary_log
+from controller.shell.reporting.metrics import Metrics
+
+CONFLICTS_AT_ONCE = 5
+"""After so many conflicts in a row somebody is writing the same objects all the time: wait a little."""
+FIRST_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a tick ended: seconds until the next is due (None: when woken), and its result for the metrics."""
+
+    delay: float | None
+    result: str = "ok"
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """What every Canary's loop shares.
+
+    Attributes:
+        depend: told which objects a Canary must be woken for.
+        clock: the time, aware, in UTC.
+        minimum_interval: floor of every analysis interval, seconds.
+    """
+
+    kube: Kube
+    cache: Cache
+    measuring: ProbeRunner
+    telling: EventRecorder
+    telemetry: Metrics
+    depend: Callable[[Key, frozenset[Key]], None]
+    clock: Callable[[], datetime]
+    minimum_interval: float
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
+        """Keep one Canary going until cancelled. ``resting`` is told how long the loop sleeps at most."""
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            resting(None)
+            woken.clear()
+            started = loop.time()
+            outcome = await self._guarded_tick(key, failures)
+            self.telemetry.ticked(
+                key[2], key[1], seconds=loop.time() - started, at=self.clock().timestamp(), result=outcome.result
+            )
+            failures = failures + 1 if outcome.failed else 0
+            resting(outcome.delay)
+            if outcome.failed and outcome.delay:  # what fails must not spin, however often it is woken
+                await asyncio.sleep(min(outcome.delay, FIRST_RETRY_SECONDS))
+            await _wait(woken, outcome.delay)
+
+    async def _guarded_tick(self, key: Key, failures: int) -> _Outcome:
+        """One tick, whatever happens in it."""
+        try:
+            return _Outcome(await self.tick(key))
+        except Conflict as error:
+            canary_log(key[2], key[1], __name__).info("looking again: %s", error)
+            delay = 0.0 if failures < CONFLICTS_AT_ONCE else backoff_seconds(failures)
+            return _Outcome(delay, "Conflict", failed=True)
+        except Transient as error:
+            canary_log(key[2], key[1], __name__).warning("trying again: %s", error)
+            result = "Transient"
+        except InvalidObject as error:
+            await self._report(key, str(error))
+            return _Outcome(None, "InvalidObject")  # only an edit can mend it, and that wakes
+        except CanaryError as error:
+            await self._report(key, str(error))
+            result = type(error).__name__
+        except Exception as error:  # noqa: BLE001 -- a bug that one Canary meets must not stop it for good, or any other
+            canary_log(key[2], key[1], __name__).exception("internal error")
+            await self._report(key, f"internal error, see the controller's log: {type(error).__name__}: {error}")
+            result = type(error).__name__
+        return _Outcome(backoff_seconds(failures + 1, first=FIRST_RETRY_SECONDS), result, failed=True)
+
+    async def tick(self, key: Key) -> float | None:
+        """One pass: everything is decided on one snapshot, and the status is written last but for telling."""
+        manifest = self.cache.get(key)
+        if manifest is None:
+            return None
+        canary = self._parse(key, manifest)
+        if canary.metadata.deletion_timestamp is not None:
+            return None  # what is collected with it, foreground deletion waits for: it must not be made again
+        self.depend(key, dependencies(self.cache, canary))
+        facts = await observe(self.kube, self.cache, canary, self.clock(), self.minimum_interval)
+        before = state_from_status(canary.status)
+        decision = await self._decide(before, facts)
+        self._check_providers_once(manifest, facts, before, decision.state)
+        await act(self.kube, self.cache, facts, decision.actions)
+        manifest = await self._write_status(manifest, facts, decision.state)
+        self.telemetry.told(canary, before, decision.state)
+        for event in decision.events:
+            self._tell(manifest, canary, event)
+        await self._call_hooks(manifest, canary, decision)
+        return decision.requeue_after
+
+    def _parse(self, key: Key, manifest: Manifest) -> Canary:
+        try:
+            return parse_canary(manifest)
+        except InvalidObject:
+            self.depend(key, frozenset())
+            raise
+
+    async def _decide(self, state: State, facts: Facts) -> Decision:
+        results: dict[str, ProbeResult] = {}
+        while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
+            asked_again = [probe.key for probe in outcome.probes if probe.key in results]
+            if asked_again or not outcome.probes:
+                raise RuntimeError(f"the core asks for what it was told: {asked_again or 'nothing'}")
+            results |= await self.measuring.measure(facts.canary, outcome.probes)
+        return outcome
+
+    async def _write_status(self, manifest: Manifest, facts: Facts, state: State) -> Manifest:
+        after = status_from_state(state, facts.canary, facts.now)
+        if after == facts.canary.status:
+            return manifest
+        return await self._put_status(manifest, after.to_dict())
+
+    async def _put_status(self, manifest: Manifest, status: Mapping[str, Any]) -> Manifest:
+        """Write ``status`` onto the object as it was seen; Conflict, with a current cache, if it has moved on."""
+        key = ("Canary", manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        try:
+            written = await self.kube.replace_status({**manifest, "status": dict(status)})
+        except (Conflict, NotFound) as error:
+            await refresh(self.kube, self.cache, key)
+            raise Conflict(error.request, error.status, error.reason) from error
+        self.cache.put(written, quietly=True)
+        return written
+
+    async def _call_hooks(self, manifest: Manifest, canary: Canary, decision: Decision) -> None:
+        answers = await self.measuring.measure(canary, decision.hooks)
+        for probe in decision.hooks:
+            answer, what = answers[probe.key], probe.webhook.hook_type.value.capitalize()
+            if isinstance(answer, Passed):
+                self._tell(manifest, canary, Event(f"{what} check {probe.webhook.name} passed"))
+            else:
+                reason = getattr(answer, "reason", "")
+                self._tell(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
+
+    async def _report(self, key: Key, problem: str) -> None:
+        """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic."""
+        manifest = self.cache.get(key)
+        if manifest is None:
+            return
+        status = dict(manifest.get("status") or {})
+        if status.get("message") == problem:
+            canary_log(key[2], key[1], __name__).debug("still: %s", problem)
+            return
+        self.telling.tell(manifest, Event(problem, "Warning"))
+        try:
+            await self._put_status(manifest, {**status, "message": problem})
+        except ClusterError as error:
+            canary_log(key[2], key[1], __name__).warning("the status could not be written: %s", error)
+
+    def _tell(self, manifest: Manifest, canary: Canary, event: Event) -> None:
+        checksum = canary.status.last_applied_spec
+        self.telling.tell(manifest, event, canary.spec.analysis.webhooks, checksum)
+
+    def _check_providers_once(self, manifest: Manifest, facts: Facts, before: State, after: State) -> None:
+        """When a Canary is first initialised: are its metric providers there? It waits for no answer (Flagger)."""
+        if before.phase is not Phase.NEW or after.phase is before.phase or facts.canary.spec.skip_analysis:
+            return
+        task = asyncio.create_task(self._check_providers(manifest, facts), name="check metric providers")
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def _check_providers(self, manifest: Manifest, facts: Facts) -> None:
+        providers: dict[str, tuple[MetricProvider | None, str]] = {
+            f"metric template {name.rpartition('/')[2]}.{name.partition('/')[0]}": (
+                template.spec.provider,
+                name.partition("/")[0],
+            )
+            for name, template in facts.templates.items()
+        }
+        if any(metric.template_ref is None for metric in facts.canary.spec.analysis.metrics):
+            address = facts.canary.spec.metrics_server
+            own = MetricProvider(type="prometheus", address=address) if address else None
+            providers["the metrics server"] = (own, facts.canary.namespace)
+        problems = await self.measuring.check_providers(providers)
+        if problems:
+            event = Event(f"Error checking metric providers: {'; '.join(problems)}", "Warning")
+        else:
+            event = Event("all the metrics providers are available!")
+        self._tell(manifest, facts.canary, event)
+
+
+async def _wait(woken: asyncio.Event, delay: float | None) -> None:
+    try:
+        async with asyncio.timeout(delay):
+            await woken.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,126 @@
+"""One task per Canary, and who has to be woken by which object."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+from controller.core.model import Manifest
+from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
+
+OVERDUE_SECONDS = 120.0
+"""A loop that has not woken so long after its time does not run any more."""
+
+Run: TypeAlias = Callable[[Key, asyncio.Event, Callable[[float | None], None]], Coroutine[Any, Any, None]]
+"""The loop of one Canary: its key, what wakes it, and what it tells for how long it rests (`Reconciler.run`)."""
+
+
+class CanaryTasks:
+    """Starts a task when a Canary appears, wakes it when something changes, and stops it when the Canary is gone.
+
+    Nothing starts before `open`: a Canary must not be judged by a cache that is filled in part.
+    """
+
+    def __init__(self) -> None:
+        self._run: Run | None = None
+        self._gone: Callable[[Key, Manifest], None] | None = None
+        self._waiting: set[Key] = set()
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._wakers: dict[Key, asyncio.Event] = {}
+        self._due: dict[Key, float] = {}
+        self._needs: dict[Key, frozenset[Key]] = {}
+        self._dependents: defaultdict[Key, set[Key]] = defaultdict(set)
+
+    def open(self, run: Run, gone: Callable[[Key, Manifest], None]) -> None:
+        """Start the tasks of all Canaries known; ``gone`` is told each one that vanishes."""
+        self._run, self._gone = run, gone
+        for key in sorted(self._waiting):
+            self._start(key)
+        self._waiting.clear()
+
+    def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
+        """The cache's listener."""
+        if key[0] == CANARY.name:
+            self._canary_changed(key, before, after)
+        for dependent in self._dependents.get(key, ()):
+            self._wake(dependent)
+
+    def depend(self, canary: Key, keys: frozenset[Key]) -> bool:
+        """``canary`` has to be woken for changes of ``keys``, nothing else but itself; False if that is known."""
+        before = self._needs.get(canary, frozenset())
+        for key in before - keys:
+            self._dependents[key].discard(canary)
+            if not self._dependents[key]:
+                del self._dependents[key]
+        for key in keys - before:
+            self._dependents[key].add(canary)
+        self._needs[canary] = keys
+        return keys != before
+
+    def needed(self) -> set[Key]:
+        """Every object that some Canary depends on."""
+        return set(self._dependents)
+
+    def counts(self) -> list[tuple[str, int]]:
+        """How many Canaries there are in each namespace."""
+        totals: defaultdict[str, int] = defaultdict(int)
+        for _, namespace, _ in self._tasks:
+            totals[namespace] += 1
+        return sorted(totals.items())
+
+    def overdue(self, now: float) -> list[str]:
+        """NAME.NAMESPACE of the Canaries whose loop should have run long before ``now`` (the event loop's time)."""
+        dead = [key for key, task in self._tasks.items() if task.done()]
+        late = [key for key, due in self._due.items() if now > due + OVERDUE_SECONDS]
+        return [f"{name}.{namespace}" for _, namespace, name in sorted({*dead, *late})]
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for them."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _canary_changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
+        if before is None and after is not None:
+            self._start(key)
+        elif after is None and before is not None:
+            self._stop(key, before)
+        self._wake(key)
+        if before is None or after is None or before.get("spec") != after.get("spec"):
+            for manifest in (before, after):
+                self._wake_rivals(key[1], manifest or {})
+
+    def _wake_rivals(self, namespace: str, canary: Manifest) -> None:
+        """Those that have the same target as ``canary`` may have had, or have now, to stand back."""
+        target = ((canary.get("spec") or {}).get("targetRef") or {}).get("name", "")
+        for rival in self._dependents.get((DEPLOYMENT.name, namespace, target), ()):
+            self._wake(rival)
+
+    def _start(self, key: Key) -> None:
+        if self._run is None:
+            self._waiting.add(key)
+            return
+        self._wakers[key] = asyncio.Event()
+
+        def resting(delay: float | None) -> None:
+            self._due[key] = float("inf") if delay is None else asyncio.get_running_loop().time() + delay
+
+        self._due[key] = float("inf")
+        self._tasks[key] = asyncio.create_task(self._run(key, self._wakers[key], resting), name=f"{key[2]}.{key[1]}")
+
+    def _stop(self, key: Key, last_seen: Manifest) -> None:
+        self._waiting.discard(key)
+        if key in self._tasks:
+            self._tasks.pop(key).cancel()
+            del self._wakers[key], self._due[key]
+        self.depend(key, frozenset())
+        self._needs.pop(key, None)
+        if self._gone is not None:
+            self._gone(key, last_seen)
+
+    def _wake(self, key: Key) -> None:
+        if key in self._wakers:
+            self._wakers[key].set()

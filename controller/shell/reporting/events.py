@@ -1,0 +1,205 @@
+"""EventRecorder what happened: a log line, a Kubernetes event on the Canary, and the Canary's ``type: event`` webhooks.
+
+Events look as Flagger's do: reason ``Synced``, source ``flagger``. An event that is told again raises the count of the
+first one. EventRecorder never holds a rollout up: what does not fit its queue is only logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from controller.api.names import API_VERSION, CANARY_KIND
+from controller.api.webhook import HookType, Webhook
+from controller.core.model import Event, Manifest, Refused
+from controller.shell.kubernetes.client import Kube
+from controller.shell.kubernetes.errors import ClusterError, NotFound
+from controller.shell.kubernetes.kinds import EVENT
+from controller.shell.reporting.logs import canary_log
+from controller.shell.webhooks import post
+
+REASON = "Synced"
+COMPONENT = "flagger"
+QUEUE_LENGTH = 1000
+REMEMBERED = 1000
+"""Events whose repetition is counted on the first one."""
+BURST, REFILL_SECONDS = 100, 2.0
+"""New or repeated events a Canary may have at once, and how often one more. client-go allows 25 and one every 300 s."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """An event that is in the cluster."""
+
+    name: str
+    count: int
+
+
+@dataclass(slots=True)
+class _Allowance:
+    left: float = BURST
+    at: float = field(default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    canary: Manifest
+    event: Event
+    webhooks: tuple[Webhook, ...]
+    checksum: str
+    at: datetime
+
+
+class EventRecorder:
+    """Tells events, in order.
+
+    Args:
+        kube: where the Kubernetes events go.
+        session: for webhooks.
+        clock: the time of an event.
+        default_webhook: URL that gets the events of Canaries that have no webhook of type ``event``; empty for none.
+    """
+
+    def __init__(
+        self, kube: Kube, session: aiohttp.ClientSession, clock: Callable[[], datetime], default_webhook: str = ""
+    ) -> None:
+        self._kube = kube
+        self._session = session
+        self._clock = clock
+        self._default = (Webhook(name="event-webhook", url=default_webhook, type="event"),) if default_webhook else ()
+        self._to_cluster: asyncio.Queue[_Telling] = asyncio.Queue(QUEUE_LENGTH)
+        self._to_webhooks: asyncio.Queue[_Telling] = asyncio.Queue(QUEUE_LENGTH)
+        self._sent: OrderedDict[tuple[str, str, str], _Sent] = OrderedDict()
+        self._allowances: dict[str, _Allowance] = {}
+
+    def tell(self, canary: Manifest, event: Event, webhooks: tuple[Webhook, ...] = (), checksum: str = "") -> None:
+        """Log ``event`` at once, and send it on when there is time."""
+        metadata = canary["metadata"]
+        log = canary_log(metadata["name"], metadata["namespace"], __name__)
+        log.log(logging.WARNING if event.type == "Warning" else logging.INFO, "%s", event.message)
+        listeners = tuple(each for each in webhooks if each.hook_type is HookType.EVENT) or self._default
+        telling = _Telling(canary, event, listeners, checksum, self._clock())
+        for queue in (self._to_cluster, *((self._to_webhooks,) if listeners else ())):
+            if queue.full():
+                log.warning("too many events are waiting, this one is told here only: %s", event.message)
+            else:
+                queue.put_nowait(telling)
+
+    def forget(self, uid: str) -> None:
+        """The Canary with this uid is gone."""
+        self._allowances.pop(uid, None)
+
+    async def run(self) -> None:
+        """Send what is told; never returns."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send_all(self._to_cluster, self._send_to_cluster), name="send events")
+            group.create_task(self._send_all(self._to_webhooks, self._send_to_webhooks), name="send event webhooks")
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until all is sent, at most so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._to_cluster.join()
+        except TimeoutError:
+            logging.getLogger(__name__).warning("%d events could not be sent", self._to_cluster.qsize())
+
+    @staticmethod
+    async def _send_all(queue: asyncio.Queue[_Telling], send: Callable[[_Telling], Any]) -> None:
+        while True:
+            telling = await queue.get()
+            try:
+                await send(telling)
+            except ClusterError as error:
+                logging.getLogger(__name__).warning("an event could not be sent: %s", error)
+            except Exception:  # one event that cannot be sent must not silence all that follow
+                logging.getLogger(__name__).exception("an event could not be sent")
+            finally:
+                queue.task_done()
+
+    async def _send_to_cluster(self, telling: _Telling) -> None:
+        metadata, event = telling.canary["metadata"], telling.event
+        if not self._may_send(str(metadata["uid"])):
+            return
+        key = (str(metadata["uid"]), event.type, event.message)
+        sent = self._sent.get(key)
+        if sent is not None:
+            sent.count += 1
+            patch = {"count": sent.count, "lastTimestamp": _timestamp(telling.at)}
+            try:
+                await self._kube.patch(EVENT, metadata["namespace"], sent.name, patch)
+            except NotFound:  # they expire after an hour
+                del self._sent[key]
+            else:
+                self._sent.move_to_end(key)
+                return
+        manifest = build_event(telling.canary, event, telling.at)
+        await self._kube.create(manifest)
+        self._sent[key] = _Sent(manifest["metadata"]["name"], 1)
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+
+    def _may_send(self, uid: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        allowance = self._allowances.setdefault(uid, _Allowance(at=now))
+        allowance.left = min(BURST, allowance.left + (now - allowance.at) / REFILL_SECONDS)
+        allowance.at = now
+        if allowance.left < 1:
+            return False
+        allowance.left -= 1
+        return True
+
+    async def _send_to_webhooks(self, telling: _Telling) -> None:
+        metadata = telling.canary["metadata"]
+        for webhook in telling.webhooks:
+            own = {
+                "eventMessage": telling.event.message,
+                "eventType": telling.event.type,
+                "timestamp": str(int(telling.at.timestamp() * 1000)),
+            }
+            payload = {
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "phase": (telling.canary.get("status") or {}).get("phase", ""),
+                "checksum": telling.checksum,
+                "metadata": {**webhook.metadata, **own},
+            }
+            answer = await post(self._session, webhook, payload)
+            if isinstance(answer, Refused):
+                log = canary_log(metadata["name"], metadata["namespace"], __name__)
+                log.warning("event webhook %s: %s", webhook.name, answer.reason)
+
+
+def build_event(canary: Manifest, event: Event, at: datetime) -> dict[str, Any]:
+    """The core/v1 Event that says ``event`` about ``canary``."""
+    metadata = canary["metadata"]
+    name = f"{metadata['name'][:200]}.{uuid.uuid4().hex[:16]}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": metadata["namespace"]},
+        "involvedObject": _reference(metadata),
+        "reason": REASON,
+        "message": event.message[:1024],
+        "type": event.type,
+        "source": {"component": COMPONENT},
+        "count": 1,
+        "firstTimestamp": _timestamp(at),
+        "lastTimestamp": _timestamp(at),
+    }
+
+
+def _reference(metadata: Mapping[str, Any]) -> dict[str, str]:
+    named = {key: str(metadata[key]) for key in ("name", "namespace", "uid", "resourceVersion")}
+    return {"apiVersion": API_VERSION, "kind": CANARY_KIND, **named}
+
+
+def _timestamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

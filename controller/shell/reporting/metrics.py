@@ -1,0 +1,160 @@
+"""The controller's own metrics: Flagger's, under Flagger's names, and a few of ours.
+
+Series of a Canary go when it goes (Flagger's stay until it restarts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from controller.api.analysis import Strategy
+from controller.api.canary import Canary
+from controller.api.status import Phase
+from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.sequential import EvidenceError
+from controller.core.model import Check, State
+
+SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
+DEAF_COMPARISONS = 3
+"""A kind whose watch had missed something so many times in a row is taken to be deaf."""
+
+_STATUS = {Phase.PROGRESSING: 0, Phase.FAILED: 2}
+
+
+class Metrics:
+    """All series, in a registry of their own."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        canary = ("name", "namespace")
+        self._total = self._gauge("flagger_canary_total", "Number of Canaries.", "namespace")
+        self._status = self._gauge("flagger_canary_status", "0 progressing, 1 succeeded or at rest, 2 failed.", *canary)
+        self._weight = self._gauge("flagger_canary_weight", "Share of the traffic, percent.", "workload", "namespace")
+        self._duration = Histogram(
+            "flagger_canary_duration_seconds", "Time that one look at a Canary took.", canary, registry=self.registry
+        )
+        self._analysis = self._gauge("flagger_canary_metric_analysis", "Last value of a metric.", *canary, "metric")
+        compared = (*canary, "metric")
+        self._p_value = self._gauge(
+            "canary_comparison_p_value", "Always-valid p-value of a canary no worse than harmlessRatio.", *compared
+        )
+        self._evidence = self._gauge(
+            "canary_comparison_evidence",
+            "fail: that the canary is worse, it fails from metrics/risk; pass: that it is no harm, from 1/risk.",
+            *compared,
+            "direction",
+        )
+        self._ratio = self._gauge(
+            "canary_comparison_ratio", "How many times the primary's bad rate the canary's was.", *compared
+        )
+        self._counted = self._gauge(
+            "canary_comparison_requests", "Requests that counted in this rollout.", *compared, "side", "result"
+        )
+        outcome = (*canary, "deployment_strategy", "analysis_status")
+        self._successes = self._counter("flagger_canary_successes", "Canaries promoted.", *outcome)
+        self._failures = self._counter("flagger_canary_failures", "Canaries rolled back.", *outcome)
+        self._ticks = self._counter("canary_ticks", "Looks at a Canary, by result.", *canary, "result")
+        self._requests = self._counter("canary_api_requests", "Requests to the Kubernetes API.", "verb", "kind")
+        self._missed = self._counter("canary_watch_missed", "Changes that a watch had not told.", "kind")
+        self._reconciled = self._gauge("canary_last_reconcile_timestamp_seconds", "When a look at any Canary ended.")
+        self._gauge("flagger_info", "Version and mesh.", "version", "mesh_provider").labels(version, "istio").set(1)
+        self._deaf: dict[str, int] = {}
+
+    def requested(self, verb: str, kind: str) -> None:
+        """One request was sent to the Kubernetes API."""
+        self._requests.labels(verb, kind).inc()
+
+    def compared(self, kind: str, missed: int) -> None:
+        """A kind was compared with the cluster; its watch had missed so many changes."""
+        self._missed.labels(kind).inc(missed)
+        self._deaf[kind] = self._deaf.get(kind, 0) + 1 if missed else 0
+
+    def deaf_kinds(self) -> list[str]:
+        """The kinds whose watch misses changes again and again."""
+        return sorted(kind for kind, times in self._deaf.items() if times >= DEAF_COMPARISONS)
+
+    def counted(self, totals: Iterable[tuple[str, int]]) -> None:
+        """There are so many Canaries in each namespace."""
+        self._total.clear()
+        for namespace, total in totals:
+            self._total.labels(namespace).set(total)
+
+    def ticked(self, name: str, namespace: str, *, seconds: float, at: float, result: str) -> None:
+        """One look at a Canary is over. ``at`` is the Unix time; ``result`` is ok, or the class of the error."""
+        self._duration.labels(name, namespace).observe(seconds)
+        self._ticks.labels(name, namespace, result).inc()
+        self._reconciled.set(at)
+
+    def told(self, canary: Canary, before: State, after: State) -> None:
+        """What the status of a Canary says now."""
+        target, namespace = canary.names.target, canary.namespace
+        self._status.labels(target, namespace).set(_STATUS.get(after.phase, 1))
+        self._weight.labels(canary.names.primary, namespace).set(after.routes.primary_weight)
+        self._weight.labels(target, namespace).set(after.routes.canary_weight)
+        self._measured(canary, after.checks)
+        self._compared(target, namespace, after.evidence)
+        if after.phase is not before.phase:
+            self._finished(canary, after.phase)
+
+    def gone(self, name: str, namespace: str, target: str) -> None:
+        """A Canary was deleted."""
+        by_canary: tuple[MetricWrapperBase, ...] = (self._duration, self._ticks)
+        by_target: tuple[MetricWrapperBase, ...] = (
+            self._status,
+            self._analysis,
+            self._successes,
+            self._failures,
+            *self._comparisons,
+        )
+        for metric, owner in (*((each, name) for each in by_canary), *((each, target) for each in by_target)):
+            metric.remove_by_labels({"name": owner, "namespace": namespace})
+        for workload in (target, f"{target}-primary"):
+            self._weight.remove_by_labels({"workload": workload, "namespace": namespace})
+
+    def _measured(self, canary: Canary, checks: Iterable[Check]) -> None:
+        """The values that thresholds judge; of a metric that compares too it is the first of two checks."""
+        judged = {metric.name for metric in canary.spec.analysis.metrics if metric.bounds}
+        for check in checks:
+            if check.name in judged and check.value is not None:
+                self._analysis.labels(canary.names.target, canary.namespace, check.name).set(check.value)
+            judged.discard(check.name)
+
+    @property
+    def _comparisons(self) -> tuple[Gauge, ...]:
+        return (self._p_value, self._evidence, self._ratio, self._counted)
+
+    def _compared(self, target: str, namespace: str, evidence: Mapping[str, Mapping[str, Any]]) -> None:
+        """The evidence of this rollout, and nothing of the one before."""
+        for gauge in self._comparisons:
+            gauge.remove_by_labels({"name": target, "namespace": namespace})
+        for metric, saved in evidence.items():
+            labels = (target, namespace, metric)
+            try:
+                comparison = Comparison.from_status(saved)
+            except EvidenceError:
+                continue
+            self._p_value.labels(*labels).set(comparison.test.p_value)
+            self._evidence.labels(*labels, "fail").set(comparison.test.evidence)
+            self._evidence.labels(*labels, "pass").set(comparison.test.pass_evidence)
+            if comparison.observed_ratio is not None:
+                self._ratio.labels(*labels).set(comparison.observed_ratio)
+            for side in ("canary", "primary"):
+                for result in ("total", "bad"):
+                    self._counted.labels(*labels, side, result).set(comparison.counts[f"{side}{result.title()}"])
+
+    def _finished(self, canary: Canary, phase: Phase) -> None:
+        counter = {Phase.SUCCEEDED: self._successes, Phase.FAILED: self._failures}.get(phase)
+        if counter is not None:
+            strategy: Strategy = canary.spec.analysis.strategy
+            status = SKIPPED if canary.spec.skip_analysis else COMPLETED
+            counter.labels(canary.names.target, canary.namespace, strategy.value, status).inc()
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)

@@ -1,0 +1,153 @@
+"""Renders docs/configuration.md from the model, so that the two cannot differ (tests/unit/stack/test_config.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+import yaml
+from pydantic import AfterValidator, BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from controller.api.rules import Rule
+from stack.config import Matching, StackConfig
+from stack.defaults import complete_apps
+
+HEAD = """\
+# Configuration of a stack
+
+Every key of the stack's configuration: its type, its default, its meaning. This file is written from the model in
+`stack/config.py` by `make generate`; a test fails when it is out of date.
+
+The sections are structured objects under the project's name. Set one value with
+`pulumi config set --path canary-on-istio:apps.backend.tag 6.1.1`, or write `Pulumi.<stack>.yaml`:
+
+```yaml
+config:
+  canary-on-istio:apps:
+    backend:
+      tag: 6.1.1
+      analysis:
+        metrics:
+          latency: {thresholdRange: {max: 300}}
+```
+
+- A key that is not listed here, or a value out of its range, fails the preview, with every such error at once.
+- In `apps` and in Helm values what a stack sets is laid over the defaults: mappings merge key by key, anything else
+  replaces, and `null` takes a default away (`apps.frontend: null` leaves the frontend out).
+- `metrics`, `webhooks` and `alerts` of an app may be mappings by name, as above, or lists as in a Canary; a list
+  replaces the defaults.
+- An app that names another strategy (`iterations`, `stepWeight` or `stepWeights`) than its default loses the default.
+- A webhook without `url` goes to the load tester.
+- Nothing here may be a Pulumi secret: put it in a Kubernetes Secret and name that in `apps.<app>.secrets`.
+
+The cluster is the current kube context, or what the Kubernetes provider's own keys say: `kubernetes:kubeconfig` (a
+path, or the content) and `kubernetes:context`. `kubernetes:enableConfigMapMutable` is set in `Pulumi.yaml` and must
+stay so: a changed ConfigMap would otherwise be deleted and made again, and an app's canary would find none in between.
+"""
+
+APPS = """
+### The default apps
+
+What `apps.frontend` and `apps.backend` are where a stack sets nothing; any other app starts from the `analysis` of
+`backend` without its webhooks, and needs `image`, `tag` and `service.port`.
+
+"""
+
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+
+
+def render() -> str:
+    """The whole document."""
+    sections = (
+        f"\n## `{info.alias}`\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
+        + "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(info, str(info.alias)))
+        for info in StackConfig.model_fields.values()
+    )
+    apps = complete_apps({}, namespace="prod", gateway="public-gateway", load_tester=True)
+    example = yaml.safe_dump({"canary-on-istio:apps": apps}, sort_keys=False, width=120)
+    return "".join([HEAD, *sections, APPS, f"```yaml\n{example}```\n"])
+
+
+def _rows(info: FieldInfo, path: str) -> Iterator[Sequence[str]]:
+    below_it = list(_models(info.annotation, path))
+    if info.description or not below_it:
+        yield f"`{path}`", _type(info.annotation, info.metadata), _default(info), _escape(info.description or "")
+    for model, below in below_it:
+        for name, field in model.model_fields.items():
+            yield from _rows(field, f"{below}.{field.alias or name}")
+
+
+def _models(annotation: Any, path: str) -> Iterator[tuple[type[BaseModel], str]]:
+    """The models below an annotation, each with the path of its keys."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation, path
+        return
+    arguments = get_args(annotation)
+    if get_origin(annotation) in {dict, Mapping}:
+        yield from _models(arguments[1], f"{path}.<{'app' if path == 'apps' else 'name'}>")
+    elif get_origin(annotation) in {list, tuple}:
+        named = path.rpartition(".")[2] in {"metrics", "webhooks", "alerts"}
+        yield from _models(arguments[0], f"{path}.<name>" if named else f"{path}[]")
+    else:
+        for argument in arguments:
+            yield from _models(argument, path)
+
+
+def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0], [*arguments[1:], *metadata])
+    if origin in {Union, UnionType}:
+        return _type(next(member for member in arguments if member is not NoneType), metadata)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments if value != "")
+    limits = [limit for each in metadata if (limit := _limit(each))]
+    if limits and annotation is str:
+        return _escape("; ".join(limits))
+    return _escape(", ".join([_word(annotation), *limits]))
+
+
+def _word(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in {dict, Mapping}:
+        return f"mapping of {_type(arguments[1])}"
+    if origin in {list, tuple}:
+        return f"list of {_type(arguments[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
+    return _WORDS.get(annotation, "path" if getattr(annotation, "__name__", "") == "Path" else "any value")
+
+
+def _limit(metadata: Any) -> str:
+    """What a piece of metadata allows, in words."""
+    match metadata:
+        case AfterValidator(func=Matching(allowed=allowed)):
+            return str(allowed)
+        case Rule(message=message):
+            return str(message).removeprefix("must be ")
+        case annotated_types.Ge(ge=low):
+            return f"{low} or more"
+        case annotated_types.Le(le=high):
+            return f"{high} or less"
+    nested = getattr(metadata, "metadata", ())  # a Field inside Annotated
+    return ", ".join(filter(None, map(_limit, nested)))
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    default = info.get_default(call_default_factory=True, validated_data={})
+    if default is None or default is PydanticUndefined or (not default and default is not False and default != 0):
+        return ""
+    if isinstance(default, BaseModel):
+        default = default.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    return f"`{_escape(json.dumps(default))}`" if default != {} else ""
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,248 @@
+"""All metrics of an analysis together: what is asked, what the answers mean, and what is remembered of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
+from controller.core.analysis.comparison import Comparison
+from controller.core.model import (
+    CounterProbe,
+    Facts,
+    Measure,
+    NoValues,
+    Observation,
+    ProbeResult,
+    QueryFailed,
+    Samples,
+    State,
+    Value,
+)
+from controller.core.tick import Tick
+from tests.builders import ERROR_RATE, NOW, WEIGHTED, error_rate_template, make_canary
+from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
+
+ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
+LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
+BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}}}
+Evidence = Mapping[str, Mapping[str, Any]]
+
+
+def tick(
+    *metrics: Mapping[str, Any],
+    evidence: Evidence | None = None,
+    answers: Mapping[str, ProbeResult] | None = None,
+    seconds: float = 0.0,
+) -> Tick:
+    canary = make_canary(analysis={**WEIGHTED, "metrics": list(metrics)})
+    templates = {"istio-system/error-rate": error_rate_template()}
+    facts = Facts(now=NOW + timedelta(seconds=seconds), canary=canary, templates=templates)
+    return Tick(State(evidence=evidence or {}), Observation(facts, answers or {}))
+
+
+def served(*looks: tuple[tuple[float, float], tuple[float, float]]) -> Samples:
+    """Counters after looks in which canary and primary served so many requests and bad ones."""
+    mesh = Mesh()
+    mesh.serve(PRIMARY, 1000, 10)
+    for canary, primary in looks:
+        mesh.serve(CANARY, *canary)
+        mesh.serve(PRIMARY, *primary)
+    return mesh.errors()
+
+
+HEALTHY, HARMFUL, BETTER = ((100, 1), (900, 9)), ((100, 30), (900, 9)), ((9000, 20), (9000, 90))
+
+
+def started(*metrics: Mapping[str, Any]) -> Evidence:
+    """The evidence of a rollout that begins."""
+    answers = {f"counters/{metric['name']}": served() for metric in metrics}
+    return begun(tick(*metrics, answers=answers)).evidence
+
+
+def measured(asked: Tick) -> Measured:
+    outcome = measure(asked)
+    assert isinstance(outcome, Measured)
+    return outcome
+
+
+def begun(asked: Tick) -> Measured:
+    outcome = baseline(asked)
+    assert isinstance(outcome, Measured)
+    return outcome
+
+
+def kept(evidence: Evidence, name: str = "errors") -> Comparison:
+    return Comparison.from_status(evidence[name])
+
+
+def keys(asked: Any) -> tuple[str, ...]:
+    assert isinstance(asked, Measure)
+    return tuple(probe.key for probe in asked.probes)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "measured", "before"),
+    [
+        pytest.param((), (), (), id="nothing to measure"),
+        pytest.param((ERROR_RATE,), ("metric/error-rate",), (), id="a threshold"),
+        pytest.param((ERRORS,), ("counters/errors",), ("counters/errors",), id="a comparison"),
+        pytest.param(
+            (BOTH,),
+            ("metric/error-rate", "counters/error-rate"),
+            ("counters/error-rate",),
+            id="both on one metric",
+        ),
+        pytest.param(
+            (ERRORS, ERROR_RATE, LATENCY),
+            ("metric/error-rate", "counters/errors", "counters/latency"),
+            ("counters/errors", "counters/latency"),
+            id="several",
+        ),
+    ],
+)
+def test_all_queries_are_asked_at_once_and_before_the_first_traffic_the_counters_only(metrics, measured, before):
+    for asked, wanted in ((measure(tick(*metrics)), measured), (baseline(tick(*metrics)), before)):
+        assert keys(asked) == wanted if wanted else asked == Measured()
+
+
+def test_both_sides_are_one_query():
+    probes = measure(tick(ERRORS))
+    assert isinstance(probes, Measure)
+    (probe,) = probes.probes
+    assert isinstance(probe, CounterProbe)
+    assert 'destination_workload=~"backend|backend-primary"' in probe.query
+
+
+@pytest.mark.parametrize(
+    ("value", "look", "passed", "harm"),
+    [
+        pytest.param(Value(0.5), HEALTHY, [True, True], [], id="both are content"),
+        pytest.param(Value(7.0), HEALTHY, [False, True], [], id="the threshold alone fails a check"),
+        pytest.param(Value(0.5), HARMFUL, [True, False], ["error-rate"], id="the comparison alone finds harm"),
+        pytest.param(NoValues(), HEALTHY, [False, True], [], id="a value that is missing"),
+    ],
+)
+def test_a_metric_with_a_threshold_and_a_comparison_is_judged_by_each(value, look, passed, harm):
+    answers = {"metric/error-rate": value, "counters/error-rate": served(look)}
+    outcome = measured(tick(BOTH, evidence=started(BOTH), answers=answers))
+    assert [check.name for check in outcome.checks] == ["error-rate", "error-rate"]
+    assert [check.passed for check in outcome.checks] == passed
+    assert [check.name for check in outcome.harm] == harm
+    assert outcome.failures == tuple(check for check in outcome.checks if not check.passed)
+
+
+def test_counters_that_cannot_be_read_fail_a_check_and_leave_the_evidence():
+    before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HEALTHY)})).evidence
+    outcome = measured(tick(ERRORS, evidence=before, answers={"counters/errors": QueryFailed("refused")}))
+    (check,) = outcome.checks
+    assert (check.passed, check.value) == (False, None)
+    assert check.detail == "Prometheus query failed for errors: refused"
+    assert (outcome.evidence, outcome.harm) == (before, ())
+
+
+def test_what_came_while_counters_could_not_be_read_is_counted_by_the_next_look():
+    evidence = started(ERRORS)
+    for answer in (QueryFailed("refused"), served(HEALTHY, HEALTHY)):
+        evidence = measured(tick(ERRORS, evidence=evidence, answers={"counters/errors": answer})).evidence
+    assert kept(evidence).counts["canaryTotal"] == 200
+
+
+def test_without_a_baseline_the_first_look_is_it():
+    outcome = measured(tick(ERRORS, answers={"counters/errors": served(HARMFUL)}))
+    assert (outcome.harm, kept(outcome.evidence).counts["canaryTotal"]) == ((), 0)
+    again = tick(ERRORS, evidence=outcome.evidence, answers={"counters/errors": served(HARMFUL, HEALTHY)})
+    assert kept(measured(again).evidence).counts["canaryTotal"] == 100
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        pytest.param({"test": 5}, id="not an object"),
+        pytest.param({"test": {"alpha": 0.05}}, id="an object with little in it"),
+        pytest.param({"since": "yesterday"}, id="a time that is none"),
+        pytest.param({}, id="nothing"),
+    ],
+)
+def test_evidence_that_cannot_be_read_starts_anew(saved):
+    evidence = {"errors": {**started(ERRORS)["errors"], **saved} if saved else {}}
+    outcome = measured(tick(ERRORS, evidence=evidence, answers={"counters/errors": served(HARMFUL)}))
+    assert kept(outcome.evidence).counts["canaryTotal"] == 0
+    assert [check.detail for check in outcome.checks] == ["errors: nothing counted yet, inconclusive"]
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [
+        pytest.param({"errors": {"responseCodes": "4..|5.."}}, id="other response codes"),
+        pytest.param({"errors": {}, "risk": 0.01}, id="another risk"),
+        pytest.param({"latency": {"edges": ["100ms"]}}, id="another question altogether"),
+    ],
+)
+def test_an_edited_comparison_starts_anew_from_the_counters_of_now(compare):
+    before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HARMFUL)})).evidence
+    assert kept(before).counts["canaryTotal"] == 100
+    edited = {"name": "errors", "compare": compare}
+    outcome = measured(tick(edited, evidence=before, answers={"counters/errors": served(HARMFUL)}))
+    assert (outcome.harm, kept(outcome.evidence).counts["canaryTotal"]) == ((), 0)
+
+
+def test_the_evidence_of_a_metric_that_was_removed_goes():
+    evidence = {**started(ERRORS, LATENCY), "gone": {"test": {}}}
+    answers = {"counters/errors": served(HEALTHY), "counters/latency": Samples(())}
+    assert set(measured(tick(ERRORS, LATENCY, evidence=evidence, answers=answers)).evidence) == {"errors", "latency"}
+
+
+def test_an_answer_that_is_none_is_a_mistake_of_the_program():
+    with pytest.raises(TypeError, match="counters are answered by Samples or QueryFailed, not by Value"):
+        measure(tick(ERRORS, answers={"counters/errors": Value(1.0)}))
+
+
+@pytest.mark.parametrize(
+    ("look", "reasons"),
+    [
+        pytest.param(None, ("errors: nothing counted yet",), id="no evidence at all"),
+        pytest.param(
+            HEALTHY,
+            ("errors: errors 1.0 times the primary's: 1 of 100 against 9 of 900, p = 1, inconclusive",),
+            id="not enough of it",
+        ),
+        pytest.param(BETTER, (), id="a comparison that passed"),
+    ],
+)
+def test_what_has_not_passed_is_told(look, reasons):
+    evidence: Evidence = {}
+    if look:
+        evidence = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(look)})).evidence
+    assert inconclusive(tick(ERRORS, ERROR_RATE, evidence=evidence)) == reasons
+
+
+def test_evidence_of_the_same_revision_stays_when_its_steps_begin_anew():
+    before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HEALTHY)})).evidence
+    again = begun(tick(ERRORS, evidence=before, answers={"counters/errors": served(HEALTHY, HEALTHY)}, seconds=60))
+    assert kept(again.evidence).counts["canaryTotal"] == 200
+    assert kept(again.evidence).since == NOW + timedelta(seconds=60)
+    assert again.harm == ()
+    unread = begun(tick(ERRORS, evidence=before, answers={"counters/errors": QueryFailed("refused")}, seconds=60))
+    assert unread.evidence == before
+
+
+def test_a_revision_that_is_known_to_do_harm_gets_no_traffic_again():
+    before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HEALTHY)})).evidence
+    again = begun(tick(ERRORS, evidence=before, answers={"counters/errors": served(HEALTHY, HARMFUL)}))
+    assert [check.name for check in again.harm] == ["errors"]
+
+
+def test_what_tests_send_to_the_canary_before_its_first_traffic_never_counts():
+    waiting = started(ERRORS)
+    again = begun(tick(ERRORS, evidence=waiting, answers={"counters/errors": served(HARMFUL)}))
+    assert (kept(again.evidence).counts["canaryTotal"], again.harm) == (0, ())
+    after = measured(tick(ERRORS, evidence=again.evidence, answers={"counters/errors": served(HARMFUL, HEALTHY)}))
+    assert kept(after.evidence).counts["canaryTotal"] == 100
+
+
+def test_a_baseline_that_cannot_be_read_is_none():
+    assert begun(tick(ERRORS, answers={"counters/errors": QueryFailed("refused")})) == Measured()

@@ -1,0 +1,344 @@
+"""Revision, readiness, and the primary as a copy of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core.model import Facts
+from controller.core.objects.workload import (
+    UNKNOWN_REVISION,
+    Rollout,
+    SelectorError,
+    build_autoscaler,
+    build_primary,
+    generated_names,
+    is_own_revision,
+    primary_revision,
+    replicas_from_zero,
+    revision_facts,
+    revision_of,
+    rollout_of,
+    selector_label,
+)
+from tests.builders import NOW, make_autoscaler, make_canary, make_config, make_deployment, ready_status
+from tests.golden_files import assert_golden
+
+AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
+REVISION = "0123456789abcdef"
+
+
+# --- revision ---
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=10,
+)
+TEMPLATES = st.dictionaries(st.text(max_size=4), JSON, min_size=1, max_size=5)
+
+
+def turned(node: Any) -> Any:
+    """The same value, the keys of every mapping in the opposite order."""
+    if isinstance(node, dict):
+        return {key: turned(value) for key, value in reversed(node.items())}
+    return [turned(item) for item in node] if isinstance(node, list) else node
+
+
+def target_of(template: Mapping[str, Any]) -> dict[str, Any]:
+    return {"spec": {"template": template}}
+
+
+@given(TEMPLATES, st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=4))
+def test_a_revision_does_not_depend_on_the_order_of_keys(template, digests):
+    assert revision_of(target_of(turned(template)), turned(digests)) == revision_of(target_of(template), digests)
+
+
+@given(TEMPLATES, TEMPLATES)
+def test_different_templates_are_different_revisions(first, second):
+    same = revision_of(target_of(first), {}) == revision_of(target_of(second), {})
+    assert same == (as_json(first) == as_json(second))
+
+
+def as_json(node: Any) -> Any:
+    """Python holds ``True == 1``, JSON does not."""
+    if isinstance(node, dict):
+        return {key: as_json(value) for key, value in node.items()}
+    return [as_json(item) for item in node] if isinstance(node, list) else (type(node), node)
+
+
+@pytest.mark.parametrize(
+    ("revision", "own"),
+    [(REVISION, True), (UNKNOWN_REVISION, True), ("7554554c66", False), ("9dccb99c5", False), ("", False)],
+)
+def test_revisions_of_flagger_are_told_apart(revision, own):
+    assert is_own_revision(revision) is own
+
+
+def test_what_is_not_in_the_pod_template_is_no_revision():
+    facts = Facts(NOW, make_canary(), target=make_deployment())
+    scaled = make_deployment(replicas=5)
+    scaled["metadata"] |= {"labels": {"a": "b"}, "annotations": {"deployment.kubernetes.io/revision": "2"}}
+    assert revision_facts(facts) == revision_facts(Facts(NOW, make_canary(), target=scaled))
+
+
+def test_what_the_primary_runs_is_read_off_it():
+    primary = make_deployment("backend-primary")
+    assert primary_revision(primary) == ""
+    annotations = primary["spec"]["template"]["metadata"]["annotations"]
+    annotations["flagger-id"] = "48e6b134-d2f1-4f22-b53b-c7f2f6182119"
+    assert primary_revision(primary) == ""
+    annotations["flagger-id"] = REVISION
+    assert primary_revision(primary) == REVISION
+
+
+# --- readiness ---
+
+UNOBSERVED = "observed deployment generation less than desired generation"
+UNAVAILABLE = {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"}
+EXCEEDED = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+ROLLING = {"replicas": 4, "updatedReplicas": 4, "availableReplicas": 4}
+
+
+def pending(detail: str, *, expired: bool = False) -> Rollout:
+    return Rollout(ready=False, detail=f"waiting for rollout to finish: {detail}", expired=expired)
+
+
+def since(seconds: float) -> dict[str, Any]:
+    moment = (NOW - timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+    return {"conditions": [{**UNAVAILABLE, "lastUpdateTime": moment, "lastTransitionTime": moment}]}
+
+
+ROLLOUTS: Mapping[str, tuple[dict[str, Any], int, Rollout]] = {
+    # name: (status of a Deployment of 4 at generation 1, threshold, outcome)
+    "done": (ROLLING, 100, Rollout(ready=True)),
+    "not looked at yet": ({**ROLLING, "observedGeneration": 0}, 100, pending(UNOBSERVED)),
+    "no status": ({"observedGeneration": 0}, 100, pending(UNOBSERVED)),
+    "old pods only": (
+        {"replicas": 4, "updatedReplicas": 1, "availableReplicas": 4},
+        100,
+        pending("1 out of 4 new replicas have been updated"),
+    ),
+    "old pods still there": (
+        {"replicas": 6, "updatedReplicas": 4, "availableReplicas": 6},
+        100,
+        pending("2 old replicas are pending termination"),
+    ),
+    "old pods still there, but enough is enough": (
+        {"replicas": 5, "updatedReplicas": 2, "availableReplicas": 5},
+        50,
+        Rollout(ready=True),
+    ),
+    "not all available": (
+        {**ROLLING, "availableReplicas": 3},
+        100,
+        pending("3 of 4 (readyThreshold 100%) updated replicas are available"),
+    ),
+    "as many available as asked for": ({**ROLLING, "availableReplicas": 3}, 75, Rollout(ready=True)),
+    "a percent more than available": (
+        {**ROLLING, "availableReplicas": 3},
+        76,
+        pending("3 of 4 (readyThreshold 76%) updated replicas are available"),
+    ),
+    "more than wanted": ({"replicas": 6, "updatedReplicas": 6, "availableReplicas": 6}, 100, Rollout(ready=True)),
+    "past its own deadline": (
+        {**ROLLING, "availableReplicas": 0, "conditions": [EXCEEDED]},
+        100,
+        Rollout(ready=False, detail='deployment "backend" exceeded its progress deadline', expired=True),
+    ),
+    "unavailable for a while": (
+        {**ROLLING, "availableReplicas": 0, **since(60)},
+        100,
+        pending("0 of 4 (readyThreshold 100%) updated replicas are available"),
+    ),
+    "unavailable for longer than the Canary's deadline": (
+        {**ROLLING, "availableReplicas": 0, **since(61)},
+        100,
+        pending("0 of 4 (readyThreshold 100%) updated replicas are available", expired=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROLLOUTS)
+def test_rollout(name):
+    status, threshold, expected = ROLLOUTS[name]
+    deployment = make_deployment(replicas=4)
+    deployment["status"] = {"observedGeneration": 1, **status}
+    assert rollout_of(deployment, threshold=threshold, deadline=60, now=NOW) == expected
+
+
+def test_a_deployment_that_wants_nothing_is_ready():
+    deployment = {**make_deployment(replicas=0), "status": {"observedGeneration": 1}}
+    assert rollout_of(deployment, threshold=100, deadline=60, now=NOW) == Rollout(ready=True)
+
+
+def test_a_deployment_that_does_not_say_how_many_wants_one():
+    deployment = {**make_deployment(replicas=None), "status": ready_status(1, 1)}
+    assert rollout_of(deployment, threshold=100, deadline=60, now=NOW) == Rollout(ready=True)
+
+
+# --- selector ---
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"app": "backend"}, ("app", "backend")),
+        ({"name": "backend"}, ("name", "backend")),
+        ({"app.kubernetes.io/name": "backend"}, ("app.kubernetes.io/name", "backend")),
+        ({"app.kubernetes.io/name": "c", "name": "b", "app": "a"}, ("app", "a")),
+    ],
+)
+def test_the_label_that_tells_the_pods_apart(labels, expected):
+    assert selector_label(make_deployment(labels=labels)) == expected
+
+
+def test_without_such_a_label_the_error_says_what_there_is_and_what_may_be():
+    with pytest.raises(SelectorError, match=r"must have one of app, name, app\.kubernetes\.io/name, found tier, track"):
+        selector_label(make_deployment(labels={"tier": "web", "track": "a"}))
+
+
+# --- the primary ---
+
+
+def spread_target() -> dict[str, Any]:
+    """A target with all that a copy has to take care of."""
+    target = make_deployment(replicas=3)
+    target["metadata"] |= {
+        "labels": {"app": "backend", "team": "web", "kustomize.toolkit.fluxcd.io/name": "apps"},
+        "annotations": {
+            "note": "kept",
+            "deployment.kubernetes.io/revision": "4",
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            "pulumi.com/waitFor": "true",
+            "kustomize.toolkit.fluxcd.io/checksum": "1",
+        },
+    }
+    target["spec"] |= {
+        "progressDeadlineSeconds": 120,
+        "minReadySeconds": 1,
+        "revisionHistoryLimit": 10,
+        "paused": False,
+    }
+    template = target["spec"]["template"]
+    template["metadata"]["labels"]["toolkit.fluxcd.io/tenant"] = "a"
+    selects = {"labelSelector": {"matchLabels": {"app": "backend"}}, "topologyKey": "kubernetes.io/hostname"}
+    expression = {"key": "app", "operator": "In", "values": ["backend", "other"]}
+    template["spec"] |= {
+        "affinity": {
+            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []},
+            "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [selects]},
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [selects],
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 100,
+                        "podAffinityTerm": {**selects, "labelSelector": {"matchExpressions": [expression]}},
+                    }
+                ],
+            },
+        },
+        "topologySpreadConstraints": [{"maxSkew": 1, **selects, "whenUnsatisfiable": "DoNotSchedule"}],
+    }
+    template["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    return target
+
+
+def facts_of(target: dict[str, Any], primary: Mapping[str, Any] | None = None, **spec: Any) -> Facts:
+    configs = {"configmap/backend-config": make_config("backend-config", {"greeting": "hello"})}
+    return Facts(NOW, make_canary(**spec), target=target, primary=primary, configs=configs)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("plain", make_deployment()),
+        ("with-everything", spread_target()),
+        ("of-a-target-at-zero", make_deployment(replicas=0)),
+        ("by-another-label", make_deployment(labels={"app.kubernetes.io/name": "backend", "tier": "web"})),
+    ],
+)
+def test_primary(name, target):
+    facts = facts_of(target)
+    built = build_primary(facts, REVISION)
+    assert_golden(f"core/primary-{name}", built)
+    assert build_primary(facts_of(target, built), REVISION) == built
+
+
+def test_pods_are_kept_apart_by_the_value_of_their_label_whatever_the_name_of_the_target():
+    target = make_deployment(labels={"app": "podinfo"})
+    spread = {"maxSkew": 1, "labelSelector": {"matchLabels": {"app": "podinfo"}}, "topologyKey": "zone"}
+    target["spec"]["template"]["spec"]["topologySpreadConstraints"] = [spread]
+    (copied,) = build_primary(facts_of(target), REVISION)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert copied == {**spread, "labelSelector": {"matchLabels": {"app": "podinfo-primary"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "replicas"),
+    [({}, 5), ({"autoscalerRef": AUTOSCALER_REF}, 2)],
+    ids=["without autoscaler", "with autoscaler"],
+)
+def test_a_promotion_copies_replicas_only_where_no_autoscaler_counts_them(spec, replicas):
+    live = build_primary(facts_of(make_deployment(replicas=2)), REVISION)
+    promoted = build_primary(facts_of(make_deployment(image="podinfo:2", replicas=5), live, **spec), REVISION)
+    assert promoted["spec"]["replicas"] == replicas
+    assert promoted["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:2"
+
+
+def test_the_selector_of_a_primary_that_is_there_stays_since_it_cannot_change():
+    live = build_primary(facts_of(make_deployment()), REVISION)
+    live["spec"]["selector"] = {"matchLabels": {"app": "backend-primary", "made": "by flagger"}}
+    assert build_primary(facts_of(make_deployment(), live), REVISION)["spec"]["selector"] == live["spec"]["selector"]
+
+
+# --- the autoscaler ---
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("plain", AUTOSCALER_REF),
+        ("with-own-limits", {**AUTOSCALER_REF, "primaryScalerReplicas": {"minReplicas": 3, "maxReplicas": 9}}),
+    ],
+)
+def test_autoscaler(name, reference):
+    source = make_autoscaler()
+    source["spec"]["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+    facts = Facts(NOW, make_canary(autoscalerRef=reference), target=make_deployment(), target_autoscaler=source)
+    assert_golden(f"core/autoscaler-{name}", build_autoscaler(facts))
+
+
+@pytest.mark.parametrize(
+    ("autoscaler", "primary", "expected"),
+    [
+        (make_autoscaler(low=2), 5, 2),
+        ({**make_autoscaler(), "spec": {"maxReplicas": 4}}, 5, 1),
+        (make_autoscaler(low=0), 5, 1),
+        (None, 5, 5),
+        (None, 0, 1),
+        (None, None, 1),
+    ],
+)
+def test_the_size_that_a_canary_starts_with(autoscaler, primary, expected):
+    made = None if primary is None else make_deployment("backend-primary", replicas=primary)
+    facts = Facts(NOW, make_canary(), target=make_deployment(), primary=made, target_autoscaler=autoscaler)
+    assert replicas_from_zero(facts) == expected
+
+
+def test_everything_that_is_generated_has_a_name():
+    canary = make_canary(autoscalerRef=AUTOSCALER_REF, service={"name": "shop"})
+    assert generated_names(canary, spread_target()) == (
+        ("Service", "shop"),
+        ("Service", "shop-primary"),
+        ("DestinationRule", "shop-primary"),
+        ("Service", "shop-canary"),
+        ("DestinationRule", "shop-canary"),
+        ("VirtualService", "shop"),
+        ("HorizontalPodAutoscaler", "backend-primary"),
+        ("ConfigMap", "backend-config-primary"),
+    )

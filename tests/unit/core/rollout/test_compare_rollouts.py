@@ -1,0 +1,415 @@
+"""Whole rollouts judged by comparing canary and primary, from the push to the end, with traffic by weight."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.api.status import Phase
+from controller.core.analysis.comparison import Comparison
+from controller.core.model import Decision, Passed, QueryFailed, Refused, Value
+from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, canary_manifest, webhook
+from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, clone, forget, initialized
+from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
+
+ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
+LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
+STEPS: Mapping[str, Any] = {"interval": "10s", "threshold": 3, "stepWeight": 10, "maxWeight": 50}
+GATE = webhook("approve", "confirm-promotion")
+
+
+def analysis(*metrics: Mapping[str, Any], base: Mapping[str, Any] = STEPS, **more: Any) -> dict[str, Any]:
+    return {**base, "metrics": list(metrics or (ERRORS,)), **more}
+
+
+class Rollout:
+    """A rollout under traffic.
+
+    Attributes:
+        users: requests a look.
+        rates: bad ones of canary and primary, as a part of all.
+        matched: the part of the users that an A/B test leads to the canary.
+    """
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        users: float = 3000,
+        canary: float = 0.01,
+        primary: float = 0.01,
+        matched: float = 0.3,
+    ) -> None:
+        self.mesh, self.users, self.matched = Mesh(), users, matched
+        self.rates = {CANARY: canary, PRIMARY: primary}
+        self.cluster = initialized(canary_manifest(analysis=spec))
+        self.serve()
+        self.cluster.set_image("podinfo:2")
+        self.look()
+        forget(self.cluster)
+
+    def serve(self) -> None:
+        """What the pods answer until the next look."""
+        routes = self.cluster.state.routes
+        share = routes.canary_weight / 100
+        if self.cluster.parsed.spec.analysis.match:
+            share *= self.matched
+        for workload, part in ((CANARY, 1.0 if routes.mirrored else share), (PRIMARY, 1 - share)):
+            total = self.users * part
+            bad = total * self.rates[workload]
+            if total:
+                self.mesh.serve(workload, total, bad)
+                edges = {100.0: 0.9 * total, 250.0: 0.0, 500.0: 0.05 * total}
+                self.mesh.take(workload, {**edges, 1000.0: 0.05 * total - bad, math.inf: bad})
+
+    def answer(self) -> None:
+        self.cluster.answers["counters/errors"] = self.cluster.answers["counters/error-rate"] = self.mesh.errors()
+        self.cluster.answers["counters/latency"] = self.mesh.latency()
+
+    def look(self) -> Decision:
+        """Ten seconds of traffic, and a tick."""
+        self.serve()
+        self.answer()
+        return self.cluster.tick(10)
+
+    def steps(self, most: int = 40) -> list[tuple[str, int]]:
+        """Phase and weight after each look until the rollout is decided."""
+        seen: list[tuple[str, int]] = []
+        for _ in range(most):
+            state = self.look().state
+            seen.append((state.phase.value, state.routes.canary_weight))
+            if state.phase is Phase.PROMOTING or state.phase in END_PHASES:
+                return seen
+        return seen
+
+    def kept(self, metric: str = "errors") -> Comparison:
+        return Comparison.from_status(self.cluster.state.evidence[metric])
+
+    @property
+    def message(self) -> str:
+        return self.cluster.state.message
+
+
+def progressing(*weights: int) -> list[tuple[str, int]]:
+    return [("Progressing", weight) for weight in weights]
+
+
+FAILED, PROMOTING = ("Failed", 0), "Promoting"
+
+ON_EVIDENCE: Mapping[str, Any] = {**STEPS, "advance": "onEvidence"}
+
+COURSES: Mapping[str, tuple[dict[str, Any], dict[str, float], list[tuple[str, int]]]] = {
+    # name: (analysis, traffic, phases and weights look by look)
+    "a canary as good as the primary is promoted": (
+        analysis(),
+        {},
+        [*progressing(10, 20, 30, 40, 50), (PROMOTING, 50)],
+    ),
+    "ten times the errors are rolled back at the first look": (
+        analysis(),
+        {"canary": 0.1},
+        [*progressing(10), FAILED],
+    ),
+    "four times the errors are rolled back at once, whatever the threshold of failed checks says": (
+        analysis(threshold=100),
+        {"canary": 0.04},
+        [*progressing(10), FAILED],
+    ),
+    "errors that a threshold of 1% misses are found": (
+        analysis(),
+        {"canary": 0.006, "primary": 0.001},
+        [*progressing(10, 20, 30), FAILED],
+    ),
+    "2% of errors on both sides are no harm": (
+        analysis(),
+        {"canary": 0.02, "primary": 0.02},
+        [*progressing(10, 20, 30, 40, 50), (PROMOTING, 50)],
+    ),
+    "with too little traffic for a verdict the canary is rolled back after the failed checks": (
+        analysis(),
+        {"users": 100},
+        [*progressing(10, 20, 30, 40, 50, 50, 50), FAILED],
+    ),
+    "evidence that comes while failed checks are counted promotes": (
+        analysis(threshold=20),
+        {"users": 1000},
+        [*progressing(10, 20, 30, 40, 50, 50, 50, 50), (PROMOTING, 50)],
+    ),
+    "on evidence a canary goes to the limit as soon as it is proven": (
+        analysis(base=ON_EVIDENCE),
+        {},
+        [*progressing(10, 20, 30, 50), (PROMOTING, 50)],
+    ),
+    "on evidence with more traffic it is done in three looks": (
+        analysis(base=ON_EVIDENCE),
+        {"users": 20000},
+        [*progressing(10, 50), (PROMOTING, 50)],
+    ),
+    "the largest step bounds the jump": (
+        analysis(base=ON_EVIDENCE, maxStep=25),
+        {"users": 20000},
+        [*progressing(10, 35, 50), (PROMOTING, 50)],
+    ),
+    "on evidence a harmful canary is rolled back as ever": (
+        analysis(base=ON_EVIDENCE),
+        {"canary": 0.04},
+        [*progressing(10), FAILED],
+    ),
+    "on mirrored traffic a harmful canary never meets a user": (
+        analysis(mirror=True),
+        {"canary": 0.04},
+        [("Progressing", 0), FAILED],
+    ),
+    "an A/B test compares those who match with those who do not": (
+        analysis(base=AB_TESTING, iterations=5),
+        {},
+        [*progressing(100, 100, 100, 100, 100), (PROMOTING, 100)],
+    ),
+    "an A/B test with harm is rolled back": (
+        analysis(base=AB_TESTING, iterations=5),
+        {"canary": 0.04},
+        [*progressing(100), FAILED],
+    ),
+    "blue/green is judged on mirrored traffic, then everybody moves": (
+        analysis(base=BLUE_GREEN, iterations=3, mirror=True),
+        {},
+        [*progressing(0, 0, 0, 100), (PROMOTING, 100)],
+    ),
+    "blue/green without a verdict moves nobody": (
+        analysis(base=BLUE_GREEN, iterations=3, mirror=True),
+        {"users": 20},
+        [*progressing(0, 0, 0, 0, 0), FAILED],
+    ),
+    "slow requests are compared as errors are": (
+        analysis(LATENCY),
+        {"canary": 0.04},
+        [*progressing(10), FAILED],
+    ),
+    "two comparisons have both to pass": (
+        analysis(ERRORS, LATENCY),
+        {},
+        [*progressing(10, 20, 30, 40, 50), (PROMOTING, 50)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COURSES)
+def test_the_course_of_a_rollout(name):
+    spec, traffic, course = COURSES[name]
+    assert Rollout(spec, **traffic).steps() == course
+
+
+def test_a_rollback_tells_the_evidence_and_sends_the_traffic_home():
+    rollout = Rollout(analysis(), canary=0.04)
+    rollout.steps()
+    assert rollout.message == (
+        "Rolling back backend.prod errors: errors 4.0 times the primary's: 12 of 300 against 27 of 2,700,"
+        f" p = {rollout.kept().test.p_value:.2g}, fail"
+    )
+    assert rollout.cluster.events == [
+        "Starting canary analysis for backend.prod",
+        "Advance backend.prod canary weight 10",
+        rollout.message,
+        "Canary failed! Scaling down backend.prod",
+    ]
+    assert (rollout.cluster.weights(), rollout.cluster.replicas("backend")) == ((100, 0), 0)
+
+
+def test_want_of_a_verdict_is_told_at_each_failed_check():
+    rollout = Rollout(analysis(), users=100)
+    rollout.steps()
+    halts = [event for event in rollout.cluster.events if event.startswith("Halt")]
+    assert len(halts) == 3
+    assert halts[0].startswith("Halt backend.prod advancement errors: errors 1.0 times the primary's: 2 of 150 against")
+    assert rollout.message.startswith("Rolling back backend.prod failed checks threshold reached 3: Halt backend.prod")
+
+
+@pytest.mark.parametrize(
+    ("base", "weight"), [(STEPS, 50), ({**BLUE_GREEN, "mirror": True}, 0), ({**AB_TESTING}, 100)], ids=str
+)
+def test_with_a_gate_a_person_decides_what_no_comparison_could_tell(base, weight):
+    rollout = Rollout(analysis(base=base, onInconclusive="gate", webhooks=[GATE]), users=20)
+    closed = Refused("403 Forbidden")
+    rollout.cluster.answers["webhook/confirm-promotion/approve"] = closed
+    steps = rollout.steps(10)
+    assert steps[-1] == ("WaitingPromotion", weight)
+    assert rollout.cluster.state.failed_checks == 0
+    told = rollout.cluster.events[-2:]
+    assert told[0].startswith("Halt backend.prod advancement errors: errors 1.0 times the primary's: ")
+    assert told[1] == "Halt backend.prod advancement waiting for promotion approval approve"
+    rollout.cluster.answers["webhook/confirm-promotion/approve"] = Passed()
+    assert rollout.steps()[-1][0] == PROMOTING
+
+
+def test_harm_that_shows_while_a_person_is_asked_is_rolled_back():
+    rollout = Rollout(analysis(onInconclusive="gate", webhooks=[GATE]), users=100)
+    rollout.cluster.answers["webhook/confirm-promotion/approve"] = Refused("403 Forbidden")
+    rollout.steps(8)
+    rollout.rates[CANARY] = 0.5
+    assert rollout.steps()[-1] == FAILED
+
+
+def test_a_gate_is_not_asked_for_nothing_where_no_gate_is_for_the_inconclusive():
+    rollout = Rollout(analysis(webhooks=[GATE]), users=100)
+    rollout.steps()
+    assert "webhook/confirm-promotion/approve" not in rollout.cluster.asked
+
+
+def test_prometheus_out_of_reach_is_a_failed_check_and_loses_no_request():
+    rollout = Rollout(analysis(threshold=10), users=3000)
+    for _ in range(3):
+        rollout.look()
+    rollout.serve()
+    rollout.cluster.answers["counters/errors"] = QueryFailed("http://prometheus:9090 gave no answer within 5s")
+    state = rollout.cluster.tick(10).state
+    assert (state.failed_checks, state.routes.canary_weight) == (1, 30)
+    assert state.message == (
+        "Halt advancement Prometheus query failed for errors: http://prometheus:9090 gave no answer within 5s"
+    )
+    rollout.look()
+    served = sum(total for (workload, _, _), (total, _) in rollout.mesh.requests.items() if workload == CANARY)
+    assert rollout.kept().counts["canaryTotal"] == served
+
+
+def test_a_threshold_beside_the_comparison_fails_checks_by_itself():
+    rollout = Rollout(analysis({**ERROR_RATE, "compare": {"errors": {}}}))
+    rollout.cluster.answers["metric/error-rate"] = Value(7.0)
+    assert rollout.steps() == [*progressing(10, 10, 10), FAILED]
+    assert rollout.message.endswith(
+        "failed checks threshold reached 3: Halt backend.prod advancement error-rate 7.00 > 1"
+    )
+
+
+def test_a_comparison_finds_what_the_threshold_beside_it_misses():
+    rollout = Rollout(analysis({**ERROR_RATE, "compare": {"errors": {}}}), canary=0.006, primary=0.001)
+    rollout.cluster.answers["metric/error-rate"] = Value(0.6)
+    assert rollout.steps() == [*progressing(10, 20, 30), FAILED]
+    assert rollout.message.startswith("Rolling back backend.prod error-rate: errors 6.0 times the primary's")
+
+
+def test_a_new_revision_starts_without_the_evidence_of_the_one_before():
+    rollout = Rollout(analysis(), users=3000)
+    for _ in range(4):
+        rollout.look()
+    assert rollout.kept().counts["canaryTotal"] > 0
+    rollout.cluster.set_image("podinfo:3")
+    rollout.mesh.restart(CANARY)
+    rollout.look()
+    assert rollout.cluster.state.evidence == {}
+    rollout.look()
+    assert rollout.kept().counts["canaryTotal"] == 0
+
+
+def test_an_edited_comparison_starts_anew_and_the_rollout_goes_on():
+    rollout = Rollout(analysis(), canary=0.02)
+    for _ in range(3):
+        rollout.look()
+    rollout.cluster.edit_analysis(metrics=[{"name": "errors", "compare": {"errors": {}, "harmlessRatio": 1.5}}])
+    state = rollout.look().state
+    assert (state.phase, state.routes.canary_weight) == (Phase.PROGRESSING, 40)
+    assert rollout.kept().counts["canaryTotal"] == 0
+
+
+def test_new_pods_for_the_same_revision_do_not_wash_the_canary_clean():
+    rollout = Rollout(analysis(threshold=10), canary=0.02, users=1500)
+    for _ in range(3):
+        rollout.look()
+    before = rollout.kept()
+    rollout.cluster.edit("Deployment", "backend", lambda item: item["spec"].update(replicas=0))
+    rollout.mesh.restart(CANARY)
+    weights = [rollout.look().state.routes.canary_weight for _ in range(3)]
+    assert weights == [0, 10, 20]
+    assert rollout.kept().counts["canaryTotal"] > before.counts["canaryTotal"] > 0
+    assert rollout.kept().test.p_value < before.test.p_value
+
+
+def looks_of(rollout: Rollout, restart: Callable[[Cluster], Cluster]) -> list[tuple[str, int, dict[str, Any]]]:
+    """State after each look, the controller restarted before each."""
+    seen: list[tuple[str, int, dict[str, Any]]] = []
+    for _ in range(12):
+        rollout.cluster = restart(rollout.cluster)
+        state = rollout.look().state
+        seen.append((state.phase.value, state.routes.canary_weight, dict(state.evidence)))
+        if state.phase in END_PHASES or state.phase is Phase.PROMOTING:
+            break
+    return seen
+
+
+def never(cluster: Cluster) -> Cluster:
+    return cluster
+
+
+def stored(cluster: Cluster) -> Cluster:
+    """A controller that knows only what the API server has stored, as JSON."""
+    again = Cluster(json.loads(json.dumps(cluster.canary, allow_nan=False)), clone(cluster.objects), cluster.now)
+    again.answers = cluster.answers
+    return again
+
+
+@pytest.mark.parametrize("canary", [0.01, 0.02, 0.04])
+@pytest.mark.parametrize("metric", [ERRORS, LATENCY], ids=["errors", "latency"])
+def test_a_controller_that_restarts_at_every_look_sees_the_same(canary, metric):
+    spec = analysis(metric)
+    assert looks_of(Rollout(spec, canary=canary), stored) == looks_of(Rollout(spec, canary=canary), never)
+
+
+@pytest.mark.parametrize("writes", range(2))
+def test_a_controller_that_dies_in_any_look_comes_to_the_same_verdict_at_the_same_look(writes):
+    """It dies before its n-th write and looks again at the same counters."""
+    undisturbed = looks_of(Rollout(analysis(), canary=0.02), never)
+    rollout, seen = Rollout(analysis(), canary=0.02), []
+    for _ in undisturbed:
+        rollout.serve()
+        rollout.answer()
+        try:
+            rollout.cluster.tick(10, crash=lambda write: write == writes)
+        except CrashError:
+            rollout.cluster = stored(rollout.cluster)
+            rollout.cluster.tick(0)
+        state = rollout.cluster.state
+        seen.append((state.phase.value, state.routes.canary_weight, dict(state.evidence)))
+    assert seen == undisturbed
+
+
+def test_a_controller_that_dies_in_a_rollback_gives_the_canary_no_traffic_again():
+    """The pods are away and the status does not say so: they come back, and the evidence is still there."""
+    rollout = Rollout(analysis(), canary=0.02)
+    while rollout.cluster.phase is Phase.PROGRESSING:
+        before = stored(rollout.cluster)
+        rollout.serve()
+        rollout.answer()
+        rollout.cluster.tick(10)
+    before.answers = rollout.cluster.answers
+    with pytest.raises(CrashError):
+        before.tick(10, crash=lambda write: write == 2)
+    assert (before.weights(), before.replicas("backend"), before.phase) == ((100, 0), 0, Phase.PROGRESSING)
+    rollout.cluster = before
+    assert rollout.steps() == [("Progressing", 0), FAILED]
+    assert rollout.message.startswith("Rolling back backend.prod errors: errors 2.0 times the primary's")
+
+
+def test_a_canary_is_proven_though_every_other_scrape_misses_its_pods():
+    rollout = Rollout(analysis(threshold=100), canary=0.01)
+    served = 0.0
+    for look in range(20):
+        rollout.mesh.hidden = {CANARY, PRIMARY} if look % 2 else set()
+        state = rollout.look().state
+        if not rollout.mesh.hidden:
+            served = rollout.mesh.requests.get((CANARY, "destination", CANARY), (0.0, 0.0))[0]
+        if state.phase is Phase.PROMOTING:
+            break
+    assert (rollout.cluster.phase, rollout.kept().counts["canaryTotal"]) == (Phase.PROMOTING, served)
+
+
+def test_the_example_of_the_docs_is_a_canary_that_is_promoted():
+    text = (Path(__file__).parents[4] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])["analysis"]
+    rollout = Rollout({**example, "interval": "10s"}, users=20000)
+    assert rollout.steps()[-1][0] == PROMOTING
+    assert not [event for event in rollout.cluster.events if "Halt" in event]

@@ -1,0 +1,48 @@
+"""The order of the policies is the controller; whoever changes it changes this list and says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.api.status import Phase
+from controller.core.model import Decision, Observation, State
+from controller.core.rollout.decide import GUARDS, POLICIES, decide
+from tests.unit.core.cluster import initialized
+
+INITIALISE = "initialise"
+IDLE = "await_configs take_over resume_promotion stay notice_revert protect_promotion await_start start"
+PROGRESS = (
+    "await_configs take_over resume_copied notice_revert restart restart_outgrown restore_pods await_primary"
+    " await_canary skip_analysis await_due obey_rollback_hooks analyse"
+)
+PROMOTE = "await_configs take_over protect_promotion await_promoted_primary shift_to_primary"
+
+ORDER = {
+    Phase.NEW: INITIALISE,
+    Phase.INITIALIZING: INITIALISE,
+    Phase.INITIALIZED: IDLE,
+    Phase.WAITING: IDLE,
+    Phase.PROGRESSING: PROGRESS,
+    Phase.WAITING_PROMOTION: PROGRESS,
+    Phase.PROMOTING: PROMOTE,
+    Phase.FINALISING: "finalise",
+    Phase.SUCCEEDED: IDLE,
+    Phase.FAILED: IDLE,
+    Phase.TERMINATING: "",
+    Phase.TERMINATED: "",
+}
+
+
+def test_the_guards_come_first_in_this_order():
+    assert " ".join(guard.__name__ for guard in GUARDS) == "suspended unsupported rivalled targetless unselectable"
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_the_policies_of_each_phase_are_tried_in_this_order(phase):
+    assert " ".join(policy.__name__ for policy in POLICIES[phase]) == ORDER[phase]
+
+
+@pytest.mark.parametrize("phase", [Phase.TERMINATING, Phase.TERMINATED])
+def test_nothing_is_done_to_a_canary_that_goes_away(phase):
+    state = State(phase=phase)
+    assert decide(state, Observation(initialized().facts())) == Decision(state)

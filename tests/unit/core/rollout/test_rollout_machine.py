@@ -1,0 +1,284 @@
+"""Whatever people, pods and crashes do, in any order: what has to be true after every tick, and at the end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import Phase as Work
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from controller.api.analysis import Strategy
+from controller.api.status import Phase
+from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Routes, State, Value
+from controller.core.objects.workload import primary_revision, revision_facts
+from tests.builders import (
+    AB_TESTING,
+    BLUE_GREEN,
+    ERROR_RATE,
+    WEIGHTED,
+    canary_manifest,
+    make_config,
+    make_deployment,
+    webhook,
+)
+from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, Health, settled
+
+WEBHOOKS = [
+    webhook("start", "confirm-rollout"),
+    webhook("smoke", "pre-rollout"),
+    webhook("load", "rollout"),
+    webhook("more", "confirm-traffic-increase"),
+    webhook("promote", "confirm-promotion"),
+]
+GATES = [f"webhook/{hook['type']}/{hook['name']}" for hook in WEBHOOKS]
+ROLLBACK = webhook("abort", "rollback")
+ANALYSES: Mapping[str, Mapping[str, Any]] = {
+    "weighted": WEIGHTED,
+    "to a lower limit": {**WEIGHTED, "maxWeight": 30},
+    "by listed weights": {"interval": "10s", "threshold": 2, "stepWeights": [5, 45]},
+    "mirrored first": {**WEIGHTED, "mirror": True, "mirrorWeight": 30},
+    "promoted by steps": {**WEIGHTED, "stepWeightPromotion": 30},
+    "A/B": AB_TESTING,
+    "blue/green": BLUE_GREEN,
+    "blue/green, mirrored": {**BLUE_GREEN, "mirror": True},
+}
+METRIC = "metric/error-rate"
+GOOD = Value(0.0)
+ANSWERS: tuple[ProbeResult, ...] = (GOOD, GOOD, Value(100.0), NoValues(), QueryFailed("connection refused"))
+HEALTHS: tuple[Health, ...] = ("ready", "waiting", "expired")
+IN_ANALYSIS = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
+
+
+def analysis_of(name: str) -> dict[str, Any]:
+    return {**ANALYSES[name], "metrics": [ERROR_RATE], "webhooks": [*WEBHOOKS, ROLLBACK]}
+
+
+def target() -> dict[str, Any]:
+    deployment = make_deployment()
+    deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    return deployment
+
+
+class RolloutMachine(RuleBasedStateMachine):
+    """One Canary, driven by everything that may happen to it.
+
+    Attributes:
+        pods: image and config that the canary's pods have; None while there are none.
+        tried: what had traffic, or rounds, as a canary; and what the primary began with.
+    """
+
+    cluster: Cluster
+    pods: tuple[str, str] | None
+    tried: set[tuple[str, str]]
+
+    @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
+    def begin(self, analysis: str) -> None:
+        canary = canary_manifest(analysis=analysis_of(analysis))
+        self.cluster = Cluster.of(canary, target(), make_config("backend-config", {"level": "1"}))
+        settled(self.cluster)
+        assert self.cluster.phase is Phase.INITIALIZED
+        self.pods, self.tried = None, {self.wanted}
+
+    # --- what happens ---
+
+    @rule(image=st.sampled_from(["podinfo:1", "podinfo:2", "podinfo:3"]))
+    def push(self, image: str) -> None:
+        if image != self.cluster.image("backend"):
+            self.cluster.set_image(image)
+            self.pods = self.wanted if self.cluster.replicas("backend") else None
+
+    @rule(level=st.sampled_from(["1", "2"]))
+    def change_config(self, level: str) -> None:
+        self.cluster.set_config({"level": level})
+
+    @rule(answer=st.sampled_from(ANSWERS))
+    def measure(self, answer: ProbeResult) -> None:
+        self.cluster.answers[METRIC] = answer
+
+    @rule(gate=st.sampled_from(GATES), opened=st.booleans())
+    def turn_gate(self, gate: str, *, opened: bool) -> None:
+        self.cluster.answers[gate] = Passed() if opened else Refused("403 Forbidden")
+
+    @rule(asked=st.booleans())
+    def ask_for_rollback(self, *, asked: bool) -> None:
+        self.cluster.answers["webhook/rollback/abort"] = Passed() if asked else Refused("403 Forbidden")
+
+    @rule(name=st.sampled_from(["backend", "backend-primary"]), health=st.sampled_from(HEALTHS))
+    def turn_health(self, name: str, health: Health) -> None:
+        self.cluster.roll_out(name, health)
+
+    @rule(weight=st.integers(0, 100))
+    def edit_routes_by_hand(self, weight: int) -> None:
+        self.cluster.set_weights(100 - weight, weight)
+
+    @rule(replicas=st.integers(0, 2))
+    def scale_target_by_hand(self, replicas: int) -> None:
+        self.cluster.edit("Deployment", "backend", lambda item: item["spec"].update(replicas=replicas))
+        self.note_pods()
+
+    @rule(analysis=st.sampled_from(sorted(ANALYSES)))
+    def edit_analysis(self, analysis: str) -> None:
+        self.cluster.edit_canary(analysis=analysis_of(analysis))
+
+    @rule(suspend=st.booleans())
+    def suspend(self, *, suspend: bool) -> None:
+        self.cluster.edit_canary(suspend=suspend)
+
+    @rule(seconds=st.sampled_from([0, 4, 10, 60]))
+    def tick(self, seconds: int) -> None:
+        before, ran = self.cluster.state, self.primary_runs
+        self.cluster.now += timedelta(seconds=seconds)
+        objects = copy.deepcopy(self.cluster.objects)
+        assert self.cluster.decide() == self.cluster.decide(), "the same input gives the same answer"
+        assert self.cluster.objects == objects, "deciding changes nothing"
+        self.cluster.tick()
+        self.look(before, ran)
+
+    @rule(steps=st.integers(2, 5))
+    def tick_on(self, steps: int) -> None:
+        for _ in range(steps):
+            self.tick(10)
+
+    @rule(writes=st.integers(0, 4), seconds=st.sampled_from([0, 10]))
+    def crash(self, writes: int, seconds: int) -> None:
+        """The controller dies before its n-th write, the status included: in the end nobody can tell."""
+        unharmed = copy.deepcopy(self.cluster)
+        before, ran = self.cluster.state, self.primary_runs
+        try:
+            self.cluster.tick(seconds, crash=lambda done: done >= writes)
+        except CrashError:
+            assert self.cluster.state == before
+            self.note_pods()
+            unharmed.tick(seconds)
+            assert end_of(copy.deepcopy(self.cluster)) == end_of(unharmed)
+        else:
+            self.look(before, ran)
+
+    @rule()
+    def rest(self) -> None:
+        """Ticks without a reason settle, take no more than one step, and then change nothing at all."""
+        assume(not self.suspended)
+        steps = [self.progress]
+        for _ in range(12):
+            before, writes = self.cluster.state, len(self.cluster.writes)
+            self.tick(0)
+            steps.append(self.progress)
+            if (self.cluster.state, len(self.cluster.writes)) == (before, writes):
+                break
+        else:
+            raise AssertionError(f"no rest: {self.cluster.state}")
+        assert sum(after > earlier for earlier, after in pairwise(steps)) <= 1, steps
+        status, writes = self.cluster.canary["status"], len(self.cluster.writes)
+        self.cluster.tick()
+        assert (self.cluster.canary["status"], len(self.cluster.writes)) == (status, writes)
+
+    def teardown(self) -> None:
+        """Once all is well every rollout ends, with the traffic on a primary that is what was promoted."""
+        cluster = self.cluster
+        cluster.answers = {}
+        for name in ("backend", "backend-primary"):
+            cluster.roll_out(name, "ready")
+        cluster.edit_canary(suspend=False)
+        for _ in range(60):
+            self.tick(10)
+        state = cluster.state
+        assert state.phase in END_PHASES, state
+        assert cluster.weights() == (100, 0)
+        assert state.applied == revision_facts(cluster.facts())[0]
+        if state.phase is not Phase.FAILED:
+            assert self.primary_runs == self.wanted
+            assert state.applied == state.promoted == primary_revision(cluster.objects["Deployment", "backend-primary"])
+
+    # --- what has to be true ---
+
+    def look(self, before: State, ran: tuple[str, str]) -> None:
+        """After a whole tick from the state ``before``, when the primary ran ``ran``."""
+        state, runs = self.cluster.state, self.primary_runs
+        self.note_pods()
+        if self.suspended:
+            assert (state.routes, runs) == (before.routes, ran)
+            return
+        self.look_at_routes(state)
+        if runs != ran:
+            assert runs in self.tried, f"the primary got {runs}, tried: {self.tried}"
+            assert self.cluster.answers.get(METRIC, GOOD) == GOOD
+            assert self.cluster.answers.get("webhook/confirm-promotion/promote", Passed()) == Passed()
+        measured = before.phase in IN_ANALYSIS and (before.routes != Routes() or before.iterations > 0)
+        if measured and state.phase in IN_ANALYSIS and self.cluster.answers.get(METRIC, GOOD) != GOOD:
+            assert state.routes.canary_weight <= before.routes.canary_weight
+
+    def look_at_routes(self, state: State) -> None:
+        primary, canary = self.cluster.weights()
+        assert primary + canary == 100
+        assert canary == state.routes.canary_weight
+        route = self.cluster.objects["VirtualService", "backend"]["spec"]["http"][0]
+        assert ("mirror" in route) == state.routes.mirrored
+        failed_promotion = state.phase is Phase.FAILED and state.applied == state.promoted
+        if state.phase in END_PHASES and not failed_promotion:
+            assert state.routes == Routes()
+        analysis = self.cluster.parsed.spec.analysis
+        if state.phase in IN_ANALYSIS and analysis.strategy is Strategy.WEIGHTED:
+            assert canary <= analysis.weight_limit
+        if state.phase in IN_ANALYSIS and canary:
+            assert self.cluster.replicas("backend") > 0, "traffic for a canary without pods"
+
+    def note_pods(self) -> None:
+        """Pods take image and config when they start, and what they do with traffic is a trial of both."""
+        state = self.cluster.state
+        if self.cluster.replicas("backend") == 0:
+            self.pods = None
+        elif self.pods is None:
+            self.pods = self.wanted
+        if self.pods and state.phase in IN_ANALYSIS and (state.routes != Routes() or state.iterations):
+            self.tried.add(self.pods)
+
+    # --- short names ---
+
+    @property
+    def suspended(self) -> bool:
+        return bool(self.cluster.canary["spec"].get("suspend"))
+
+    @property
+    def wanted(self) -> tuple[str, str]:
+        """Image and config of the target."""
+        return self.cluster.image("backend"), self.cluster.objects["ConfigMap", "backend-config"]["data"]["level"]
+
+    @property
+    def primary_runs(self) -> tuple[str, str]:
+        copied = self.cluster.objects["ConfigMap", "backend-config-primary"]
+        return self.cluster.image("backend-primary"), copied["data"]["level"]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        state = self.cluster.state
+        return (state.iterations, state.routes.canary_weight) if state.phase in IN_ANALYSIS else (0, 0)
+
+
+def end_of(cluster: Cluster) -> tuple[Any, ...]:
+    """Where things stand when nothing more happens but time."""
+    for _ in range(40):
+        cluster.tick(10)
+    state = cluster.state
+    return (
+        state.phase,
+        state.routes,
+        state.applied,
+        state.promoted,
+        cluster.weights(),
+        cluster.image("backend-primary"),
+        cluster.replicas("backend"),
+    )
+
+
+TestRolloutMachine = RolloutMachine.TestCase
+TestRolloutMachine.settings = settings(
+    max_examples=settings().max_examples // 3,
+    stateful_step_count=30,
+    phases=(Work.generate, Work.shrink),  # why it failed is for the reader; explaining takes minutes
+)

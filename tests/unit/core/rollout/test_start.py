@@ -1,0 +1,481 @@
+"""Before and between rollouts."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from controller.api.status import Phase
+from controller.core.model import Refused, Routes, State, Value
+from controller.core.objects.workload import UNKNOWN_REVISION
+from tests.builders import (
+    ERROR_RATE,
+    NOW,
+    WEIGHTED,
+    canary_manifest,
+    make_autoscaler,
+    make_config,
+    make_deployment,
+    webhook,
+)
+from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out, settled, with_state
+from tests.unit.core.decisions import Case, check, hands_off, kept, nothing, revision_of, table, warning
+
+AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
+MISSING_CONFIG = "backend.prod refers to what does not exist: configmap/backend-config"
+MISSING_SCALER = "HorizontalPodAutoscaler backend.prod of spec.autoscalerRef not found"
+MISSING_TEMPLATE = "MetricTemplate istio-system/error-rate of spec.analysis.metrics not found"
+NOT_READY = "backend-primary.prod not ready: waiting for rollout to finish: 1 old replicas are pending termination"
+FAILED = "Promotion of backend.prod failed, primary not ready: because"
+GATED = {**WEIGHTED, "webhooks": [webhook("approve", "confirm-rollout"), webhook("second", "confirm-rollout")]}
+WAITING = "Halt backend.prod advancement waiting for approval approve"
+
+
+def configured_target() -> dict[str, Any]:
+    target = make_deployment()
+    target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    return target
+
+
+def made(health: str = "ready", **canary: Any) -> Cluster:
+    """Initialising: the primary was made."""
+    cluster = Cluster.of(canary_manifest(**canary), make_deployment())
+    cluster.health["backend-primary"] = health  # type: ignore[assignment]  # named by the table
+    cluster.tick()
+    return cluster
+
+
+def changed_meanwhile() -> Cluster:
+    cluster = made()
+    cluster.set_image("podinfo:2")
+    return cluster
+
+
+def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
+    return {
+        "phase": Phase.INITIALIZED,
+        "applied": revision,
+        "promoted": revision,
+        "transitioned_at": cluster.now,
+        "message": "",
+    }
+
+
+@table(
+    Case(
+        "the first tick makes the primary and has nothing to tell",
+        lambda: Cluster.of(canary_manifest(), make_deployment()),
+        lambda _: {"phase": Phase.INITIALIZING, "transitioned_at": NOW},
+        kept(apex=False),
+    ),
+    Case(
+        "the primary is waited for, and no traffic is led to it",
+        lambda: made("waiting"),
+        lambda _: {"message": NOT_READY},
+        kept(apex=False),
+        (warning(NOT_READY),),
+    ),
+    Case(
+        "once the primary is ready it gets the traffic, and the target is scaled to zero",
+        made,
+        lambda cluster: initialised_as(cluster, revision_of(cluster)),
+        kept(scale=0),
+        ("Initialization done! backend.prod",),
+    ),
+    Case(
+        "a revision pushed meanwhile is not taken for what the primary runs, and is looked at next",
+        changed_meanwhile,
+        lambda cluster: initialised_as(cluster, revision_of(made())),
+        kept(scale=0),
+        ("Initialization done! backend.prod",),
+        requeue_after=0.0,
+    ),
+    Case(
+        "a primary whose ConfigMap does not exist is not made",
+        lambda: Cluster.of(canary_manifest(), configured_target()),
+        lambda _: {"message": MISSING_CONFIG},
+        hands_off,
+        (warning(MISSING_CONFIG),),
+    ),
+    Case(
+        "a primary whose autoscaler does not exist is not made",
+        lambda: Cluster.of(canary_manifest(autoscalerRef=AUTOSCALER_REF), make_deployment()),
+        lambda _: {"message": MISSING_SCALER},
+        hands_off,
+        (warning(MISSING_SCALER),),
+    ),
+)
+def test_initialisation(case):
+    check(case)
+
+
+def waiting() -> Cluster:
+    cluster = initialized(canary_manifest(analysis=GATED))
+    cluster.answers["webhook/confirm-rollout/approve"] = Refused("403 Forbidden")
+    cluster.set_image("podinfo:2")
+    cluster.tick(10)
+    assert cluster.phase is Phase.WAITING
+    return cluster
+
+
+def pushed(cluster: Cluster, image: str = "podinfo:2") -> Cluster:
+    cluster.set_image(image)
+    return cluster
+
+
+def without_templates(cluster: Cluster) -> Cluster:
+    cluster.templates = {}
+    return cluster
+
+
+def measured(**spec: Any) -> Cluster:
+    return initialized(canary_manifest(analysis={**WEIGHTED, "metrics": [ERROR_RATE]}, **spec))
+
+
+def failed() -> Cluster:
+    cluster = progressing(20, canary_manifest(analysis={**WEIGHTED, "threshold": 1, "metrics": [ERROR_RATE]}))
+    cluster.answers["metric/error-rate"] = Value(100.0)
+    cluster.tick(10)
+    assert cluster.phase is Phase.FAILED
+    return cluster
+
+
+def unready(cluster: Cluster) -> Cluster:
+    cluster.roll_out("backend-primary", "waiting")
+    return cluster
+
+
+def failed_promotion(primary: str = "expired") -> Cluster:
+    """The primary cannot run ``podinfo:2``; the canary does, and has all the traffic."""
+    cluster = progressing(50)
+    cluster.health["backend-primary"] = "expired"
+    settled(cluster, 10)
+    assert (cluster.phase, cluster.weights()) == (Phase.FAILED, (0, 100))
+    cluster.roll_out("backend-primary", primary)  # type: ignore[arg-type]  # named by the table
+    return cluster
+
+
+def reverted_while_waiting() -> Cluster:
+    cluster = waiting()
+    cluster.set_image("podinfo:1")
+    return cluster
+
+
+def due(cluster: Cluster, seconds: float = 10) -> Cluster:
+    cluster.now = cluster.now.fromtimestamp(cluster.now.timestamp() + seconds, tz=cluster.now.tzinfo)
+    return cluster
+
+
+def opened(cluster: Cluster) -> Cluster:
+    cluster.answers = {}
+    return cluster
+
+
+def begun(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "phase": Phase.PROGRESSING,
+        "applied": revision_of(cluster),
+        "transitioned_at": cluster.now,
+        "analysed_at": None,
+        "checks": (),
+        "message": "",
+    }
+
+
+@table(
+    Case("an idle canary is left as it is", initialized, nothing, kept()),
+    Case("a failed canary keeps its reason", failed, nothing, kept()),
+    Case(
+        "a missing template is told before it is needed",
+        lambda: without_templates(measured()),
+        lambda _: {"message": MISSING_TEMPLATE},
+        kept(),
+        (warning(MISSING_TEMPLATE),),
+    ),
+    Case(
+        "a new revision starts at once, without traffic",
+        lambda: pushed(initialized()),
+        begun,
+        kept(scale=1),
+        ("New revision detected! Scaling up backend.prod",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a target that has pods is not scaled",
+        lambda: pushed(scaled(initialized(), 3)),
+        begun,
+        kept(),
+        ("New revision detected! Scaling up backend.prod",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "pods that may have another ConfigMap than the one to be tried go first",
+        lambda: pushed(scaled(initialized(None, configured_target(), make_config("backend-config", {"a": "1"})), 3)),
+        begun,
+        kept(scale=0),
+        ("New revision detected! Scaling up backend.prod",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "an autoscaler says with how many pods the canary starts",
+        lambda: pushed(
+            initialized(canary_manifest(autoscalerRef=AUTOSCALER_REF), make_deployment(), make_autoscaler(low=2))
+        ),
+        begun,
+        kept(scale=2),
+        ("New revision detected! Scaling up backend.prod",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "without an autoscaler the canary starts as large as the primary",
+        lambda: pushed(initialized(None, make_deployment(replicas=3))),
+        begun,
+        kept(scale=3),
+        ("New revision detected! Scaling up backend.prod",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a rollout that could not be judged is not begun",
+        lambda: pushed(without_templates(measured())),
+        lambda _: {"message": MISSING_TEMPLATE},
+        kept(),
+        (warning(MISSING_TEMPLATE),),
+    ),
+    Case(
+        "a rollout without analysis needs no template",
+        lambda: pushed(without_templates(measured(skipAnalysis=True))),
+        begun,
+        kept(scale=1),
+        ("New revision detected! Scaling up backend.prod",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a new revision waits for the primary and is not lost",
+        lambda: unready(pushed(initialized())),
+        lambda _: {"message": NOT_READY},
+        kept(),
+        (warning(NOT_READY),),
+    ),
+    Case(
+        "a new revision while failed and the primary not ready waits and is not lost",
+        lambda: unready(pushed(failed(), "podinfo:3")),
+        lambda _: {"message": NOT_READY},
+        kept(),
+        (warning(NOT_READY),),
+    ),
+    Case(
+        "a target that goes back to what the primary runs has nothing to try",
+        lambda: pushed(failed(), "podinfo:1"),
+        lambda cluster: {
+            "phase": Phase.INITIALIZED,
+            "applied": cluster.state.promoted,
+            "transitioned_at": cluster.now,
+            "checks": (),
+            "message": "",
+        },
+        kept(scale=0),
+        ("Revision of backend.prod is the one that the primary runs! Scaling down backend.prod",),
+    ),
+    Case(
+        "a ConfigMap that is away is no new revision",
+        lambda: without_config(initialized(None, configured_target(), make_config("backend-config", {"a": "1"}))),
+        lambda _: {"message": MISSING_CONFIG},
+        kept(),
+        (warning(MISSING_CONFIG),),
+        requeue_after=10.0,
+    ),
+)
+def test_idle(case):
+    check(case)
+
+
+def scaled(cluster: Cluster, replicas: int) -> Cluster:
+    cluster.edit("Deployment", "backend", lambda item: item["spec"].update(replicas=replicas))
+    return cluster
+
+
+def without_config(cluster: Cluster) -> Cluster:
+    del cluster.objects["ConfigMap", "backend-config"]
+    return cluster
+
+
+@table(
+    Case(
+        "a closed gate keeps a new revision waiting, and the gates behind it are not asked",
+        lambda: due(refusing(pushed(initialized(canary_manifest(analysis=GATED))))),
+        lambda cluster: {
+            "phase": Phase.WAITING,
+            "transitioned_at": cluster.now,
+            "analysed_at": cluster.now,
+            "message": WAITING,
+        },
+        kept(),
+        (warning(WAITING),),
+        asked=("webhook/confirm-rollout/approve",),
+        requeue_after=10.0,
+    ),
+    Case("the gate is asked once an interval", waiting, nothing, kept(), requeue_after=10.0),
+    Case(
+        "a gate that stays closed is told each time it is asked",
+        lambda: due(waiting()),
+        lambda cluster: {"analysed_at": cluster.now},
+        kept(),
+        (warning(WAITING),),
+        asked=("webhook/confirm-rollout/approve",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "once all gates are open the rollout begins",
+        lambda: due(opened(waiting())),
+        begun,
+        kept(scale=1),
+        (
+            "Confirm-rollout check approve passed",
+            "Confirm-rollout check second passed",
+            "New revision detected! Scaling up backend.prod",
+        ),
+        asked=("webhook/confirm-rollout/approve", "webhook/confirm-rollout/second"),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a revision taken back while it waited leaves the canary as it was",
+        reverted_while_waiting,
+        lambda cluster: {"phase": Phase.SUCCEEDED, "transitioned_at": cluster.now, "message": ""},
+        kept(scale=0),
+    ),
+)
+def test_waiting_for_approval(case):
+    check(case)
+
+
+def refusing(cluster: Cluster) -> Cluster:
+    cluster.answers["webhook/confirm-rollout/approve"] = Refused("403 Forbidden")
+    return cluster
+
+
+MOVED_ON = "New revision detected during promotion, routing all traffic to backend-primary.prod"
+
+
+@table(
+    Case("a canary that took over from its primary keeps the traffic", failed_promotion, nothing, kept(100)),
+    Case(
+        "once the primary is ready the promotion goes on",
+        lambda: failed_promotion("ready"),
+        lambda cluster: {
+            "phase": Phase.FINALISING,
+            "routes": Routes(),
+            "transitioned_at": cluster.now,
+            "analysed_at": cluster.now,
+            "message": "",
+        },
+        kept(),
+        ("Routing all traffic to primary",),
+        requeue_after=10.0,
+    ),
+    Case(
+        "a newer revision gets none of the traffic that its predecessor had",
+        lambda: pushed(failed_promotion(), "podinfo:3"),
+        lambda _: {"routes": Routes()},
+        kept(),
+        (warning(MOVED_ON),),
+        requeue_after=0.0,
+    ),
+)
+def test_a_failed_promotion(case):
+    check(case)
+
+
+def test_a_newer_revision_after_a_failed_promotion_begins_once_the_primary_is_ready():
+    cluster = pushed(failed_promotion(), "podinfo:3")
+    settled(cluster, 10)
+    assert (cluster.phase, cluster.weights(), cluster.image("backend-primary")) == (
+        Phase.FAILED,
+        (100, 0),
+        "podinfo:2",
+    )
+    cluster.roll_out("backend-primary", "ready")
+    assert rolled_out(cluster)[-1] == ("Succeeded", 0)
+    assert cluster.image("backend-primary") == "podinfo:3"
+
+
+def test_a_failed_promotion_goes_on_after_a_newer_revision_was_taken_back():
+    cluster = pushed(failed_promotion(), "podinfo:3")
+    settled(cluster, 10)
+    cluster.set_image("podinfo:2")
+    cluster.roll_out("backend-primary", "ready")
+    assert rolled_out(cluster) == [("Finalising", 0), ("Succeeded", 0)]
+
+
+def flagger(phase: Phase, **changes: Any) -> Cluster:
+    """A cluster whose status was written by Flagger: its hashes tell nothing about the target."""
+    cluster = initialized()
+    state = State(phase=phase, applied="7554554c66", promoted="9dccb99c5", transitioned_at=NOW)
+    cluster.write_status(state)
+    return with_state(cluster, **changes)
+
+
+def taken_over(applied: str = "", promoted: str = "", **changes: Any) -> Any:
+    return lambda cluster: {
+        "applied": applied or revision_of(cluster),
+        "promoted": promoted or revision_of(cluster),
+        **changes,
+    }
+
+
+def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
+    return (f"Taking over backend.prod, revision 7554554c66 is now {now or revision_of(cluster)}",)
+
+
+@table(
+    Case(
+        "what Flagger left at rest is what the target has now",
+        lambda: flagger(Phase.SUCCEEDED),
+        taken_over(),
+        kept(),
+        takes(flagger(Phase.SUCCEEDED)),
+        requeue_after=0.0,
+    ),
+    Case(
+        "what failed under Flagger stays failed, and what its primary runs is not known",
+        lambda: flagger(Phase.FAILED),
+        taken_over(promoted=UNKNOWN_REVISION),
+        kept(),
+        takes(flagger(Phase.FAILED)),
+        requeue_after=0.0,
+    ),
+    Case(
+        "what waited for approval under Flagger goes on waiting",
+        lambda: flagger(Phase.WAITING),
+        taken_over(applied=UNKNOWN_REVISION, promoted=UNKNOWN_REVISION),
+        kept(),
+        takes(flagger(Phase.WAITING), UNKNOWN_REVISION),
+        requeue_after=0.0,
+    ),
+    Case(
+        "a rollout under way keeps its weight",
+        lambda: flagger(Phase.PROGRESSING, routes=Routes(20), failed_checks=1),
+        taken_over(promoted=UNKNOWN_REVISION),
+        kept(20),
+        takes(flagger(Phase.PROGRESSING)),
+        requeue_after=0.0,
+    ),
+    Case(
+        "the iterations that Flagger reports while it waits for a promotion are not believed",
+        lambda: flagger(Phase.WAITING_PROMOTION, iterations=-1),
+        taken_over(promoted=UNKNOWN_REVISION, iterations=0),
+        kept(),
+        takes(flagger(Phase.WAITING_PROMOTION)),
+        requeue_after=0.0,
+    ),
+)
+def test_take_over(case):
+    check(case)
+
+
+def test_an_idle_tick_of_a_failed_canary_writes_nothing_and_keeps_its_time():
+    cluster = failed()
+    settled(cluster)
+    status, writes = copy.deepcopy(cluster.canary["status"]), len(cluster.writes)
+    for _ in range(5):
+        cluster.tick(60)
+    assert (cluster.canary["status"], len(cluster.writes)) == (status, writes)

@@ -1,0 +1,150 @@
+"""The status: what is remembered, in Flagger's words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.api.parse import parse_canary
+from controller.api.status import Phase
+from controller.core.model import Check, Routes, State
+from controller.core.status import state_from_status, state_with_problem, status_from_state
+from tests.builders import NOW, canary_manifest, make_canary
+from tests.golden_files import assert_golden
+
+FLAGGER: dict[str, Any] = {
+    "canaryWeight": 0,
+    "conditions": [
+        {
+            "lastTransitionTime": "2026-01-01T00:48:05Z",
+            "lastUpdateTime": "2026-01-01T00:48:05Z",
+            "message": "Canary analysis failed, Deployment scaled to zero.",
+            "reason": "Failed",
+            "status": "False",
+            "type": "Promoted",
+        }
+    ],
+    "failedChecks": 0,
+    "iterations": 0,
+    "lastAppliedSpec": "7554554c66",
+    "lastPromotedSpec": "9dccb99c5",
+    "lastTransitionTime": "2026-01-01T00:49:55Z",
+    "phase": "Failed",
+    "trackedConfigs": {"configmap/backend-config": "aac83f481075f7ca"},
+}
+"""A status as Flagger 1.36 writes it."""
+
+UNDER_WAY = State(
+    phase=Phase.PROGRESSING,
+    routes=Routes(20),
+    failed_checks=1,
+    applied="0123456789abcdef",
+    promoted="fedcba9876543210",
+    tracked_configs={"configmap/backend-config": "aac83f481075f7ca"},
+    analysed_at=NOW + timedelta(milliseconds=1500),
+    transitioned_at=NOW + timedelta(milliseconds=700),
+    checks=(Check("error-rate", passed=False, value=100.0, detail="error-rate 100.00 > 1"),),
+    message="Halt backend.prod advancement error-rate 100.00 > 1",
+)
+
+
+def with_status(status: dict[str, Any]) -> Any:
+    return parse_canary({**canary_manifest(), "status": status})
+
+
+def test_a_status_under_way():
+    assert_golden("core/status-under-way", status_from_state(UNDER_WAY, make_canary(), NOW).to_dict())
+
+
+def test_a_status_of_flagger_is_read_and_written_back_as_it_was():
+    canary = with_status(FLAGGER)
+    state = state_from_status(canary.status)
+    assert (state.phase, state.applied, state.promoted) == (Phase.FAILED, "7554554c66", "9dccb99c5")
+    written = status_from_state(state, canary, NOW).to_dict()
+    assert written == {**FLAGGER, "observedGeneration": 1}
+
+
+OUTCOMES = {
+    # phase: (status of the condition, its message), as Flagger has them
+    Phase.INITIALIZING: ("Unknown", "New Deployment detected, starting initialization."),
+    Phase.INITIALIZED: ("True", "Deployment initialization completed."),
+    Phase.WAITING: ("Unknown", "Waiting for approval."),
+    Phase.PROGRESSING: ("Unknown", "New revision detected, progressing canary analysis."),
+    Phase.WAITING_PROMOTION: ("Unknown", "Waiting for approval."),
+    Phase.PROMOTING: ("Unknown", "Canary analysis completed, starting primary rolling update."),
+    Phase.FINALISING: ("Unknown", "Canary analysis completed, routing all traffic to primary."),
+    Phase.SUCCEEDED: ("True", "Canary analysis completed successfully, promotion finished."),
+    Phase.FAILED: ("False", "Canary analysis failed, Deployment scaled to zero."),
+}
+
+
+@pytest.mark.parametrize("phase", OUTCOMES)
+def test_the_condition_tells_the_outcome(phase):
+    (condition,) = status_from_state(State(phase=phase), make_canary(), NOW).conditions
+    assert (condition.type, condition.reason) == ("Promoted", phase.value)
+    assert (condition.status, condition.message) == OUTCOMES[phase]
+
+
+def test_a_canary_without_a_phase_has_no_condition():
+    assert status_from_state(State(message="wrong"), make_canary(), NOW).conditions == ()
+
+
+def test_a_condition_changes_with_its_phase_and_no_sooner():
+    """``lastTransitionTime`` is that of the outcome, so it stays from one unknown phase to the next."""
+    later, latest = NOW + timedelta(seconds=60), NOW + timedelta(seconds=120)
+    status = status_from_state(State(phase=Phase.PROGRESSING), make_canary(), NOW).to_dict()
+    again = status_from_state(State(phase=Phase.PROGRESSING), with_status(status), later).to_dict()
+    assert again == status
+    promoting = status_from_state(State(phase=Phase.PROMOTING), with_status(again), later)
+    assert (promoting.conditions[0].last_update_time, promoting.conditions[0].last_transition_time) == (later, NOW)
+    done = status_from_state(State(phase=Phase.SUCCEEDED), with_status(promoting.to_dict()), latest)
+    assert (done.conditions[0].last_update_time, done.conditions[0].last_transition_time) == (latest, latest)
+
+
+def test_conditions_and_fields_of_others_stay():
+    other = {"type": "Ready", "status": "True", "reason": "Fine", "message": "all is well"}
+    canary = with_status({**FLAGGER, "conditions": [other], "sessionAffinityCookie": "canary=1"})
+    status = status_from_state(State(phase=Phase.SUCCEEDED), canary, NOW).to_dict()
+    assert status["conditions"][0] == other
+    assert status["sessionAffinityCookie"] == "canary=1"
+
+
+def test_a_value_without_end_is_told_in_words_only():
+    endless = Check("error-rate", passed=False, value=float("inf"), detail="error-rate inf > 1")
+    status = status_from_state(State(phase=Phase.PROGRESSING, checks=(endless,)), make_canary(), NOW).to_dict()
+    assert status["checks"] == [{"name": "error-rate", "passed": False, "detail": "error-rate inf > 1"}]
+
+
+def test_a_problem_changes_the_message_alone():
+    assert state_with_problem(UNDER_WAY, "wrong").message == "wrong"
+    assert state_with_problem(state_with_problem(UNDER_WAY, "wrong"), UNDER_WAY.message) == UNDER_WAY
+
+
+times = st.none() | st.integers(0, 10**6).map(lambda seconds: NOW + timedelta(seconds=seconds))
+states = st.builds(
+    State,
+    phase=st.sampled_from(list(Phase)),
+    routes=st.builds(Routes, st.integers(0, 100), st.booleans()),
+    iterations=st.integers(-1, 10),
+    failed_checks=st.integers(0, 10),
+    applied=st.sampled_from(["", "7554554c66", "0123456789abcdef"]),
+    promoted=st.sampled_from(["", "9dccb99c5", "fedcba9876543210"]),
+    tracked_configs=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    analysed_at=times,
+    transitioned_at=times,
+    checks=st.lists(
+        st.builds(Check, st.text(max_size=5), st.booleans(), st.none() | st.floats(-1e6, 1e6), st.text(max_size=9)),
+        max_size=3,
+    ).map(tuple),
+    message=st.text(max_size=20),
+)
+
+
+@given(states)
+def test_what_is_remembered_comes_back_whole(state):
+    status = status_from_state(state, make_canary(), NOW).to_dict()
+    assert state_from_status(with_status(status).status) == state

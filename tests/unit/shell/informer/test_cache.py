@@ -1,0 +1,134 @@
+"""The cache takes in what is newer, and tells what means something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.shell.informer.cache import Cache
+
+KEY = ("Deployment", "prod", "backend")
+
+
+def deployment(version: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "backend", "namespace": "prod", "resourceVersion": str(version)},
+        "spec": {},
+        **fields,
+    }
+
+
+def autoscaler(version: int, **fields: Any) -> dict[str, Any]:
+    return {**deployment(version, **fields), "kind": "HorizontalPodAutoscaler"}
+
+
+def secret(version: int, **fields: Any) -> dict[str, Any]:
+    return {**deployment(version, **fields), "kind": "Secret"}
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.changes: list[tuple[Any, bool, bool]] = []
+        self.cache = Cache(self)
+
+    def __call__(self, key, before, after) -> None:
+        self.changes.append((key, before is not None, after is not None))
+
+
+@pytest.mark.parametrize(
+    ("events", "version", "heard"),
+    [
+        pytest.param([1], 1, 1, id="a new object is heard of"),
+        pytest.param([2, 1], 2, 1, id="an older one is ignored: our own write came first"),
+        pytest.param([2, 2], 2, 1, id="the same one again is ignored: it is the event of our own write"),
+        pytest.param([9, 10], 10, 2, id="versions are compared as numbers"),
+    ],
+)
+def test_of_two_versions_the_newer_one_stays(events, version, heard):
+    it = Heard()
+    for each in events:
+        it.cache.put(deployment(each, spec={"replicas": each}))
+    assert it.cache.version(KEY) == version
+    assert it.cache.get(KEY)["spec"]["replicas"] == version
+    assert len(it.changes) == heard
+
+
+def test_an_object_that_only_got_a_new_version_is_taken_in_silence():
+    it = Heard()
+    it.cache.put(deployment(1))
+    assert it.cache.put(deployment(2))
+    assert it.changes == [(KEY, False, True)]
+    assert it.cache.version(KEY) == 2
+
+
+def test_the_status_of_an_autoscaler_is_neither_kept_nor_told():
+    it = Heard()
+    it.cache.put(autoscaler(1, status={"currentReplicas": 1}))
+    it.cache.put(autoscaler(2, status={"currentReplicas": 2}))
+    assert len(it.changes) == 1
+    assert "status" not in it.cache.get(("HorizontalPodAutoscaler", "prod", "backend"))
+
+
+def test_managed_fields_are_dropped():
+    it = Heard()
+    manifest = deployment(1)
+    manifest["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    it.cache.put(manifest)
+    assert "managedFields" not in it.cache.get(KEY)["metadata"]
+
+
+def test_what_is_put_quietly_is_not_told():
+    it = Heard()
+    it.cache.put(deployment(1), quietly=True)
+    assert it.changes == []
+    assert it.cache.get(KEY) is not None
+
+
+def test_a_deletion_older_than_a_new_object_of_that_name_is_ignored():
+    it = Heard()
+    it.cache.put(deployment(5))
+    assert not it.cache.remove(KEY, 4)
+    assert it.cache.remove(KEY, 6)
+    assert it.cache.get(KEY) is None
+    assert it.changes == [(KEY, False, True), (KEY, True, False)]
+
+
+def test_of_a_secret_the_version_is_known_before_its_body():
+    it = Heard()
+    key = ("Secret", "prod", "backend")
+    assert it.cache.note(secret(3))
+    assert not it.cache.note(secret(3))
+    assert (it.cache.version(key), it.cache.get(key)) == (3, None)
+    it.cache.put(secret(3, data={"a": "Yg=="}), quietly=True)
+    assert it.cache.get(key)["data"] == {"a": "Yg=="}
+    it.cache.keep_bodies(set())
+    assert (it.cache.version(key), it.cache.get(key)) == (3, None)
+    assert it.changes == [(key, False, True)]
+
+
+def test_a_body_older_than_the_version_known_is_refused():
+    it = Heard()
+    it.cache.note(secret(5))
+    assert not it.cache.put(secret(4))
+    assert it.cache.get(("Secret", "prod", "backend")) is None
+
+
+OPERATIONS = st.lists(st.tuples(st.sampled_from(["put", "note", "remove"]), st.integers(1, 8)), max_size=30)
+
+
+@given(OPERATIONS)
+def test_the_version_known_never_goes_back_but_by_a_removal(operations):
+    it, key, known = Heard(), ("Secret", "prod", "backend"), 0
+    for operation, version in operations:
+        if operation == "remove":
+            it.cache.remove(key, version)
+            known = 0 if it.cache.version(key) == 0 else known
+        else:
+            getattr(it.cache, operation)(secret(version))
+            known = max(known, version)
+        assert it.cache.version(key) == known
+        assert (key in it.cache.keys("Secret", "prod")) == bool(known)

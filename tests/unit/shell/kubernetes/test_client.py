@@ -1,0 +1,225 @@
+"""The HTTP client against an API server made of canned answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from controller.shell.kubernetes import client as kube
+from controller.shell.kubernetes.access import Access
+from controller.shell.kubernetes.client import Change, KubeClient
+from controller.shell.kubernetes.errors import ClusterError, Conflict, Gone, NotFound, Rejected, Transient
+from controller.shell.kubernetes.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SECRET
+
+Answer = Callable[[web.Request], Any]
+
+
+class Server:
+    """Notes each request; answers with the next of ``answers``."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        body = await request.text()
+        self.requests.append((request.method, request.path, dict(request.query), json.loads(body) if body else None))
+        self.headers.append(dict(request.headers))
+        answer = self.answers.pop(0)
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        if isinstance(answer, tuple):
+            return web.Response(status=answer[0], text=answer[1])
+        return web.json_response(answer)
+
+
+@asynccontextmanager
+async def client(server: Server) -> AsyncIterator[KubeClient]:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", server.respond)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    counted: list[tuple[str, str]] = []
+
+    async def token(fresh: bool) -> str:
+        return "Bearer new" if fresh else "Bearer old"
+
+    access = Access(url, None, token)
+    try:
+        async with access.open_session() as session:
+            it = KubeClient(session, url, lambda verb, kind: counted.append((verb, kind)))
+            it.counted = counted  # type: ignore[attr-defined]
+            yield it
+    finally:
+        await runner.cleanup()
+
+
+DEPLOYED = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "backend", "namespace": "prod", "resourceVersion": "7"},
+}
+PATH = "/apis/apps/v1/namespaces/prod/deployments"
+MANAGER = {"fieldManager": "canary-controller"}
+
+
+@pytest.mark.parametrize(
+    ("call", "request_"),
+    [
+        pytest.param(lambda it: it.get(DEPLOYMENT, "prod", "backend"), ("GET", f"{PATH}/backend", {}, None), id="get"),
+        pytest.param(lambda it: it.create(DEPLOYED), ("POST", PATH, MANAGER, DEPLOYED), id="create"),
+        pytest.param(lambda it: it.replace(DEPLOYED), ("PUT", f"{PATH}/backend", MANAGER, DEPLOYED), id="replace"),
+        pytest.param(
+            lambda it: it.replace_status({**DEPLOYED, "status": {}}),
+            ("PUT", f"{PATH}/backend/status", MANAGER, {**DEPLOYED, "status": {}}),
+            id="replace the status",
+        ),
+        pytest.param(
+            lambda it: it.scale("prod", "backend", 3),
+            ("PATCH", f"{PATH}/backend", MANAGER, {"spec": {"replicas": 3}}),
+            id="scale",
+        ),
+        pytest.param(
+            lambda it: it.get(SECRET, "prod", "token"),
+            ("GET", "/api/v1/namespaces/prod/secrets/token", {}, None),
+            id="core",
+        ),
+    ],
+)
+async def test_each_request_is_as_the_api_wants_it(call, request_):
+    server = Server(DEPLOYED)
+    async with client(server) as it:
+        assert await call(it) == DEPLOYED
+        assert len(it.counted) == 1
+    assert server.requests == [request_]
+
+
+async def test_a_list_goes_on_page_by_page_and_names_the_kind_of_its_items():
+    item = {"metadata": {"name": "a", "namespace": "prod", "resourceVersion": "5"}}
+    pages = [
+        {"metadata": {"resourceVersion": "9", "continue": "token"}, "items": [item]},
+        {"metadata": {"resourceVersion": "9"}, "items": None},
+    ]
+    server = Server(*pages)
+    async with client(server) as it:
+        listing = await it.list(SECRET, metadata_only=True)
+    assert listing.version == "9"
+    assert listing.items == ({**item, "apiVersion": "v1", "kind": "Secret"},)
+    assert [query.get("continue") for _, _, query, _ in server.requests] == [None, "token"]
+    assert server.headers[0]["Accept"] == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def status(code: int, message: str) -> tuple[int, str]:
+    return code, json.dumps({"kind": "Status", "message": message, "code": code})
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (status(409, "the object has been modified"), Conflict, "answered 409: the object has been modified"),
+        (
+            status(404, 'deployments.apps "backend" not found'),
+            NotFound,
+            'answered 404: deployments.apps "backend" not found',
+        ),
+        (status(403, "forbidden"), Rejected, "answered 403: forbidden"),
+        (status(422, "spec: invalid"), Rejected, "answered 422: spec: invalid"),
+        (status(410, "expired"), Gone, "answered 410: expired"),
+        (status(429, "too many"), Transient, "answered 429: too many"),
+        ((502, "<html>bad gateway</html>"), Transient, "answered 502: <html>bad gateway</html>"),
+        ((500, ""), Transient, "answered 500: Internal Server Error"),
+        ((200, "<html>a login page</html>"), Transient, "unexpected mimetype"),
+    ],
+)
+async def test_a_failure_is_an_error_of_the_tree_in_the_server_s_words(answer, error, said):
+    async with client(Server(answer)) as it:
+        with pytest.raises(error) as caught:
+            await it.get(DEPLOYMENT, "prod", "backend")
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(f"Kubernetes API, GET {PATH}/backend: ")
+    assert said in str(caught.value)
+
+
+async def test_a_server_that_is_down_is_transient():
+    async with client(Server()) as it:
+        pass
+    access = Access(it._server, None, _no_token)
+    async with access.open_session() as session:
+        with pytest.raises(Transient, match="Cannot connect to host"):
+            await KubeClient(session, access.server, lambda verb, kind: None).get(CANARY, "prod", "backend")
+
+
+async def _no_token(fresh: bool) -> str:
+    return ""
+
+
+async def test_a_token_that_is_refused_is_renewed_and_the_request_sent_again():
+    server = Server(status(401, "Unauthorized"), DEPLOYED)
+    async with client(server) as it:
+        assert await it.replace(DEPLOYED) == DEPLOYED
+    assert [headers["Authorization"] for headers in server.headers] == ["Bearer old", "Bearer new"]
+    assert [body for _, _, _, body in server.requests] == [DEPLOYED, DEPLOYED]
+
+
+async def test_a_new_token_that_is_refused_too_is_transient():
+    async with client(Server(status(401, "Unauthorized"), status(401, "Unauthorized"))) as it:
+        with pytest.raises(Transient, match="401"):
+            await it.get(DEPLOYMENT, "prod", "backend")
+
+
+def stream(*lines: str) -> web.Response:
+    return web.Response(text="".join(f"{line}\n" for line in lines))
+
+
+def change(kind: str, version: str, size: int = 0) -> str:
+    metadata = {"name": "a", "namespace": "prod", "resourceVersion": version, "annotations": {"long": "x" * size}}
+    return json.dumps({"type": kind, "object": {"kind": "PartialObjectMetadata", "metadata": metadata}})
+
+
+async def test_a_watch_gives_each_change_however_long_its_line():
+    server = Server(stream(change("ADDED", "5", 600_000), change("BOOKMARK", "6")))
+    async with client(server) as it:
+        changes = [each async for each in it.watch(CONFIG_MAP, "", "4", metadata_only=True)]
+    assert [(each.type, each.manifest["kind"], each.manifest["metadata"]["resourceVersion"]) for each in changes] == [
+        ("ADDED", "ConfigMap", "5"),
+        ("BOOKMARK", "ConfigMap", "6"),
+    ]
+    assert isinstance(changes[0], Change)
+    _, path, query, _ = server.requests[0]
+    assert (path, query["watch"], query["resourceVersion"]) == ("/api/v1/configmaps", "true", "4")
+    assert query["allowWatchBookmarks"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (stream(json.dumps({"type": "ERROR", "object": {"code": 410, "message": "too old"}})), Gone),
+        (status(410, "too old"), Gone),
+        (stream('{"type": "ADDED", "obj'), Transient),
+        (status(403, "forbidden"), Rejected),
+    ],
+)
+async def test_a_watch_that_cannot_go_on_says_why(answer, error):
+    async with client(Server(answer)) as it:
+        with pytest.raises(error):
+            [each async for each in it.watch(CONFIG_MAP, "", "4")]
+
+
+async def test_a_silent_server_is_given_up(monkeypatch):
+    monkeypatch.setattr(kube, "REQUEST_SECONDS", 0.05)
+
+    class Silent(Server):
+        async def respond(self, request):
+            await web.asyncio.sleep(1)
+
+    async with client(Silent()) as it:
+        with pytest.raises(ClusterError, match="no answer in time"):
+            await it.get(DEPLOYMENT, "prod", "backend")

@@ -1,0 +1,130 @@
+"""Probes are sent to where they belong, with the Secret they need, and every failure is an answer."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from controller.api.metric_template import MetricProvider
+from controller.api.status import Phase
+from controller.api.webhook import Webhook
+from controller.core.model import (
+    CounterProbe,
+    HookProbe,
+    MetricProbe,
+    NoValues,
+    Passed,
+    QueryFailed,
+    Sample,
+    Samples,
+    Value,
+)
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.errors import Rejected
+from controller.shell.reconciler import probes as measure
+from controller.shell.reconciler.probes import ProbeRunner
+from tests.builders import make_canary, make_config
+from tests.unit.shell.fakes import FakeKube
+
+
+class FakeProvider:
+    def __init__(self, provider: MetricProvider, secret: Any) -> None:
+        self.provider, self.secret = provider, secret
+
+    async def query(self, query: str) -> Value | NoValues | QueryFailed:
+        return Value(len(query)) if query else NoValues()
+
+    async def samples(self, query: str) -> Samples | QueryFailed:
+        return Samples((Sample({"instance": "a"}, 5.0),)) if query else QueryFailed("refused")
+
+    async def check(self) -> str:
+        return "connection refused" if "down" in self.provider.address else ""
+
+
+class Stage:
+    def __init__(self, monkeypatch, *manifests: dict[str, Any]) -> None:
+        self.asked: list[str] = []
+        self.opened: list[FakeProvider] = []
+        self.kube = FakeKube(*manifests)
+        cache = Cache(lambda key, before, after: None)
+        for manifest in self.kube.objects("Secret"):
+            cache.note(manifest)
+        monkeypatch.setattr(measure, "ask_webhook", self._ask)
+        monkeypatch.setattr(measure, "open_provider", self._open)
+        self.measuring = ProbeRunner(None, self.kube, cache, "http://prometheus:9090")  # type: ignore[arg-type]
+
+    async def _ask(self, session, canary, probe) -> Passed:
+        self.asked.append(probe.webhook.name)
+        return Passed()
+
+    def _open(self, session, provider, secret) -> FakeProvider | QueryFailed:
+        if provider.secret_ref and secret is None:
+            return QueryFailed("no secret")
+        self.opened.append(FakeProvider(provider, secret))
+        return self.opened[-1]
+
+
+def hook(name: str) -> HookProbe:
+    return HookProbe(Webhook(name=name, url="http://hooks.test"), Phase.PROGRESSING, "")
+
+
+async def test_every_probe_is_answered_under_its_key(monkeypatch):
+    stage = Stage(monkeypatch)
+    counters = CounterProbe("c", "x"), CounterProbe("d", "")
+    probes = (MetricProbe("a", "four"), hook("first"), MetricProbe("b", ""), *counters, hook("second"))
+    answers = await stage.measuring.measure(make_canary(), probes)
+    assert answers == {
+        "metric/a": Value(4),
+        "metric/b": NoValues(),
+        "counters/c": Samples((Sample({"instance": "a"}, 5.0),)),
+        "counters/d": QueryFailed("refused"),
+        "webhook/rollout/first": Passed(),
+        "webhook/rollout/second": Passed(),
+    }
+    assert stage.asked == ["first", "second"]
+    assert {opened.provider.address for opened in stage.opened} == {"http://prometheus:9090"}
+
+
+TOKEN = make_config("credentials", {"token": base64.b64encode(b"abc").decode()}, kind="Secret")
+SECURED = MetricProvider.model_validate(
+    {"type": "prometheus", "address": "http://p", "secretRef": {"name": "credentials"}}
+)
+
+
+async def test_a_provider_s_secret_is_read_from_its_namespace(monkeypatch):
+    stage = Stage(monkeypatch, TOKEN)
+    await stage.measuring.measure(make_canary(), (MetricProbe("a", "q", SECURED, "prod"),))
+    assert stage.opened[0].secret["data"] == TOKEN["data"]
+
+
+@pytest.mark.parametrize("namespace", ["other"])
+async def test_a_secret_that_is_not_there_fails_the_query(monkeypatch, namespace):
+    stage = Stage(monkeypatch, TOKEN)
+    answers = await stage.measuring.measure(make_canary(), (MetricProbe("a", "q", SECURED, namespace),))
+    assert answers == {"metric/a": QueryFailed("no secret")}
+
+
+async def test_a_secret_that_may_not_be_read_fails_the_query_and_nothing_else(monkeypatch):
+    stage = Stage(monkeypatch, TOKEN)
+    stage.kube.failures["get"] = [Rejected("GET secrets/credentials", 403, "forbidden")]
+    probes = (MetricProbe("a", "q", SECURED, "prod"), MetricProbe("b", "four"))
+    assert await stage.measuring.measure(make_canary(), probes) == {
+        "metric/a": QueryFailed("Kubernetes API, GET secrets/credentials: answered 403: forbidden"),
+        "metric/b": Value(4),
+    }
+
+
+async def test_providers_that_cannot_be_used_are_named(monkeypatch):
+    stage = Stage(monkeypatch)
+    down = MetricProvider(type="prometheus", address="http://down")
+    providers = {
+        "the metrics server": (None, "prod"),
+        "metric template a.b": (down, "b"),
+        "metric template s.b": (SECURED, "b"),
+    }
+    assert await stage.measuring.check_providers(providers) == [
+        "prometheus in metric template a.b not available: connection refused",
+        "prometheus in metric template s.b not available: no secret",
+    ]

@@ -1,0 +1,327 @@
+"""The loop of one Canary, on a virtual clock and a Kubernetes API in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.core.model import HookProbe, MetricProbe, NoValues, Passed, ProbeResult, Refused, Value
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.errors import Rejected, Transient
+from controller.shell.kubernetes.kinds import WATCHED
+from controller.shell.reconciler import reconciler as reconcile
+from controller.shell.reconciler.reconciler import Reconciler
+from controller.shell.reconciler.tasks import CanaryTasks
+from controller.shell.reporting.events import EventRecorder
+from controller.shell.reporting.metrics import Metrics
+from tests.builders import NOW, WEIGHTED, canary_manifest, make_config, make_deployment, ready_status, webhook
+from tests.unit.shell.fakes import FakeKube
+
+pytestmark = pytest.mark.looptime
+
+KEY = ("Canary", "prod", "backend")
+INTERVAL = 10.0
+
+
+class FakeMeasuring:
+    """Answers probes from ``answers`` by key; what is not named agrees, or measures 0."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, ProbeResult] = {}
+        self.asked: list[str] = []
+        self.while_asked: Callable[[str], None] = lambda key: None
+
+    async def measure(self, canary, probes) -> dict[str, ProbeResult]:
+        answers: dict[str, ProbeResult] = {}
+        for probe in probes:
+            self.asked.append(probe.key)
+            self.while_asked(probe.key)
+            default: ProbeResult = Passed() if isinstance(probe, HookProbe) else Value(0.0)
+            answers[probe.key] = self.answers.get(probe.key, default)
+        return answers
+
+    async def check_providers(self, providers) -> list[str]:
+        self.asked.append("check")
+        return []
+
+
+class Stage:
+    """The shell on a fake cluster; the Deployment controller is played by ``finish_rollouts``."""
+
+    def __init__(self, *manifests: Mapping[str, Any]) -> None:
+        self.kube = FakeKube(*manifests)
+        self.tasks = CanaryTasks()
+        self.cache = Cache(self.tasks.changed)
+        self.measuring = FakeMeasuring()
+        self.telemetry = Metrics("test")
+        self.telling = EventRecorder(self.kube, None, self.now)  # type: ignore[arg-type]  # no Canary here has event webhooks
+        self.reconciling = Reconciler(
+            kube=self.kube,
+            cache=self.cache,
+            measuring=self.measuring,  # type: ignore[arg-type]
+            telling=self.telling,
+            telemetry=self.telemetry,
+            depend=self.tasks.depend,
+            clock=self.now,
+            minimum_interval=1.0,
+        )
+        self.sending: asyncio.Task[None] | None = None
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=asyncio.get_running_loop().time())
+
+    async def open(self) -> None:
+        await self.sync()
+        self.sending = asyncio.create_task(self.telling.run())
+        self.tasks.open(self.reconciling.run, lambda key, manifest: None)
+
+    async def close(self) -> None:
+        await self.tasks.stop()
+        if self.sending is not None:
+            self.sending.cancel()
+            await asyncio.gather(self.sending, return_exceptions=True)
+
+    async def sync(self) -> None:
+        """What the watches would do."""
+        for kind in WATCHED:
+            for manifest in self.kube.objects(kind.name):
+                self.cache.put(manifest)
+        for name in ("ConfigMap", "Secret"):
+            for manifest in self.kube.objects(name):
+                self.cache.note({key: manifest[key] for key in ("kind", "metadata")})
+
+    async def settle(self, seconds: float = 0.5) -> None:
+        """Let things happen, the Deployment controller and the watches included."""
+        for _ in range(4):
+            await asyncio.sleep(seconds / 4)
+            for deployment in self.kube.objects("Deployment"):
+                generation = deployment["metadata"].get("generation", 1)
+                status = ready_status(deployment["spec"].get("replicas", 1), generation)
+                if deployment.get("status") != status:
+                    self.kube.set({**deployment, "status": status})
+            await self.sync()
+
+    async def new_version(self, image: str) -> None:
+        deployment = self.kube.object("Deployment", "prod", "backend")
+        changed = make_deployment(image=image)
+        self.kube.set({**deployment, "spec": {**deployment["spec"], "template": changed["spec"]["template"]}})
+        await self.settle()
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return dict(self.kube.object(*KEY).get("status") or {})
+
+    @property
+    def weights(self) -> list[int]:
+        service = self.kube.object("VirtualService", "prod", "backend")
+        return [route["weight"] for route in service["spec"]["http"][0]["route"]]
+
+    @property
+    def events(self) -> list[tuple[str, int]]:
+        return [(event["message"], event["count"]) for event in self.kube.objects("Event")]
+
+
+DELETED = {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": ["foregroundDeletion"]}
+METRIC = {"name": "error-rate", "query": "errors", "thresholdRange": {"max": 1}}
+
+
+@asynccontextmanager
+async def initialised(**analysis: Any) -> AsyncIterator[Stage]:
+    """A Canary that is initialised; made in the test and not in a fixture, whose clock is another."""
+    stage = Stage(canary_manifest(analysis={**WEIGHTED, "metrics": [METRIC], **analysis}), make_deployment())
+    await stage.open()
+    try:
+        await stage.settle()
+        assert stage.status["phase"] == "Initialized"
+        yield stage
+    finally:
+        await stage.close()
+
+
+async def test_a_canary_is_initialised_from_nothing_but_its_target():
+    async with initialised() as stage:
+        assert stage.weights == [100, 0]
+        assert stage.kube.object("Deployment", "prod", "backend")["spec"]["replicas"] == 0
+        assert ("Initialization done! backend.prod", 1) in stage.events
+        assert "check" in stage.measuring.asked
+
+
+async def test_a_new_version_is_promoted_step_by_step():
+    async with initialised() as stage:
+        await stage.new_version("podinfo:2")
+        seen = [stage.weights]
+        while stage.status["phase"] != "Succeeded":
+            await stage.settle(INTERVAL / 2)
+            if stage.weights != seen[-1]:
+                seen.append(stage.weights)
+        assert seen == [[80, 20], [60, 40], [50, 50], [100, 0]]
+        primary = stage.kube.object("Deployment", "prod", "backend-primary")
+        assert primary["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:2"
+
+
+async def test_at_rest_nothing_is_asked_of_the_api():
+    async with initialised() as stage:
+        requests = list(stage.kube.requests)
+        service = stage.kube.object("Service", "prod", "backend")
+        service["metadata"]["labels"]["seen"] = "yes"
+        stage.kube.set(service)
+        ticks = stage.telemetry.registry.get_sample_value(
+            "canary_ticks_total", {"name": "backend", "namespace": "prod", "result": "ok"}
+        )
+        await stage.settle(3600)
+        after = stage.telemetry.registry.get_sample_value(
+            "canary_ticks_total", {"name": "backend", "namespace": "prod", "result": "ok"}
+        )
+        assert after > ticks
+        assert stage.kube.requests == requests
+
+
+async def test_between_two_steps_nothing_is_measured():
+    async with initialised() as stage:
+        await stage.new_version("podinfo:2")
+        await stage.settle(INTERVAL)
+        asked = len(stage.measuring.asked)
+        await stage.settle(INTERVAL / 4)
+        assert len(stage.measuring.asked) == asked
+
+
+async def test_the_api_being_down_loses_nothing_and_is_tried_again_ever_more_slowly(caplog):
+    async with initialised() as stage:
+        stage.kube.failures["replace status"] = [Transient("PUT status", 0, "connection refused")] * 6
+        stage.kube.failures["scale"] = [Transient("PATCH", 500, "etcd leader changed")] * 3
+        await stage.new_version("podinfo:2")
+        for _ in range(60):
+            await stage.settle(INTERVAL)
+        assert stage.status["phase"] == "Succeeded"
+        assert "connection refused" in caplog.text
+
+
+async def test_a_conflict_is_met_with_fresh_facts_at_once():
+    async with initialised() as stage:
+        canary = stage.kube.object(*KEY)
+        canary["metadata"]["annotations"] = {"edited": "by somebody"}
+        stage.kube.set(canary)
+        deployment = stage.kube.object("Deployment", "prod", "backend")
+        deployment["spec"]["template"] = make_deployment(image="podinfo:2")["spec"]["template"]
+        stage.kube.set(deployment)
+        stage.cache.put(stage.kube.object("Deployment", "prod", "backend"))
+        await asyncio.sleep(0.1)
+        assert stage.status["phase"] == "Progressing"
+        assert ("get", "Canary/backend") in stage.kube.requests
+
+
+async def test_an_object_that_vanished_unseen_is_made_again():
+    async with initialised() as stage:
+        stage.kube.delete("VirtualService", "prod", "backend")
+        await stage.new_version("podinfo:2")
+        assert stage.weights == [80, 20]
+
+
+async def test_what_the_api_refuses_is_told_in_the_status_and_once_in_an_event():
+    async with initialised() as stage:
+        refusal = Rejected("PUT /apis/networking.istio.io/v1/backend", 422, "spec.http: invalid")
+        stage.kube.failures["replace"] = [refusal] * 3
+        await stage.new_version("podinfo:2")
+        await stage.settle(INTERVAL)
+        assert stage.weights == [80, 20]
+        assert (str(refusal), 1) in stage.events
+
+
+async def test_a_canary_that_does_not_parse_says_so_and_moves_no_traffic():
+    async with initialised() as stage:
+        canary = stage.kube.object(*KEY)
+        good = dict(canary["spec"])
+        canary["spec"] = {**good, "analysis": {**good["analysis"], "stepWeight": "five"}}
+        stage.kube.set(canary)
+        await stage.settle()
+        writes = len([request for request in stage.kube.writes() if "Event" not in request[1]])
+        message = stage.status["message"]
+        assert "spec.analysis.stepWeight" in message
+        assert (message, 1) in stage.events
+        await stage.settle(3600)
+        assert len([request for request in stage.kube.writes() if "Event" not in request[1]]) == writes
+        stage.kube.set({**stage.kube.object(*KEY), "spec": good})
+        await stage.settle()
+        assert "message" not in stage.status
+        assert stage.status["phase"] == "Initialized"
+
+
+async def test_a_canary_that_is_being_deleted_gets_nothing_back_of_what_goes_with_it():
+    async with initialised() as stage:
+        stage.kube.set({**stage.kube.object(*KEY), "metadata": {**stage.kube.object(*KEY)["metadata"], **DELETED}})
+        await stage.settle()
+        stage.cache.remove(("VirtualService", "prod", "backend"))
+        writes = stage.kube.writes()
+        stage.kube.delete("VirtualService", "prod", "backend")
+        await stage.settle()
+        assert stage.kube.writes() == writes
+
+
+async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
+    async with initialised() as stage:
+
+        def broken(state, observation):
+            raise ZeroDivisionError("division by zero")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(reconcile, "decide", broken)
+            await stage.new_version("podinfo:2")
+            assert (
+                "internal error, see the controller's log: ZeroDivisionError: division by zero"
+                in stage.status["message"]
+            )
+            assert "Traceback" in caplog.text
+        await stage.settle(INTERVAL)
+        assert stage.weights == [80, 20]
+        assert "message" not in stage.status
+
+
+async def test_a_core_that_asks_twice_is_stopped(monkeypatch):
+    async with initialised() as stage:
+        measure = reconcile.Measure((MetricProbe("x", "y"),))
+        monkeypatch.setattr(reconcile, "decide", lambda state, observation: measure)
+        with pytest.raises(RuntimeError, match="metric/x"):
+            await stage.reconciling.tick(KEY)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Passed(), "Post-rollout check after passed"),
+        (Refused("answered 500: no"), "Post-rollout hook after failed answered 500: no"),
+    ],
+)
+async def test_a_hook_that_cannot_block_is_told_afterwards(answer, message):
+    async with initialised(webhooks=[webhook("after", "post-rollout")]) as stage:
+        stage.measuring.answers = {"metric/error-rate": NoValues(), "webhook/post-rollout/after": answer}
+        await stage.new_version("podinfo:2")
+        while stage.status["phase"] != "Failed":
+            await stage.settle(INTERVAL)
+        await stage.settle()
+        assert (message, 1) in stage.events
+        assert stage.weights == [100, 0]
+
+
+async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is_told():
+    config = make_config("backend-config", {"a": "b"})
+    deployment = make_deployment()
+    deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    stage = Stage(canary_manifest(), deployment, config)
+    await stage.open()
+    await stage.settle()
+    assert stage.kube.object("ConfigMap", "prod", "backend-config-primary")["data"] == {"a": "b"}
+    reads = stage.kube.requests.count(("get", "ConfigMap/backend-config"))
+    stage.kube.set({**config, "data": {"a": "c"}})
+    await stage.settle()
+    assert stage.status["phase"] == "Progressing"
+    assert stage.kube.requests.count(("get", "ConfigMap/backend-config")) == reads + 1
+    stage.kube.delete("Deployment", "prod", "backend")
+    stage.cache.remove(("Deployment", "prod", "backend"))
+    await stage.settle()
+    assert "not found" in stage.status["message"]
+    await stage.close()

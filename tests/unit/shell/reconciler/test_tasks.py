@@ -1,0 +1,124 @@
+"""One task per Canary: when it starts, what wakes it, and that it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.shell.informer.cache import Cache
+from controller.shell.reconciler.tasks import OVERDUE_SECONDS, CanaryTasks
+from tests.builders import canary_manifest, make_deployment
+
+BACKEND = ("Canary", "prod", "backend")
+DEPLOYMENT = ("Deployment", "prod", "backend")
+
+
+class Stage:
+    """Tasks that note each look, and rest until woken."""
+
+    def __init__(self, rest: float | None = None) -> None:
+        self.looks: list[str] = []
+        self.gone: list[str] = []
+        self.rest = rest
+        self.tasks = CanaryTasks()
+        self.cache = Cache(self.tasks.changed)
+        self.version = 0
+
+    def open(self) -> None:
+        self.tasks.open(self.run, lambda key, manifest: self.gone.append(key[2]))
+
+    async def run(self, key, woken, resting) -> None:
+        self.tasks.depend(key, frozenset({("Deployment", key[1], key[2])}))
+        while True:
+            resting(None)
+            woken.clear()
+            self.looks.append(key[2])
+            resting(self.rest)
+            await woken.wait()
+
+    def put(self, manifest, **changes):
+        self.version += 1
+        metadata = {**manifest["metadata"], "resourceVersion": str(self.version)}
+        self.cache.put({**manifest, **changes, "metadata": metadata})
+
+    async def looked(self) -> list[str]:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        looks, self.looks = self.looks, []
+        return looks
+
+
+async def test_nothing_is_looked_at_before_the_caches_are_filled():
+    stage = Stage()
+    stage.put(canary_manifest())
+    assert await stage.looked() == []
+    stage.open()
+    assert await stage.looked() == ["backend"]
+    await stage.tasks.stop()
+
+
+async def test_a_canary_is_woken_by_what_it_depends_on_and_by_nothing_else():
+    stage = Stage()
+    stage.open()
+    stage.put(canary_manifest())
+    assert await stage.looked() == ["backend"]
+    stage.put(make_deployment())
+    assert await stage.looked() == ["backend"]
+    stage.put(make_deployment("other"))
+    assert await stage.looked() == []
+    stage.put(make_deployment())
+    assert await stage.looked() == []
+    stage.tasks.depend(BACKEND, frozenset())
+    stage.put(make_deployment(image="podinfo:2"))
+    assert await stage.looked() == []
+    await stage.tasks.stop()
+
+
+async def test_a_status_wakes_its_own_canary_and_a_spec_all_of_that_target():
+    stage = Stage()
+    stage.open()
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "one"}
+    for name in ("one", "two"):
+        stage.put(canary_manifest(name=name))
+        assert await stage.looked() == [name]
+    stage.put(canary_manifest(name="one"), status={"phase": "Initialized"})
+    assert await stage.looked() == ["one"]
+    stage.put(canary_manifest(name="one", suspend=True))
+    assert await stage.looked() == ["one"]
+    stage.put(canary_manifest(name="rival", targetRef=target))
+    assert sorted(await stage.looked()) == ["one", "rival"]
+    stage.cache.remove(("Canary", "prod", "rival"))
+    assert await stage.looked() == ["one"]
+    await stage.tasks.stop()
+
+
+async def test_a_deleted_canary_is_stopped_and_told():
+    stage = Stage()
+    stage.open()
+    stage.put(canary_manifest())
+    await stage.looked()
+    assert stage.tasks.counts() == [("prod", 1)]
+    stage.cache.remove(BACKEND)
+    assert await stage.looked() == []
+    assert (stage.gone, stage.tasks.counts(), stage.tasks.needed()) == (["backend"], [], set())
+    stage.put(make_deployment())
+    assert await stage.looked() == []
+
+
+async def test_a_canary_deleted_before_the_caches_are_filled_never_starts():
+    stage = Stage()
+    stage.put(canary_manifest())
+    stage.cache.remove(BACKEND)
+    stage.open()
+    assert await stage.looked() == []
+
+
+async def test_a_loop_that_ended_or_slept_over_is_overdue():
+    stage = Stage(rest=10)
+    stage.open()
+    stage.put(canary_manifest())
+    await stage.looked()
+    now = asyncio.get_running_loop().time()
+    assert stage.tasks.overdue(now + 10 + OVERDUE_SECONDS / 2) == []
+    assert stage.tasks.overdue(now + 11 + OVERDUE_SECONDS) == ["backend.prod"]
+    await stage.tasks.stop()
+    assert stage.tasks.overdue(now) == ["backend.prod"]

@@ -1,0 +1,201 @@
+"""The controller's own metrics and its health, over HTTP as Prometheus and the kubelet ask for them."""
+
+from __future__ import annotations
+
+import socket
+
+import aiohttp
+import pytest
+from prometheus_client import generate_latest
+
+from controller.api.status import Phase
+from controller.core.analysis.comparison import Comparison
+from controller.core.analysis.counters import read_samples
+from controller.core.model import Check, Routes, State
+from controller.shell.kubernetes.errors import StartError
+from controller.shell.reconciler.tasks import CanaryTasks
+from controller.shell.reporting.metrics import DEAF_COMPARISONS, Metrics
+from controller.shell.server import health_problem, serve
+from tests.builders import AB_TESTING, ERROR_RATE, NOW, WEIGHTED, make_canary
+from tests.unit.core.mesh import Mesh
+
+BACKEND = {"name": "backend", "namespace": "prod"}
+
+
+def value(telemetry: Metrics, metric: str, /, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(metric, labels)
+
+
+def told(*phases: Phase, **canary) -> Metrics:
+    telemetry = Metrics("1.2.3")
+    for before, after in zip((Phase.NEW, *phases), phases, strict=False):
+        telemetry.told(make_canary(**canary), State(before), State(after, Routes(30)))
+    return telemetry
+
+
+def test_version_and_mesh_are_told():
+    assert value(Metrics("1.2.3"), "flagger_info", version="1.2.3", mesh_provider="istio") == 1
+
+
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [(Phase.PROGRESSING, 0), (Phase.FAILED, 2), (Phase.SUCCEEDED, 1), (Phase.INITIALIZED, 1), (Phase.WAITING, 1)],
+)
+def test_the_status_is_flagger_s_number(phase, number):
+    assert value(told(phase), "flagger_canary_status", **BACKEND) == number
+
+
+def test_weights_and_measured_values_are_told():
+    telemetry = Metrics("1.2.3")
+    checks = (
+        Check("error-rate", passed=True, value=0.5, detail=""),
+        Check("latency", passed=False, value=None, detail=""),
+    )
+    metrics = [ERROR_RATE, {**ERROR_RATE, "name": "latency"}]
+    canary = make_canary(analysis={**WEIGHTED, "metrics": metrics})
+    telemetry.told(canary, State(Phase.PROGRESSING), State(Phase.PROGRESSING, Routes(30), checks=checks))
+    assert value(telemetry, "flagger_canary_weight", workload="backend", namespace="prod") == 30
+    assert value(telemetry, "flagger_canary_weight", workload="backend-primary", namespace="prod") == 70
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="latency") is None
+
+
+COMPARED = make_canary(
+    analysis={
+        **WEIGHTED,
+        "metrics": [{**ERROR_RATE, "compare": {"errors": {}}}, {"name": "errors", "compare": {"errors": {}}}],
+    }
+)
+HARMFUL, SERVED = Mesh(), Mesh()
+for mesh, bad in ((HARMFUL, 30), (SERVED, 0)):
+    mesh.serve("backend", 100, bad)
+    mesh.serve("backend-primary", 900, 9 if bad else 0)
+
+
+def comparison(*meshes: Mesh) -> Comparison:
+    """Of errors, after a look at each mesh but the first, which is the baseline."""
+    readings = [read_samples(COMPARED, mesh.errors().samples) for mesh in meshes]
+    metric = COMPARED.spec.analysis.metrics[1]
+    assert metric.compare is not None
+    compared = Comparison.start(COMPARED, metric, readings[0], NOW)
+    for reading in readings[1:]:
+        compared = compared.look(metric.compare, reading, NOW)
+    return compared
+
+
+def known(count: float, bad: float) -> Mesh:
+    """A mesh whose primary has served."""
+    mesh = Mesh()
+    mesh.serve("backend-primary", count, bad)
+    return mesh
+
+
+def with_evidence(telemetry: Metrics, **evidence: Comparison) -> None:
+    saved = {metric: compared.to_status() for metric, compared in evidence.items()}
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=saved))
+
+
+def test_of_a_metric_with_threshold_and_comparison_the_measured_value_is_told_and_not_the_p_value():
+    telemetry = Metrics("1.2.3")
+    checks = tuple(Check(name, True, number, "") for name, number in (("error-rate", 0.5), ("error-rate", 0.03)))
+    checks = (*checks, Check("errors", True, 0.04, ""))
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=checks))
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="errors") is None
+    missing = (Check("error-rate", False, None, ""), Check("error-rate", True, 0.03, ""))
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=missing))
+    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+
+
+def test_the_evidence_of_a_comparison_is_told():
+    telemetry, compared = Metrics("1.2.3"), comparison(known(0, 0), HARMFUL)
+    with_evidence(telemetry, errors=compared)
+    labels = {**BACKEND, "metric": "errors"}
+    assert value(telemetry, "canary_comparison_p_value", **labels) == compared.test.p_value < 0.05
+    assert value(telemetry, "canary_comparison_evidence", **labels, direction="fail") == compared.test.evidence > 20
+    assert value(telemetry, "canary_comparison_evidence", **labels, direction="pass") == compared.test.pass_evidence < 1
+    assert value(telemetry, "canary_comparison_ratio", **labels) == pytest.approx(30)
+    requests = {
+        (side, result): value(telemetry, "canary_comparison_requests", **labels, side=side, result=result)
+        for side in ("canary", "primary")
+        for result in ("total", "bad")
+    }
+    assert requests == {
+        ("canary", "total"): 100,
+        ("canary", "bad"): 30,
+        ("primary", "total"): 900,
+        ("primary", "bad"): 9,
+    }
+
+
+def test_without_errors_on_the_primary_there_is_no_ratio():
+    telemetry = Metrics("1.2.3")
+    with_evidence(telemetry, errors=comparison(known(0, 0), SERVED))
+    labels = {**BACKEND, "metric": "errors"}
+    assert value(telemetry, "canary_comparison_requests", **labels, side="canary", result="total") == 100
+    assert value(telemetry, "canary_comparison_ratio", **labels) is None
+
+
+@pytest.mark.parametrize("evidence", [{}, {"errors": {"test": "unreadable"}}], ids=["none", "unreadable"])
+def test_the_evidence_of_the_rollout_before_goes_with_it(evidence):
+    telemetry = Metrics("1.2.3")
+    with_evidence(telemetry, errors=comparison(known(0, 0), HARMFUL))
+    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=evidence))
+    assert b"canary_comparison_p_value{" not in generate_latest(telemetry.registry)
+
+
+@pytest.mark.parametrize(
+    ("canary", "name", "labels"),
+    [
+        ({"analysis": WEIGHTED}, "successes", {"deployment_strategy": "canary", "analysis_status": "completed"}),
+        ({"analysis": AB_TESTING}, "successes", {"deployment_strategy": "ab-testing", "analysis_status": "completed"}),
+        ({"skipAnalysis": True}, "successes", {"deployment_strategy": "canary", "analysis_status": "skipped"}),
+    ],
+)
+def test_an_outcome_is_counted_once(canary, name, labels):
+    telemetry = told(Phase.FINALISING, Phase.SUCCEEDED, Phase.SUCCEEDED, **canary)
+    assert value(telemetry, f"flagger_canary_{name}_total", **BACKEND, **labels) == 1
+
+
+async def test_nothing_is_left_of_a_canary_that_is_gone():
+    telemetry = told(Phase.PROGRESSING, Phase.FAILED)
+    with_evidence(telemetry, errors=comparison(known(0, 0), HARMFUL))
+    telemetry.ticked("backend", "prod", seconds=0.1, at=5.0, result="ok")
+    async with serve(telemetry, CanaryTasks(), 0) as port:
+        assert 'namespace="prod"' in await fetch(port, "/metrics")
+        telemetry.gone("backend", "prod", "backend")
+        assert 'namespace="prod"' not in await fetch(port, "/metrics")
+    assert value(telemetry, "canary_last_reconcile_timestamp_seconds") == 5
+
+
+async def test_health_is_lost_when_watches_are_deaf_and_comes_back():
+    telemetry, tasks = Metrics("1.2.3"), CanaryTasks()
+    async with serve(telemetry, tasks, 0) as port:
+        assert await fetch(port, "/healthz") == "OK\n"
+        for _ in range(DEAF_COMPARISONS):
+            telemetry.compared("Service", 1)
+        assert await fetch(port, "/healthz", status=500) == "the watches miss changes of: Service\n"
+        telemetry.compared("Service", 0)
+        assert await fetch(port, "/healthz") == "OK\n"
+
+
+async def test_health_is_lost_when_a_canary_is_not_looked_at(monkeypatch):
+    tasks = CanaryTasks()
+    monkeypatch.setattr(tasks, "overdue", lambda now: ["backend.prod"])
+    assert health_problem(Metrics("1"), tasks) == "not looked at for too long: backend.prod"
+
+
+async def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            StartError, match=f"Port {port} for /metrics and /healthz cannot be used: Address already in use"
+        ):
+            async with serve(Metrics("1"), CanaryTasks(), port):
+                pass
+
+
+async def fetch(port: int, path: str, status: int = 200) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+        assert response.status == status
+        return await response.text()

@@ -1,0 +1,340 @@
+"""The stack's configuration: what is accepted, what it becomes, and in which words the rest is refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.api.analysis import Strategy
+from stack.config import StackConfig, parse
+from stack.defaults import merge
+from stack.errors import ConfigError
+from stack.reference import render
+
+ROOT = Path(__file__).parents[3]
+PROJECT = "canary-on-istio"
+IMAGE = {"image": "registry.example/canary-controller:1.0"}
+NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
+
+
+def parsed(raw: Mapping[str, Any] | None = None) -> StackConfig:
+    return parse({"controller": IMAGE, **(raw or {})}, PROJECT)
+
+
+def problems(raw: Mapping[str, Any]) -> list[str]:
+    """The lines of the error, without its head and the project's name."""
+    with pytest.raises(ConfigError) as raised:
+        parsed(raw)
+    return [line.strip().removeprefix(f"{PROJECT}:") for line in str(raised.value).splitlines()[1:]]
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+ISTIO_KEYS = "Known here: chartPath, repository, values, version"
+REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
+    "a section that does not exist": (
+        {"isto": {}},
+        [
+            (
+                "isto = {}: no such key. Did you mean istio? "
+                "Known here: apps, controller, gateway, istio, loadTester, namespace, observability"
+            )
+        ],
+    ),
+    "a misspelt key": (
+        {"istio": {"verison": "1"}},
+        [f'istio.verison = "1": no such key. Did you mean version? {ISTIO_KEYS}'],
+    ),
+    "a key like no other": ({"istio": {"zzz": 1}}, [f"istio.zzz = 1: no such key. {ISTIO_KEYS}"]),
+    "a section that is a text": ({"istio": "1.31.4"}, ['istio = "1.31.4": must be a mapping of keys to values']),
+    "apps that are a list": ({"apps": ["a"]}, ['apps = ["a"]: must be a mapping of keys to values']),
+    "an app that is a number": ({"apps": {"cart": 3}}, ["apps.cart = 3: must be a mapping of keys to values"]),
+    "a version that is none": (
+        {"istio": {"version": "latest"}},
+        ['istio.version = "latest": must be a release of Istio, such as 1.31.4'],
+    ),
+    "a chart folder without charts": (
+        {"istio": {"chartPath": "/nowhere"}},
+        [
+            (
+                'istio = {"chartPath": "/nowhere"}: '
+                "chartPath /nowhere must hold the charts; no Chart.yaml in base, istiod, gateway"
+            )
+        ],
+    ),
+    "a port out of range": (
+        {"gateway": {"httpPort": 70000}},
+        ["gateway.httpPort = 70000: must be less than or equal to 65535"],
+    ),
+    "a duration without unit": (
+        {"controller": {**IMAGE, "minimumInterval": "10"}},
+        ['controller.minimumInterval = "10": must be 1 or more whole seconds or minutes, such as 30s or 1m'],
+    ),
+    "two controllers at once": (
+        {"controller": {**IMAGE, "replicas": 2}},
+        ["controller.replicas = 2: must be less than or equal to 1"],
+    ),
+    "a controller without an image": (
+        {"controller": {}},
+        [
+            (
+                "controller.image: is required. "
+                "A published image; with `build.enabled` its repository alone: the tag is the sources' digest."
+            )
+        ],
+    ),
+    "a tag on an image that is built": (
+        {"controller": {**IMAGE, "build": {"enabled": True}}},
+        [
+            (
+                'controller = {"image": "registry.example/canary-controller:1.0", "build": {"enabled": true}}: '
+                "image registry.example/canary-controller:1.0 must have no tag with build.enabled: "
+                "the sources' digest is the tag"
+            )
+        ],
+    ),
+    "an external Prometheus beside ours": (
+        {"observability": {"prometheus": {"url": "http://p:9090"}}},
+        [
+            (
+                'observability.prometheus = {"url": "http://p:9090"}: '
+                "set either enabled: true, or enabled: false together with url"
+            )
+        ],
+    ),
+    "no Prometheus at all": (
+        {"observability": {"prometheus": {"enabled": False}}},
+        [
+            (
+                'observability.prometheus = {"enabled": false}: '
+                "set either enabled: true, or enabled: false together with url"
+            )
+        ],
+    ),
+    "a mode of mTLS that Istio does not have": (
+        {"namespace": {"mtls": "ON"}},
+        ["namespace.mtls = \"ON\": must be 'STRICT', 'PERMISSIVE' or 'DISABLE'"],
+    ),
+    "bounds of the replicas in the wrong order": (
+        {"apps": {"backend": {"hpa": {"minReplicas": 9}}}},
+        ['apps.backend.hpa = {"minReplicas": 9}: minReplicas (9) must not be above maxReplicas (4)'],
+    ),
+    "an app without image, tag and service": (
+        {"apps": {"cart": {}}},
+        [
+            "apps.cart.image: is required. Image of the app, without its tag.",
+            "apps.cart.tag: is required. Tag of the image; changing it starts a canary.",
+            "apps.cart.service: is required. `spec.service` of the Canary.",
+        ],
+    ),
+    "a name that Kubernetes would not take": (
+        {"apps": {"Cart": NEW_APP}},
+        ['apps.Cart.[key] = "Cart": must be a Kubernetes name: a-z, 0-9 and -, 63 characters at most'],
+    ),
+    "a weight out of range": (
+        {"apps": {"backend": {"analysis": {"stepWeight": 500}}}},
+        ["apps.backend.analysis.stepWeight = 500: must be 1 to 100 (percent)"],
+    ),
+    "a misspelt key of a metric, which is named, not counted": (
+        {"apps": {"backend": {"analysis": {"metrics": {"latency": {"thresholdRange": {"mx": 3}}}}}}},
+        [
+            (
+                "apps.backend.analysis.metrics.latency.thresholdRange.mx = 3: "
+                "no such key. Did you mean max? Known here: max, min"
+            )
+        ],
+    ),
+    "a webhook of no known type": (
+        {"apps": {"backend": {"analysis": {"webhooks": {"gate": {"type": "confirm"}}}}}},
+        [
+            (
+                "apps.backend.analysis.webhooks.gate.type = \"confirm\": must be '', 'confirm-rollout', 'pre-rollout', "
+                "'rollout', 'confirm-traffic-increase', 'confirm-promotion', 'post-rollout', 'rollback' or 'event'"
+            )
+        ],
+    ),
+    "a metric template that does not exist": (
+        {"apps": {"backend": {"analysis": {"metrics": {"latency": {"templateRef": {"name": "latncy"}}}}}}},
+        [
+            (
+                'apps.backend.analysis.metrics.latency.templateRef.name = "latncy": no such metric template; '
+                "known are error-rate, latency (observability.metricTemplates)"
+            )
+        ],
+    ),
+    "an interval below the controller's floor": (
+        {"apps": {"backend": {"analysis": {"interval": "5s"}}}},
+        ['apps.backend.analysis.interval = "5s": must not be below controller.minimumInterval, 10s'],
+    ),
+    "an app that needs the load tester, which is off": (
+        {"loadTester": {"enabled": False}, "apps": {"frontend": None}},
+        [
+            "apps.backend.analysis.webhooks.conformance-test.url: is required. Address that gets the POST.",
+            "apps.backend.analysis.webhooks.load-test.url: is required. Address that gets the POST.",
+        ],
+    ),
+    "two strategies at once": (
+        {"apps": {"cart": {**NEW_APP, "analysis": {"iterations": 3, "stepWeight": 5, "metrics": None}}}},
+        [
+            (
+                'apps.cart.analysis = {"interval": "15s", "threshold": 10, "stepWeight": 5, "maxWeight": 50, '
+                '"itera...: exactly one of iterations, stepWeight, stepWeights must be set'
+            )
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses(case: str) -> None:
+    raw, expected = REFUSED[case]
+    assert problems(raw) == expected
+
+
+def test_tells_every_error_at_once() -> None:
+    raw = {"istio": {"version": "x"}, "gateway": {"hosts": []}, "apps": {"backend": {"tag": "", "hpa": {"max": 1}}}}
+    assert [line.split(" = ")[0] for line in problems(raw)] == [
+        "istio.version",
+        "gateway.hosts",
+        "apps.backend.tag",
+        "apps.backend.hpa.max",
+    ]
+
+
+# --- what is accepted -------------------------------------------------------------------------------------------------
+
+
+def test_by_default_the_apps_are_those_of_the_workshop() -> None:
+    apps = parsed().apps
+    frontend, backend = apps["frontend"].analysis, apps["backend"].analysis
+    assert list(apps) == ["frontend", "backend"]
+    assert (frontend.strategy, frontend.iterations, len(frontend.match)) == (Strategy.AB_TESTING, 10, 2)
+    assert (backend.strategy, backend.step_weight, backend.max_weight) == (Strategy.WEIGHTED, 5, 50)
+    for analysis in (frontend, backend):
+        assert [(m.name, m.bounds and m.bounds.high) for m in analysis.metrics] == [("error-rate", 1), ("latency", 500)]
+        assert [(h.name, h.type, h.url) for h in analysis.webhooks] == [
+            ("conformance-test", "pre-rollout", "http://flagger-loadtester.prod/"),
+            ("load-test", "rollout", "http://flagger-loadtester.prod/"),
+        ]
+
+
+def test_one_threshold_can_be_set_without_repeating_the_rest() -> None:
+    raw = {"apps": {"backend": {"analysis": {"metrics": {"latency": {"thresholdRange": {"max": 300}}}}}}}
+    default, metrics = parsed().apps["backend"].analysis.metrics, parsed(raw).apps["backend"].analysis.metrics
+    assert metrics[0] == default[0]
+    assert metrics[1].to_dict() == {**default[1].to_dict(), "thresholdRange": {"max": 300}}
+
+
+def test_a_metric_set_to_null_is_not_checked() -> None:
+    raw = {"apps": {"backend": {"analysis": {"metrics": {"latency": None}}}}}
+    assert [m.name for m in parsed(raw).apps["backend"].analysis.metrics] == ["error-rate"]
+
+
+def test_a_list_of_metrics_replaces_the_default_ones() -> None:
+    raw = {"apps": {"backend": {"analysis": {"metrics": [{"name": "request-duration"}]}}}}
+    assert [m.name for m in parsed(raw).apps["backend"].analysis.metrics] == ["request-duration"]
+
+
+@pytest.mark.parametrize(
+    ("app", "asked", "strategy"),
+    [
+        ("backend", {"iterations": 3}, {"iterations": 3}),
+        ("backend", {"stepWeights": [1, 50]}, {"stepWeights": [1, 50]}),
+        ("backend", {"stepWeight": 10}, {"stepWeight": 10, "maxWeight": 50}),
+        ("frontend", {"stepWeight": 20}, {"stepWeight": 20}),
+        ("frontend", {"iterations": 2}, {"iterations": 2, "match": 2}),
+    ],
+)
+def test_another_strategy_takes_the_place_of_the_default_one(
+    app: str, asked: dict[str, Any], strategy: dict[str, Any]
+) -> None:
+    analysis = parsed({"apps": {app: {"analysis": asked}}}).apps[app].analysis.to_dict()
+    keys = ("iterations", "stepWeight", "stepWeights", "maxWeight", "match")
+    found = {key: analysis[key] for key in keys if key in analysis}
+    assert {key: len(value) if key == "match" else value for key, value in found.items()} == strategy
+
+
+def test_a_new_app_is_judged_like_the_workshops_without_its_tests() -> None:
+    analysis = parsed({"apps": {"cart": NEW_APP}}).apps["cart"].analysis
+    assert (analysis.step_weight, analysis.max_weight, analysis.webhooks) == (5, 50, ())
+    assert [m.name for m in analysis.metrics] == ["error-rate", "latency"]
+
+
+def test_the_apps_follow_the_names_of_namespace_and_gateway() -> None:
+    apps = parsed({"namespace": {"name": "shop"}, "gateway": {"name": "door"}}).apps
+    assert apps["frontend"].service.gateways == ("istio-system/door",)
+    hooks = apps["backend"].analysis.webhooks
+    assert {hook.url for hook in hooks} == {"http://flagger-loadtester.shop/"}
+    assert all("backend-canary.shop:9898" in hook.metadata["cmd"] for hook in hooks)
+
+
+def test_a_template_of_another_namespace_is_taken_on_trust() -> None:
+    ref = {"name": "anything", "namespace": "monitoring"}
+    raw = {"apps": {"backend": {"analysis": {"metrics": {"mine": {"templateRef": ref}}}}}}
+    assert parsed(raw).apps["backend"].analysis.metrics[-1].to_dict()["templateRef"] == ref
+
+
+def test_a_template_of_the_stack_may_be_referred_to() -> None:
+    ref = {"name": "queue", "namespace": "istio-system"}
+    raw = {
+        "observability": {"metricTemplates": {"queue": {"query": "1"}}},
+        "apps": {"backend": {"analysis": {"metrics": {"queue": {"templateRef": ref, "thresholdRange": {"max": 5}}}}}},
+    }
+    assert len(parsed(raw).apps["backend"].analysis.metrics) == 3
+
+
+def test_shorter_intervals_are_accepted_where_the_floor_is_lower() -> None:
+    raw = {
+        "controller": {**IMAGE, "minimumInterval": "1s"},
+        "apps": {app: {"analysis": {"interval": "2s"}} for app in ("frontend", "backend")},
+    }
+    assert {app.analysis.interval for app in parsed(raw).apps.values()} == {"2s"}
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_the_stacks_of_the_repository_are_valid(stack: str) -> None:
+    file = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    sections = {key.removeprefix(f"{PROJECT}:"): value for key, value in file.items()}
+    needs_image = "controller" not in sections
+    assert needs_image == (stack != "dev"), "staging and prod run an image that somebody published"
+    parse(sections | ({"controller": IMAGE} if needs_image else {}), PROJECT)
+
+
+# --- merging ----------------------------------------------------------------------------------------------------------
+
+_values = st.recursive(
+    st.integers() | st.text(max_size=3), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8
+)
+_mappings = st.dictionaries(st.sampled_from("abc"), _values)
+
+
+@given(_mappings, _mappings)
+def test_merging_twice_is_merging_once(base: dict[str, Any], over: dict[str, Any]) -> None:
+    assert merge(merge(base, over), over) == merge(base, over)
+
+
+@given(_mappings)
+def test_merging_nothing_changes_nothing(base: dict[str, Any]) -> None:
+    assert merge(base, {}) == merge({}, base) == base
+
+
+@given(_mappings, st.sampled_from("abc"))
+def test_none_takes_a_key_away_and_nothing_else(base: dict[str, Any], key: str) -> None:
+    assert merge(base, {key: None}) == {k: v for k, v in base.items() if k != key}
+
+
+# --- the reference ----------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_lists_the_keys_as_the_model_has_them() -> None:
+    path = ROOT / "docs" / "configuration.md"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(render())
+    assert path.read_text() == render(), "docs/configuration.md is out of date: UPDATE_GOLDEN=1 writes it anew"
