@@ -66,16 +66,13 @@ def requests(workload: str, code: str, value: float, step: float = 0.0, **labels
 
 def unreached(service: str, code: str, flags: str, value: float, workload: str = "unknown", **labels: str) -> Series:
     """As a gateway counts it: no workload is known where no pod was reached."""
-    return requests(
-        workload,
-        code,
-        value,
-        reporter="source",
-        destination_service_name=service,
-        destination_workload_namespace="unknown",
-        response_flags=flags,
-        **labels,
-    )
+    source = {
+        "reporter": "source",
+        "destination_service_name": service,
+        "destination_workload_namespace": "unknown",
+        "response_flags": flags,
+    }
+    return requests(workload, code, value, 0.0, **source, **labels)
 
 
 def durations(workload: str, counts: Mapping[str, float], step: float = 0.0) -> list[Series]:
@@ -299,7 +296,8 @@ async def test_latency_of_both_sides_comes_by_edge_however_this_prometheus_spell
 
 async def test_without_traffic_there_are_no_counters(prometheus):
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody"}
-    for compare in ({"errors": {}}, {"latency": {"edges": ["100ms"]}}):
+    comparisons: tuple[dict[str, Any], ...] = ({"errors": {}}, {"latency": {"edges": ["100ms"]}})
+    for compare in comparisons:
         assert await counters(prometheus, compare, targetRef=target, service={"name": "nobody"}) == Reading()
 
 

@@ -110,8 +110,8 @@ def test_a_metric_that_cannot_be_had_moves_no_traffic_and_ends_in_a_rollback(tri
 
 
 def test_a_prometheus_that_goes_away_holds_the_canary_where_it_is_until_it_comes_back(trials: World):
-    analysis = {"metrics": [metric("quiet")], "threshold": 40}
-    trials.apply(template("quiet", "vector(0)"), deployment("patient"), canary("patient", **analysis))
+    patient = canary("patient", metrics=[metric("quiet")], threshold=40)
+    trials.apply(template("quiet", "vector(0)"), deployment("patient"), patient)
     trials.wait_for_phase("patient", "Initialized", seconds=60)
     mark = trials.mark()
     trials.apply(deployment("patient", "2"))

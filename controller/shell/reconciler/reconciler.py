@@ -57,7 +57,7 @@ class Reconciler:
     measuring: ProbeRunner
     telling: EventRecorder
     telemetry: Metrics
-    depend: Callable[[Key, frozenset[Key]], None]
+    depend: Callable[[Key, frozenset[Key]], object]
     clock: Callable[[], datetime]
     minimum_interval: float
     background: set[asyncio.Task[None]] = field(default_factory=set)

@@ -123,7 +123,7 @@ def test_metadata_that_the_controller_has_no_use_for_is_skipped():
 # --- anything valid survives the way through the models ---
 
 durations = st.from_regex(r"\A([1-9][0-9]{0,2}(s|m|h|ms)){1,2}\Z")
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
 names = st.from_regex(r"\A[a-z]([-a-z0-9]{0,20}[a-z0-9])?\Z")
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**40), 2**40)
 percents = st.integers(0, 100)

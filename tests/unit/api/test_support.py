@@ -2,13 +2,21 @@
 
 import pytest
 
-from controller.api import parse_alert_provider, parse_canary, parse_metric_template, unsupported_fields
+from controller.api import (
+    AlertProvider,
+    Canary,
+    MetricTemplate,
+    parse_alert_provider,
+    parse_canary,
+    parse_metric_template,
+    unsupported_fields,
+)
+from controller.api.base import Model
 from controller.api.crd import object_schema
-from controller.api.parse import AlertProvider, Canary, MetricTemplate
 from controller.api.support import UNSUPPORTED
 from tests.unit.api.cases import GOOD, changed
 
-MODELS = {"Canary": Canary, "MetricTemplate": MetricTemplate, "AlertProvider": AlertProvider}
+MODELS: dict[str, type[Model]] = {"Canary": Canary, "MetricTemplate": MetricTemplate, "AlertProvider": AlertProvider}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -248,7 +249,8 @@ def test_a_context_that_does_not_exist_is_told_with_those_that_do(cluster):
 
 
 def test_watching_shows_the_table_again_and_again_until_interrupted(cluster, monkeypatch):
-    looks, find = [], get.find_rows
+    looks: list[tuple[Any, ...]] = []
+    find = get.find_rows
 
     async def find_twice(*arguments: Any) -> Any:
         if len(looks) == 2:
@@ -260,6 +262,6 @@ def test_watching_shows_the_table_again_and_again_until_interrupted(cluster, mon
         return
 
     monkeypatch.setattr(get, "find_rows", find_twice)
-    monkeypatch.setattr(get.asyncio, "sleep", no_pause)
+    monkeypatch.setattr(asyncio, "sleep", no_pause)
     result = CliRunner().invoke(app, ["watch", "a", "-n", "prod"])
     assert (result.exit_code, looks) == (0, [("a", "prod")] * 2)

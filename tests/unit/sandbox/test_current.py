@@ -1,6 +1,8 @@
 import io
 import json
 import stat
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -16,20 +18,29 @@ CONFIG = {
 }
 
 
-@pytest.fixture
-def tools(tmp_path, monkeypatch):
-    """A folder as the whole PATH, and a way to put a program there that prints, and ends as it is told."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+@dataclass(frozen=True)
+class Tools:
+    """A folder that is the whole PATH; a call puts a program there with this output and exit status."""
 
-    def put(name, output="", status=0):
-        program = tmp_path / name
-        program.write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/calls\nprintf '%s' '{output}'\nexit {status}\n")
+    folder: Path
+
+    @property
+    def calls(self) -> Path:
+        """The arguments of every call, a line each."""
+        return self.folder / "calls"
+
+    def __call__(self, name: str, output: str = "", status: int = 0) -> Path:
+        program = self.folder / name
+        program.write_text(f"#!/bin/sh\necho \"$@\" >> {self.calls}\nprintf '%s' '{output}'\nexit {status}\n")
         program.chmod(program.stat().st_mode | stat.S_IEXEC)
         return program
 
-    put.calls = tmp_path / "calls"
-    return put
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return Tools(tmp_path)
 
 
 def test_a_missing_pulumi_is_named(tools):

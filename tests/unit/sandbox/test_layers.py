@@ -2,6 +2,7 @@ import hashlib
 import io
 import json
 import tarfile
+from typing import IO, cast
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_an_archive_reads_as_docker_save_writes_it(folder):
     write_archive(image, out)
     out.seek(0)
     with tarfile.open(fileobj=out) as archive:
-        files = {each.name: archive.extractfile(each).read() for each in archive}
+        files = {name: cast("IO[bytes]", archive.extractfile(name)).read() for name in archive.getnames()}
     (manifest,) = json.loads(files["manifest.json"])
     config = json.loads(files[manifest["Config"]])
     assert manifest["RepoTags"] == ["example.org/tool:1"]

@@ -1,6 +1,7 @@
 import io
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -23,7 +24,7 @@ def write_tool(version, folder):
 
 
 def test_an_artefact_is_made_once_and_then_kept(tmp_path, console):
-    made = []
+    made: list[Path] = []
     one = step(tmp_path, "one", made.append)
     run_steps([one], tmp_path / "work", console)
     run_steps([one], tmp_path / "work", console)
@@ -59,7 +60,7 @@ def test_a_step_waits_for_what_it_needs(tmp_path, console):
 
 
 def test_a_step_whose_need_failed_is_not_made(tmp_path, console):
-    made = []
+    made: list[Path] = []
 
     def fail(_folder):
         raise SandboxError("broken")

@@ -19,12 +19,12 @@ class FakeKube:
 
     Attributes:
         requests: verb and object of every request, in order.
-        failures: errors that the next requests raise, in order, by verb.
+        failures: what the next requests raise, in order, by verb; None for one that succeeds.
     """
 
     def __init__(self, *manifests: Mapping[str, Any]) -> None:
         self.requests: list[tuple[str, str]] = []
-        self.failures: dict[str, list[ClusterError]] = defaultdict(list)
+        self.failures: dict[str, list[ClusterError | None]] = defaultdict(list)
         self._objects: dict[Key, dict[str, Any]] = {}
         self._watches: dict[str, list[asyncio.Queue[Change | ClusterError]]] = defaultdict(list)
         self._version = 0
@@ -119,8 +119,9 @@ class FakeKube:
 
     def _requested(self, verb: str, what: str) -> None:
         self.requests.append((verb, what))
-        if self.failures[verb]:
-            raise self.failures[verb].pop(0)
+        failure = self.failures[verb].pop(0) if self.failures[verb] else None
+        if failure is not None:
+            raise failure
 
     def _stored(self, key: Key) -> dict[str, Any]:
         if key not in self._objects:

@@ -263,7 +263,7 @@ def test_edges_that_are_none_are_refused(edges, message):
 def test_a_test_is_a_value():
     test = RateTest.start()
     with pytest.raises(FrozenInstanceError):
-        test.looks = 5
+        test.looks = 5  # type: ignore[misc]
     assert test.look(**counts(5)) == test.look(**counts(5))
     assert test == RateTest.start()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from controller.core.model import (
+    Action,
     EnsureApex,
     EnsureAutoscaler,
     EnsurePrimary,
@@ -63,7 +64,7 @@ def named(writes: tuple[Write, ...]) -> list[str]:
     ]
 
 
-ACTIONS = {
+ACTIONS: dict[str, tuple[Action, list[str]]] = {
     "Services": (EnsureServices(), ["Service backend-canary", "Service backend-primary"]),
     "primary, configs first": (
         EnsurePrimary("0123456789abcdef"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from controller.api.analysis import Analysis
 from controller.core.rollout.strategies import next_promotion_weight, next_weight, weight_ladder
 from tests.builders import make_canary
 
-LADDERS = {
+LADDERS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "steps up to the limit": ({"stepWeight": 10, "maxWeight": 50}, (10, 20, 30, 40, 50)),
     "the last step is cut to the limit": ({"stepWeight": 25, "maxWeight": 60}, (25, 50, 60)),
     "a step above the limit is cut to it": ({"stepWeight": 80, "maxWeight": 50}, (50,)),

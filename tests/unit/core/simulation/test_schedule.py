@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ COMPARE = {"name": "errors", "compare": {"errors": {}}}
 ON_EVIDENCE = {**WEIGHTED, "stepWeight": 10, "advance": "onEvidence"}
 STEADY = {"interval": "30s", "threshold": 3, "stepWeights": [10], "metrics": [COMPARE]}
 
-ANALYSES = {
+ANALYSES: dict[str, Mapping[str, Any]] = {
     "equal steps, the last cut to maxWeight": WEIGHTED,
     "steps as given": {"interval": "10s", "threshold": 1, "stepWeights": [1, 5, 5, 80]},
     "a mirrored round before the steps": {**WEIGHTED, "mirror": True},
@@ -32,7 +33,7 @@ ANALYSES = {
 }
 
 
-def done(analysis: dict[str, Any], *, failing: int = 0) -> tuple[list[Routes], float]:
+def done(analysis: Mapping[str, Any], *, failing: int = 0) -> tuple[list[Routes], float]:
     """The routes that the core sets, interval by interval, and the seconds from the first to the promotion."""
     cluster = progressing(0, canary_manifest(analysis={**analysis, "metrics": [ERROR_RATE]}))
     routes: list[Routes] = []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.core.model import Manifest
 from controller.shell.informer.cache import Cache
 
 KEY = ("Deployment", "prod", "backend")
@@ -38,6 +39,11 @@ class Heard:
     def __call__(self, key, before, after) -> None:
         self.changes.append((key, before is not None, after is not None))
 
+    def object(self, key) -> Manifest:
+        held = self.cache.get(key)
+        assert held is not None
+        return held
+
 
 @pytest.mark.parametrize(
     ("events", "version", "heard"),
@@ -53,7 +59,7 @@ def test_of_two_versions_the_newer_one_stays(events, version, heard):
     for each in events:
         it.cache.put(deployment(each, spec={"replicas": each}))
     assert it.cache.version(KEY) == version
-    assert it.cache.get(KEY)["spec"]["replicas"] == version
+    assert it.object(KEY)["spec"]["replicas"] == version
     assert len(it.changes) == heard
 
 
@@ -70,7 +76,7 @@ def test_the_status_of_an_autoscaler_is_neither_kept_nor_told():
     it.cache.put(autoscaler(1, status={"currentReplicas": 1}))
     it.cache.put(autoscaler(2, status={"currentReplicas": 2}))
     assert len(it.changes) == 1
-    assert "status" not in it.cache.get(("HorizontalPodAutoscaler", "prod", "backend"))
+    assert "status" not in it.object(("HorizontalPodAutoscaler", "prod", "backend"))
 
 
 def test_managed_fields_are_dropped():
@@ -78,7 +84,7 @@ def test_managed_fields_are_dropped():
     manifest = deployment(1)
     manifest["metadata"]["managedFields"] = [{"manager": "kubectl"}]
     it.cache.put(manifest)
-    assert "managedFields" not in it.cache.get(KEY)["metadata"]
+    assert "managedFields" not in it.object(KEY)["metadata"]
 
 
 def test_what_is_put_quietly_is_not_told():
@@ -104,7 +110,7 @@ def test_of_a_secret_the_version_is_known_before_its_body():
     assert not it.cache.note(secret(3))
     assert (it.cache.version(key), it.cache.get(key)) == (3, None)
     it.cache.put(secret(3, data={"a": "Yg=="}), quietly=True)
-    assert it.cache.get(key)["data"] == {"a": "Yg=="}
+    assert it.object(key)["data"] == {"a": "Yg=="}
     it.cache.keep_bodies(set())
     assert (it.cache.version(key), it.cache.get(key)) == (3, None)
     assert it.changes == [(key, False, True)]

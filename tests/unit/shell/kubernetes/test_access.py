@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ async def test_the_user_s_credentials_make_the_header(tmp_path, user, header):
 
 async def test_a_token_in_a_file_is_read_again_after_a_while_and_when_it_is_refused(tmp_path, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(kubeconfig.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     token = tmp_path / "token"
     token.write_text("one", encoding="utf-8")
     access = find_access(env(write(tmp_path / "config", user={"tokenFile": "token"})))
@@ -93,10 +95,11 @@ async def test_a_token_in_a_file_is_read_again_after_a_while_and_when_it_is_refu
 
 async def test_in_a_pod_it_is_the_service_account(tmp_path, monkeypatch):
     monkeypatch.setattr(kubeconfig, "SERVICE_ACCOUNT", tmp_path)
-    monkeypatch.setattr(kubeconfig.ssl, "create_default_context", lambda cafile: f"trusts {Path(cafile).name}")
+    trusting = {str(tmp_path / "ca.crt"): ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
+    monkeypatch.setattr(ssl, "create_default_context", lambda cafile: trusting[str(cafile)])
     (tmp_path / "token").write_text("mounted", encoding="utf-8")
     access = find_access({"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"})
-    assert (access.server, access.tls) == ("https://10.96.0.1:443", "trusts ca.crt")
+    assert (access.server, access.tls) == ("https://10.96.0.1:443", trusting[str(tmp_path / "ca.crt")])
     assert await access.authorization(False) == "Bearer mounted"
     assert find_access({"KUBERNETES_SERVICE_HOST": "fd00::1"}).server == "https://[fd00::1]:443"
     with pytest.raises(StartError, match="KUBERNETES_SERVICE_HOST is not set"):

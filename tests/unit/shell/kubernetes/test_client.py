@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -40,14 +41,15 @@ class Server:
 
 
 @asynccontextmanager
-async def client(server: Server) -> AsyncIterator[KubeClient]:
+async def client(
+    server: Server, count: Callable[[str, str], None] = lambda verb, kind: None
+) -> AsyncIterator[KubeClient]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.respond)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    counted: list[tuple[str, str]] = []
 
     async def token(fresh: bool) -> str:
         return "Bearer new" if fresh else "Bearer old"
@@ -55,9 +57,7 @@ async def client(server: Server) -> AsyncIterator[KubeClient]:
     access = Access(url, None, token)
     try:
         async with access.open_session() as session:
-            it = KubeClient(session, url, lambda verb, kind: counted.append((verb, kind)))
-            it.counted = counted  # type: ignore[attr-defined]
-            yield it
+            yield KubeClient(session, url, count)
     finally:
         await runner.cleanup()
 
@@ -95,10 +95,10 @@ MANAGER = {"fieldManager": "canary-controller"}
     ],
 )
 async def test_each_request_is_as_the_api_wants_it(call, request_):
-    server = Server(DEPLOYED)
-    async with client(server) as it:
+    server, counted = Server(DEPLOYED), []
+    async with client(server, lambda *request: counted.append(request)) as it:
         assert await call(it) == DEPLOYED
-        assert len(it.counted) == 1
+        assert len(counted) == 1
     assert server.requests == [request_]
 
 
@@ -218,7 +218,7 @@ async def test_a_silent_server_is_given_up(monkeypatch):
 
     class Silent(Server):
         async def respond(self, request):
-            await web.asyncio.sleep(1)
+            await asyncio.sleep(1)
 
     async with client(Silent()) as it:
         with pytest.raises(ClusterError, match="no answer in time"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import HookProbe, MetricProbe, NoValues, Passed, ProbeResult, Refused, Value
+from controller.core.model import HookProbe, Measure, MetricProbe, NoValues, Passed, ProbeResult, Refused, Value
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED
@@ -71,6 +71,11 @@ class Stage:
             minimum_interval=1.0,
         )
         self.sending: asyncio.Task[None] | None = None
+
+    @property
+    def ticks(self) -> float:
+        labels = {"name": "backend", "namespace": "prod", "result": "ok"}
+        return self.telemetry.registry.get_sample_value("canary_ticks_total", labels) or 0.0
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=asyncio.get_running_loop().time())
@@ -170,14 +175,9 @@ async def test_at_rest_nothing_is_asked_of_the_api():
         service = stage.kube.object("Service", "prod", "backend")
         service["metadata"]["labels"]["seen"] = "yes"
         stage.kube.set(service)
-        ticks = stage.telemetry.registry.get_sample_value(
-            "canary_ticks_total", {"name": "backend", "namespace": "prod", "result": "ok"}
-        )
+        ticks = stage.ticks
         await stage.settle(3600)
-        after = stage.telemetry.registry.get_sample_value(
-            "canary_ticks_total", {"name": "backend", "namespace": "prod", "result": "ok"}
-        )
-        assert after > ticks
+        assert stage.ticks > ticks
         assert stage.kube.requests == requests
 
 
@@ -283,7 +283,7 @@ async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
 
 async def test_a_core_that_asks_twice_is_stopped(monkeypatch):
     async with initialised() as stage:
-        measure = reconcile.Measure((MetricProbe("x", "y"),))
+        measure = Measure((MetricProbe("x", "y"),))
         monkeypatch.setattr(reconcile, "decide", lambda state, observation: measure)
         with pytest.raises(RuntimeError, match="metric/x"):
             await stage.reconciling.tick(KEY)
