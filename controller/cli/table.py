@@ -1,0 +1,214 @@
+"""Canaries as a table: the rows from the objects' status, and the drawing. The sandbox shows the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.api import Canary, CanaryStatus, InvalidObject, Phase, Strategy, parse_canary
+from controller.cli import words
+from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.question import EvidenceError
+from controller.core.evidence.sequential import Verdict
+from controller.core.model import Manifest
+
+_RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
+_STYLES = {Phase.INITIALIZED: "green", Phase.SUCCEEDED: "green", Phase.FAILED: "red", Phase.NEW: "dim"}
+_BAD, _GOOD = (Verdict.FAIL, "failed", "unreadable"), (Verdict.PASS, "passed")
+_IN_ROUNDS = (Strategy.AB_TESTING, Strategy.BLUE_GREEN)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """The latest result of one metric.
+
+    Attributes:
+        metric: its name.
+        verdict: passed or failed for a threshold; FAIL, PASS or INCONCLUSIVE for a comparison; or unreadable.
+        detail: the result in words.
+        value: the measured value of a threshold; None for a comparison, or if there was no value.
+        ratio: the canary's bad rate divided by the primary's; None for a threshold, or without bad requests.
+        p_value: of a comparison, valid at any look.
+    """
+
+    metric: str
+    verdict: str
+    detail: str
+    value: float | None = None
+    ratio: float | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRow:
+    """One Canary.
+
+    Attributes:
+        weight: percent of the traffic that the canary gets; for A/B of the matched traffic.
+        iterations: rounds done of an A/B or blue/green analysis.
+        rounds: how many rounds that analysis has; None for a weighted one, or if the spec is invalid.
+        threshold: failed checks that cause a rollback; None if the spec is invalid.
+        primary, canary: image tags and ready replicas of the two workloads; empty if not known.
+        message: what blocks the rollout, why it was rolled back, or what is wrong with the spec.
+    """
+
+    namespace: str
+    name: str
+    phase: Phase
+    weight: int
+    mirrored: bool
+    iterations: int
+    rounds: int | None
+    failed_checks: int
+    threshold: int | None
+    primary: str = ""
+    canary: str = ""
+    metrics: tuple[MetricRow, ...] = ()
+    message: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def traffic(self) -> str:
+        """``30%``, ``mirror`` or ``round 2 of 10``."""
+        if self.rounds and 0 < self.iterations <= self.rounds:
+            return f"round {self.iterations} of {self.rounds}"
+        return "mirror" if self.mirrored else f"{self.weight}%"
+
+
+def read_rows(canaries: Iterable[Manifest], deployments: Iterable[Manifest] = ()) -> tuple[CanaryRow, ...]:
+    """A row for each Canary, by namespace and name; with what the workloads run, as far as ``deployments`` has them."""
+    versions = {
+        (str(each["metadata"]["namespace"]), str(each["metadata"]["name"])): _versions(each) for each in deployments
+    }
+    rows = (_row(manifest, versions) for manifest in canaries)
+    return tuple(sorted(rows, key=lambda row: (row.namespace, row.name)))
+
+
+def _row(manifest: Manifest, versions: Mapping[tuple[str, str], str]) -> CanaryRow:
+    """One Canary; if its spec is invalid, its status and the first problem."""
+    namespace, name = str(manifest["metadata"].get("namespace", "")), str(manifest["metadata"]["name"])
+    canary: Canary | None = None
+    problem = ""
+    try:
+        canary = parse_canary(manifest)
+    except InvalidObject as error:
+        problem = f"invalid: {error.problems[0]}"
+    status = canary.status if canary else _status(manifest)
+    analysis = canary.spec.analysis if canary else None
+    return CanaryRow(
+        namespace=namespace,
+        name=name,
+        phase=status.phase,
+        weight=status.canary_weight,
+        mirrored=status.mirrored,
+        iterations=status.iterations,
+        rounds=analysis.iterations if analysis and analysis.strategy in _IN_ROUNDS else None,
+        failed_checks=status.failed_checks,
+        threshold=analysis.failure_threshold if analysis else None,
+        primary=versions.get((namespace, canary.names.primary), "") if canary else "",
+        canary=versions.get((namespace, canary.names.target), "") if canary else "",
+        metrics=tuple(_metrics(canary)) if canary else (),
+        message=problem or status.message,
+    )
+
+
+def _status(manifest: Manifest) -> CanaryStatus:
+    try:
+        return CanaryStatus.model_validate(manifest.get("status") or {})
+    except ValueError:
+        return CanaryStatus()
+
+
+def _versions(deployment: Manifest) -> str:
+    """Image tags and ready replicas, as in ``6.1.0 (1/1)``."""
+    spec = deployment["spec"]
+    tags = [_tag(str(container["image"])) for container in spec["template"]["spec"]["containers"]]
+    ready = (deployment.get("status") or {}).get("readyReplicas") or 0
+    return f"{', '.join(tags)} ({ready}/{spec.get('replicas', 1)})"
+
+
+def _tag(image: str) -> str:
+    """The tag, else the first digits of the digest, else ``latest``."""
+    name, _, digest = image.partition("@")
+    _, _, tag = name.rpartition("/")[2].partition(":")
+    return tag or digest.rpartition(":")[2][:12] or "latest"
+
+
+def _metrics(canary: Canary) -> Iterator[MetricRow]:
+    """The checks in the order in which they were made, then the comparisons, from their evidence."""
+    compared = {metric.name: metric for metric in canary.spec.analysis.metrics if metric.compare}
+    evidence = {name: canary.status.evidence[name] for name in compared if name in canary.status.evidence}
+    for check in canary.status.checks:
+        if check.name in evidence and check.detail.startswith(f"{check.name}: "):
+            continue
+        yield MetricRow(check.name, "passed" if check.passed else "failed", check.detail, value=check.value)
+    for name, saved in evidence.items():
+        yield _comparison(canary, name, saved)
+
+
+def _comparison(canary: Canary, name: str, saved: Mapping[str, Any]) -> MetricRow:
+    compare = next(metric.compare for metric in canary.spec.analysis.metrics if metric.name == name and metric.compare)
+    try:
+        comparison = Comparison.from_status(saved)
+    except EvidenceError as error:
+        return MetricRow(name, "unreadable", str(error))
+    return MetricRow(
+        name,
+        str(comparison.verdict(compare)),
+        comparison.describe(compare),
+        ratio=comparison.observed_ratio,
+        p_value=comparison.test.p_value,
+    )
+
+
+def draw_canaries(rows: Sequence[CanaryRow]) -> RenderableType:
+    """The Canaries, their metrics, and their messages, one below the other; long text is folded, never cut."""
+    if not rows:
+        return Text("No Canaries found.")
+    parts: list[RenderableType] = [_canary_table(rows)]
+    if any(row.metrics for row in rows):
+        parts += [Text(""), _metric_table(rows)]
+    notes = [Text.assemble((f"{row.label}: ", "bold"), row.message) for row in rows if row.message]
+    return Group(*parts, *([Text(""), *notes] if notes else []))
+
+
+def _canary_table(rows: Sequence[CanaryRow]) -> Table:
+    """One line for each Canary; the workloads only if they are known."""
+    workloads = any(row.primary or row.canary for row in rows)
+    table = _table("CANARY", "STATUS", "TRAFFIC", "FAILED", *(("PRIMARY PODS", "CANARY PODS") if workloads else ()))
+    for row in rows:
+        failed = f"{row.failed_checks}/{row.threshold}" if row.threshold else str(row.failed_checks)
+        pods = (row.primary or "-", row.canary or "-") if workloads else ()
+        status = Text(row.phase or "(new)", style=_STYLES.get(row.phase, "yellow"))
+        table.add_row(Text(row.label), status, row.traffic, failed, *map(Text, pods))
+    return table
+
+
+def _metric_table(rows: Sequence[CanaryRow]) -> Table:
+    """One line for each metric; the first of a Canary has its name."""
+    table = _table("CANARY", "METRIC", "VALUE", "RATIO", "P", "VERDICT")
+    for row in rows:
+        label = row.label
+        for each in row.metrics:
+            value = "" if each.value is None else f"{each.value:.4g}"
+            ratio = "" if each.p_value is None else words.ratio(each.ratio)
+            p_value = "" if each.p_value is None else words.probability(each.p_value)
+            style = "red" if each.verdict in _BAD else "green" if each.verdict in _GOOD else ""
+            table.add_row(Text(label), Text(each.metric), value, ratio, p_value, Text(each.verdict, style=style))
+            label = ""
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
+    return table

@@ -1,0 +1,180 @@
+"""The table of Canaries: what a status says, and how it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from controller.api import Phase
+from controller.cli.table import CanaryRow, MetricRow, draw_canaries, read_rows
+from controller.core.model import NoValues
+from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
+from tests.unit.cli.rollouts import rolling_out
+
+
+def read_row(manifest: Mapping[str, Any]) -> CanaryRow:
+    (row,) = read_rows([manifest])
+    return row
+
+
+def test_a_status_is_read_with_its_checks_and_its_evidence():
+    row = read_row(rolling_out().canary)
+    threshold, errors, latency = row.metrics
+    assert (row.namespace, row.name, row.phase, row.weight, row.failed_checks, row.threshold, row.message) == (
+        "prod",
+        "backend",
+        "Progressing",
+        30,
+        0,
+        3,
+        "",
+    )
+    assert threshold == MetricRow("error-rate", "passed", "error-rate 0.50", value=0.5)
+    assert (errors.metric, errors.verdict, errors.ratio, errors.value) == ("errors", "PASS", 2.0, None)
+    assert errors.detail.startswith("errors 2.0 times the primary's: 40 of 2,000 against 60 of 6,000, p = ")
+    assert errors.p_value is not None
+    assert 0 < errors.p_value < 0.5
+    assert (latency.verdict, latency.ratio, latency.p_value) == ("INCONCLUSIVE", None, 1.0)
+
+
+def test_a_rollback_shows_its_verdict_and_its_reason():
+    row = read_row(rolling_out(bad=300).canary)
+    errors = next(each for each in row.metrics if each.metric == "errors")
+    assert (row.phase, errors.verdict) == ("Failed", "FAIL")
+    assert row.message.startswith("Rolling back backend.prod errors: errors 30.0 times the primary's: 300 of 1,000")
+
+
+def test_a_failed_check_is_shown_with_its_value():
+    row = read_row(rolling_out(error_rate=7.0).canary)
+    assert (row.failed_checks, row.metrics[0]) == (
+        2,
+        MetricRow("error-rate", "failed", "error-rate 7.00 > 1", value=7.0),
+    )
+
+
+def test_a_canary_without_status_is_new():
+    row = read_row(canary_manifest())
+    assert (row.phase, row.metrics, row.message) == ("", (), "")
+
+
+def test_evidence_that_cannot_be_read_does_not_hide_the_canary():
+    manifest = rolling_out().canary
+    manifest["status"]["evidence"]["errors"] = {"test": {"alpha": "a lot"}}
+    reading = next(each for each in read_row(manifest).metrics if each.metric == "errors")
+    assert (reading.verdict, reading.detail.partition(":")[0]) == ("unreadable", "saved evidence")
+
+
+def test_a_canary_with_an_invalid_spec_shows_its_status_and_what_is_wrong():
+    manifest = rolling_out().canary
+    manifest["spec"]["analysis"]["interval"] = "soon"
+    row = read_row(manifest)
+    assert (row.phase, row.weight, row.threshold) == ("Progressing", 30, None)
+    assert row.message.startswith('invalid: spec.analysis.interval: Invalid value: "soon"')
+
+
+def drawn(*rows: CanaryRow, width: int = 80) -> str:
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(draw_canaries(rows))
+    return capture.get()
+
+
+def test_canaries_come_first_then_their_metrics_then_their_messages():
+    rows = read_rows([canary_manifest(name="other"), rolling_out(bad=300).canary])
+    lines = [line.split() for line in drawn(*rows).splitlines()]
+    assert lines[:3] == [
+        ["CANARY", "STATUS", "TRAFFIC", "FAILED"],
+        ["prod/backend", "Failed", "0%", "0/3"],
+        ["prod/other", "(new)", "0%", "0/3"],
+    ]
+    assert lines[4:6] == [
+        ["CANARY", "METRIC", "VALUE", "RATIO", "P", "VERDICT"],
+        ["prod/backend", "error-rate", "0.5", "passed"],
+    ]
+    name, ratio, p_value, verdict = lines[6]
+    assert (name, ratio, verdict) == ("errors", "30x", "FAIL")
+    assert float(p_value) < 0.05
+    assert lines[7] == ["latency", "-", "1", "INCONCLUSIVE"]
+    assert lines[9][:5] == ["prod/backend:", "Rolling", "back", "backend.prod", "errors:"]
+
+
+def test_without_canaries_the_table_says_so():
+    assert drawn() == "No Canaries found.\n"
+
+
+@pytest.mark.parametrize(
+    ("analysis", "status", "traffic"),
+    [
+        pytest.param(WEIGHTED, {"canaryWeight": 30}, "30%", id="weighted"),
+        pytest.param(WEIGHTED, {"mirrored": True}, "mirror", id="a copy of the traffic"),
+        pytest.param(AB_TESTING, {"iterations": 1, "canaryWeight": 100}, "round 1 of 2", id="A/B"),
+        pytest.param(BLUE_GREEN, {"iterations": 2}, "round 2 of 2", id="blue/green"),
+        pytest.param(BLUE_GREEN, {"iterations": 3, "canaryWeight": 100}, "100%", id="blue/green, switched over"),
+        pytest.param(BLUE_GREEN, {}, "0%", id="blue/green, between rollouts"),
+    ],
+)
+def test_traffic_is_a_weight_or_a_round(analysis, status, traffic):
+    manifest = canary_manifest(analysis=analysis) | {"status": {"phase": "Progressing", **status}}
+    assert read_row(manifest).traffic == traffic
+
+
+@pytest.mark.parametrize(
+    ("image", "ready", "pods"),
+    [
+        ("ghcr.io/shop/backend:6.1.1", {"readyReplicas": 2}, "6.1.1 (2/2)"),
+        ("localhost:5000/backend:6.1.1", {"readyReplicas": None}, "6.1.1 (0/2)"),
+        ("localhost:5000/backend", {}, "latest (0/2)"),
+        ("backend@sha256:0123456789abcdef", {}, "0123456789ab (0/2)"),
+        ("backend:6.1.1@sha256:0123456789abcdef", {}, "6.1.1 (0/2)"),
+    ],
+)
+def test_workloads_show_image_and_ready_replicas(image, ready, pods):
+    deployment = make_deployment(image=image, replicas=2) | {"status": ready}
+    (row,) = read_rows([canary_manifest()], [deployment])
+    assert (row.primary, row.canary) == ("", pods)
+
+
+def test_nothing_is_cut_where_the_table_is_wider_than_the_terminal():
+    message = "Halt checkout-frontend.shop-production advancement request-success-rate-of-checkout 98.00% < 99% " * 3
+    row = CanaryRow(
+        namespace="shop-production",
+        name="checkout-frontend-with-a-long-name",
+        phase=Phase.WAITING_PROMOTION,
+        weight=100,
+        mirrored=False,
+        iterations=10,
+        rounds=10,
+        failed_checks=12,
+        threshold=15,
+        primary="2026.01.01-0123456789abcdef (10/10)",
+        canary="2026.01.02-fedcba9876543210 (10/10)",
+        metrics=(MetricRow("request-success-rate-of-checkout", "INCONCLUSIVE", "", value=99.99, ratio=2, p_value=0.1),),
+        message=message,
+    )
+    shown = drawn(row)
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    kept = sorted(character for line in shown.splitlines()[1:] for character in line if not character.isspace())
+    cells = (row.label, row.phase, row.traffic, "12/15", row.primary, row.canary)
+    metric = (
+        "CANARY METRIC VALUE RATIO P VERDICT",
+        row.label,
+        row.metrics[0].metric,
+        "99.99",
+        "2x",
+        "0.1",
+        "INCONCLUSIVE",
+    )
+    said = "".join((*cells, *metric, f"{row.label}:", message))
+    assert kept == sorted(character for character in said if not character.isspace())
+
+
+def test_a_lack_of_values_is_a_failed_check_without_a_number():
+    cluster = rolling_out(looks=1)
+    cluster.answers["metric/error-rate"] = NoValues()
+    cluster.tick(10)
+    assert cluster.phase is Phase.PROGRESSING
+    reading = read_row(cluster.canary).metrics[0]
+    assert (reading.verdict, reading.value) == ("failed", None)
