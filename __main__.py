@@ -13,8 +13,8 @@ from components.istio import GATEWAY_LABELS, Istio
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace
 from components.observability.observability import Observability, ObservabilityArgs
-from stack.config import load
-from stack.defaults import ISTIO_NAMESPACE
+from stack.load import load
+from stack.names import ISTIO_NAMESPACE
 
 settings = load()
 

@@ -14,7 +14,7 @@ from components._shared.options import child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from controller.api.names import CANARY_PLURAL, GROUP, METRIC_TEMPLATE_PLURAL
 from stack.config import ControllerConfig
-from stack.defaults import ISTIO_NAMESPACE
+from stack.names import ISTIO_NAMESPACE
 
 PROJECT_FOLDER = Path(__file__).parent.parent
 _UID = 10001

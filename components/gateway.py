@@ -11,7 +11,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
 from stack.config import GatewayConfig
-from stack.defaults import ISTIO_NAMESPACE
+from stack.names import ISTIO_NAMESPACE
 
 
 @dataclass(frozen=True)

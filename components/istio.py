@@ -9,7 +9,8 @@ from pulumi_kubernetes import core, helm, meta
 
 from components._shared.options import child_options
 from stack.config import IstioConfig
-from stack.defaults import GATEWAY_RELEASE, ISTIO_NAMESPACE, merge
+from stack.merge import merge
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 
 GATEWAY_LABELS = {"istio": "gateway"}
 """The labels of the gateway's pods, which a Gateway object selects."""

@@ -11,7 +11,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from components._shared.options import child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from stack.config import LoadTesterConfig
-from stack.defaults import LOAD_TESTER
+from stack.names import LOAD_TESTER
 
 _PORT = 8080
 _UID = 10001

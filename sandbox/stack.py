@@ -13,6 +13,7 @@ import yaml
 from sandbox.instance import Instance
 from sandbox.paths import REPO, Cache
 from sandbox.recipes import Versions
+from stack.merge import merge
 
 STACK = "dev"
 
@@ -73,13 +74,3 @@ def istiod_values(pilot: str) -> dict[str, Any]:
 def gateway_values() -> dict[str, Any]:
     """No load balancer gives the gateway an address here, and its image cannot be pulled."""
     return {"service": {"type": "ClusterIP"}, "imagePullPolicy": "IfNotPresent"}
-
-
-def merge(*mappings: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge deeply, later over earlier: mappings key by key, anything else replaces."""
-    merged: dict[str, Any] = {}
-    for mapping in mappings:
-        for key, value in mapping.items():
-            old = merged.get(key)
-            merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

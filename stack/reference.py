@@ -1,4 +1,4 @@
-"""Renders docs/configuration.md from the model, so that the two cannot differ (tests/unit/stack/test_config.py)."""
+"""Renders docs/configuration.md from the model, so that the two cannot differ (tests/unit/stack/test_reference.py)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from controller.api.rules import Rule
-from stack.config import Matching, StackConfig
-from stack.defaults import complete_apps
+from stack.config import StackConfig
+from stack.values import Pattern
+from stack.workshop import complete_apps
 
 HEAD = """\
 # Configuration of a stack
@@ -126,7 +127,7 @@ def _word(annotation: Any) -> str:
 def _limit(metadata: Any) -> str:
     """What a piece of metadata allows, in words."""
     match metadata:
-        case AfterValidator(func=Matching(allowed=allowed)):
+        case AfterValidator(func=Pattern(allowed=allowed)):
             return str(allowed)
         case Rule(message=message):
             return str(message).removeprefix("must be ")

@@ -19,7 +19,8 @@ from components.observability.prometheus import PORT, PROMETHEUS, build_configur
 from controller.api import parse_metric_template
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
 from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
-from stack.defaults import ISTIO_NAMESPACE, merge
+from stack.merge import merge
+from stack.names import ISTIO_NAMESPACE
 
 _GRAFANA = "flagger-grafana"
 _DASHBOARDS = "canary-dashboards"

@@ -23,7 +23,8 @@ from controller.api.metric import (
 )
 from controller.api.metric_template import MetricProvider, MetricTemplate, MetricTemplateSpec
 from controller.api.names import API_VERSION, FIELD_MANAGER, FINALIZER, GROUP, VERSION, Names
-from controller.api.parse import parse_alert_provider, parse_canary, parse_metric_template, problems_of
+from controller.api.parse import parse_alert_provider, parse_canary, parse_metric_template
+from controller.api.problems import problems_of
 from controller.api.references import AutoscalerRef, NamespacedRef, ScalerReplicas, SecretRef, TargetRef
 from controller.api.service import Metadata, Rewrite, ServiceSpec, UnmanagedMetadata
 from controller.api.status import CanaryStatus, CheckStatus, Condition, Phase

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-DEFAULT_INTERVAL_FLOOR_SECONDS = 10.0
-"""Flagger runs no analysis more often than this, whatever ``analysis.interval`` says. An option of the controller."""
-
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$"
 """Flagger's CRD asks for ``^[0-9]+(m|s)`` only, and Flagger takes what that accepts and Go cannot parse for 60s."""
 
@@ -28,3 +25,8 @@ def parse_duration(text: str) -> float:
     if not is_duration(text):
         raise ValueError(f'"{text}" is not a duration as in "30s", "1m30s" or "500ms"')
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+DEFAULT_INTERVAL_FLOOR = "10s"
+"""Flagger runs no analysis more often than this, whatever ``analysis.interval`` says. An option of the controller."""
+DEFAULT_INTERVAL_FLOOR_SECONDS = parse_duration(DEFAULT_INTERVAL_FLOOR)

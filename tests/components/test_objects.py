@@ -1,4 +1,4 @@
-"""Every object the program makes, compared whole with tests/golden/program. UPDATE_GOLDEN=1 writes them anew."""
+"""Every object the program makes, compared whole with tests/golden/program. UPDATE_GOLDEN=1 rewrites them."""
 
 from __future__ import annotations
 

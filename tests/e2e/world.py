@@ -23,7 +23,7 @@ from rich.console import Console
 from sandbox.instance import Instance
 from sandbox.lifecycle import Sandbox, prepare_program, up
 from sandbox.paths import Cache
-from sandbox.stack import merge
+from stack.merge import merge
 from tests.e2e.traffic import SECONDS, request
 
 PROD = "prod"

@@ -6,7 +6,7 @@ import yaml
 from sandbox.instance import Instance
 from sandbox.paths import REPO, Cache
 from sandbox.recipes import load
-from sandbox.stack import merge, overlay, write_project
+from sandbox.stack import overlay, write_project
 
 CACHE = Cache(Path("/cache"))
 
@@ -54,16 +54,3 @@ def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance
     assert stack["encryptionsalt"] == "v1:salt"
     assert stack["config"]["canary-on-istio:controller"]["image"] == "controller:2"
     assert stack["config"]["canary-on-istio:apps"] == {"backend": {"tag": "6.1.1"}}
-
-
-@pytest.mark.parametrize(
-    ("layers", "merged"),
-    [
-        (({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}), {"a": {"b": 1, "c": 3}}),
-        (({"a": {"b": 1}}, {"a": [1]}), {"a": [1]}),
-        (({"a": [1, 2]}, {"a": [3]}), {"a": [3]}),
-        (({}, {"a": {"b": {}}}), {"a": {"b": {}}}),
-    ],
-)
-def test_later_configuration_lies_over_earlier(layers, merged):
-    assert merge(*layers) == merged

@@ -1,7 +1,7 @@
-"""What a stack gets that sets nothing: the workshop's two apps; and how its settings are laid over that.
+"""The apps of a stack that sets nothing: those of the workshop; and how a stack's own settings are merged over them.
 
-These are plain mappings in the shape of the stack's configuration (stack/config.py validates the result), so that a
-stack can change one threshold without repeating the rest.
+These are plain mappings in the shape of the stack's configuration, validated after the merge (stack/load.py), so that
+a stack can change one threshold without repeating the rest.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-ISTIO_NAMESPACE = "istio-system"
-LOAD_TESTER = "flagger-loadtester"
-GATEWAY_RELEASE = "istio-gateway"
+from stack.merge import merge, without_nulls
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
 
 _STRATEGIES = frozenset({"iterations", "stepWeight", "stepWeights"})
 """A Canary has exactly one of these, and it decides what else may stand beside it."""
@@ -47,35 +46,25 @@ _ANY_APP: dict[str, Any] = {
 }
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`: mappings merge key by key, anything else replaces, None takes the key away."""
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            below = merged.get(key)
-            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
-        else:
-            merged[key] = value
-    return merged
-
-
 def complete_apps(apps: Mapping[str, Any], *, namespace: str, gateway: str, load_tester: bool) -> dict[str, Any]:
-    """Every app of the stack, each laid over its defaults.
+    """Every app of the stack, each merged over its defaults.
 
-    `frontend` and `backend` are the workshop's, there unless set to None; any other app starts from the workshop's
-    analysis. `namespace` is that of the apps, `gateway` the name of the public Gateway. With `load_tester` a webhook
-    that names no url goes to the load tester. What is not a mapping is left as it is, for the validation to refuse.
+    `frontend` and `backend` are there unless set to None; any other app starts from the analysis of `backend` without
+    its webhooks. What is not a mapping stays as it is, for the validation to refuse.
+
+    Args:
+        apps: what the stack sets, by name.
+        namespace: that of the apps.
+        gateway: name of the public Gateway.
+        load_tester: whether there is one, for the webhooks without `url`.
     """
     workshop = {"frontend": _frontend(namespace, gateway), "backend": _backend(namespace)}
-    asked = {"frontend": {}, "backend": {}, **apps}
     hook_url = f"http://{LOAD_TESTER}.{namespace}/" if load_tester else None
     return {
         name: _complete_app(workshop.get(name, {"analysis": _WEIGHTS}), app, hook_url)
         if isinstance(app, Mapping)
         else app
-        for name, app in asked.items()
+        for name, app in ({"frontend": {}, "backend": {}} | dict(apps)).items()
         if app is not None
     }
 
@@ -85,28 +74,31 @@ def _complete_app(default: dict[str, Any], app: Mapping[str, Any], hook_url: str
     asked = app.get("analysis")
     if isinstance(asked, Mapping) and _is_other_strategy(base["analysis"], asked):
         base["analysis"] = {k: v for k, v in base["analysis"].items() if k not in {*_STRATEGIES, "match", "maxWeight"}}
-    merged = merge(base, app)
+    merged = without_nulls(merge(base, app))
     analysis = merged.get("analysis")
     if isinstance(analysis, Mapping):
         merged["analysis"] = {
-            key: _as_list(value, hook_url if key == "webhooks" else None) if key in _NAMED_LISTS else value
+            key: _as_list(value, {"url": hook_url} if key == "webhooks" and hook_url else {})
+            if key in _NAMED_LISTS
+            else value
             for key, value in analysis.items()
         }
     return merged
 
 
 def _is_other_strategy(default: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Whether `asked` names a strategy, and not the default one: that then gives way, rather than contradict it."""
+    """Whether `asked` names a strategy other than the default one, which is then dropped: a Canary has exactly one."""
     named = {key for key in _STRATEGIES if asked.get(key) is not None}
     return bool(named) and not named & default.keys()
 
 
-def _as_list(entries: Any, url: str | None) -> Any:
-    """A Canary has lists of named entries; a stack may key them by name, so that each can be changed alone."""
-    if not isinstance(entries, Mapping):
-        return entries
-    filled = {"url": url} if url else {}
-    return [{"name": name, **filled, **e} if isinstance(e, Mapping) else e for name, e in entries.items()]
+def _as_list(entries: Any, defaults: Mapping[str, str]) -> Any:
+    """The list of a Canary; in a stack it may be a mapping by name, so that one entry can be changed alone."""
+    if isinstance(entries, Mapping):
+        return [{"name": name, **defaults, **e} if isinstance(e, Mapping) else e for name, e in entries.items()]
+    if isinstance(entries, list):
+        return [{**defaults, **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+    return entries
 
 
 def _frontend(namespace: str, gateway: str) -> dict[str, Any]:
@@ -147,7 +139,7 @@ def _backend(namespace: str) -> dict[str, Any]:
 
 
 def _webhooks(canary: str, load: str) -> dict[str, Any]:
-    """`canary` is the address of the canary's Service, `load` what follows the rate in the arguments of hey."""
+    """`canary` is the address of the canary's Service, `load` the last arguments of `hey`."""
     return {
         "conformance-test": {
             "type": "pre-rollout",

@@ -1,0 +1,75 @@
+"""Reading the stack's configuration. The only reader of `pulumi.Config`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config as pulumi_config
+from pydantic import ValidationError
+
+from controller.api import Problem
+from stack.checks import contradictions
+from stack.config import GatewayConfig, NamespaceConfig, StackConfig
+from stack.errors import ConfigError, problems_of
+from stack.workshop import complete_apps
+
+
+def load() -> StackConfig:
+    """The configuration of the current stack, validated.
+
+    Raises:
+        ConfigError: listing everything that is wrong.
+    """
+    project = pulumi.get_project()
+    prefix = f"{project}:"
+    given = pulumi_config.get_config_env() | pulumi_config.CONFIG.get()
+    raw = {key.removeprefix(prefix): _parse(value) for key, value in given.items() if key.startswith(prefix)}
+    if secret := [key for key in raw if pulumi_config.is_config_secret(prefix + key)]:
+        message = "must not be a Pulumi secret: it goes into plain objects. Use a Kubernetes Secret, named in `secrets`"
+        raise ConfigError(project, [Problem(key, message) for key in secret])
+    return parse(raw, project)
+
+
+def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
+    """`raw` laid over the defaults and validated; `project` is for the keys in messages.
+
+    Raises:
+        ConfigError: listing everything that is wrong.
+    """
+    whole = _complete(raw)
+    try:
+        config = StackConfig.model_validate(whole)
+    except ValidationError as error:
+        raise ConfigError(project, list(problems_of(error, StackConfig, whole))) from None
+    if problems := list(contradictions(config)):
+        raise ConfigError(project, problems)
+    return config
+
+
+def _parse(value: Any) -> Any:
+    """Pulumi passes structured values as JSON text."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
+    apps = raw.get("apps", {})
+    if not isinstance(apps, Mapping):
+        return dict(raw)
+    completed = complete_apps(
+        apps,
+        namespace=_look_up(raw, "namespace", "name", NamespaceConfig().name),
+        gateway=_look_up(raw, "gateway", "name", GatewayConfig().name),
+        load_tester=_look_up(raw, "loadTester", "enabled", True),
+    )
+    return {"controller": {}, **raw, "apps": completed}
+
+
+def _look_up(raw: Mapping[str, Any], section: str, key: str, default: Any) -> Any:
+    found = raw.get(section)
+    return found.get(key, default) if isinstance(found, Mapping) else default

@@ -1,0 +1,13 @@
+"""Names that several parts of a stack must agree on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ISTIO_NAMESPACE: Final = "istio-system"
+"""Istio, its monitoring, the public gateway and the controller."""
+GATEWAY_RELEASE: Final = "istio-gateway"
+"""The Helm release of the gateway's pods, and their Service."""
+LOAD_TESTER: Final = "flagger-loadtester"
+DEFAULT_TEMPLATES: Final = ("error-rate", "latency")
+"""The metric templates that every stack gets."""

@@ -1,0 +1,79 @@
+"""The scalar types of a stack's configuration, each with a description of what it allows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from controller.api.base import Integer
+from controller.api.rules import at_least, between
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A check of a text: `allowed` describes what `regex` matches."""
+
+    regex: str
+    allowed: str
+
+    def __call__(self, value: str) -> str:
+        if not re.fullmatch(self.regex, value):
+            raise ValueError(f"must be {self.allowed}")
+        return value
+
+
+def matching(regex: str, allowed: str) -> AfterValidator:
+    """Metadata for `Annotated`: the whole text must match `regex`."""
+    return AfterValidator(Pattern(regex, allowed))
+
+
+def _number_as_text(value: Any) -> Any:
+    """`pulumi config set --path` stores 4711 and true as what they look like; the text is meant.
+
+    Raises:
+        ValueError: a fraction, since 1.10 and 1.1 are the same number and different texts.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        raise ValueError('must be a text: put it in quotes, as in "1.10"')  # noqa: TRY004 -- pydantic expects ValueError
+    return str(value) if isinstance(value, int) else value
+
+
+def _number_as_quantity(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+Text = Annotated[str, BeforeValidator(_number_as_text)]
+Label = Annotated[Text, matching(_LABEL, "a name of at most 63 characters from a-z, 0-9 and -, as in team-1")]
+ServiceName = Annotated[
+    Text,
+    matching(
+        r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "a name of at most 63 characters from a-z, 0-9 and -, not a digit first"
+    ),
+]
+ObjectName = Annotated[
+    Text,
+    matching(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", "a name of at most 253 characters from a-z, 0-9, - and ."),
+]
+PrometheusDuration = Annotated[Text, matching(r"[1-9][0-9]*[sm]", "whole seconds or minutes above 0, as in 30s or 1m")]
+Retention = Annotated[Text, matching(r"[1-9][0-9]*[hdw]", "whole hours, days or weeks above 0, as in 6h or 15d")]
+Quantity = Annotated[
+    str,
+    BeforeValidator(_number_as_quantity),
+    matching(r"[0-9]+(\.[0-9]+)?(m|k|[MGTPE]|[KMGTPE]i)?", "a Kubernetes quantity, as in 100m or 128Mi"),
+]
+Url = Annotated[str, matching(r"https?://[^\s/]+\S*", "a URL that starts with http:// or https://")]
+ChartRepository = Annotated[
+    str, matching(r"(https?|oci)://[^\s/]+\S*", "a chart repository that starts with https://, http:// or oci://")
+]
+Image = Annotated[str, matching(r"[\w.\-/:@]+", "an image reference, as in prom/prometheus:v3.16.0")]
+Port = Annotated[Integer, between(1, 65535)]
+Natural = Annotated[Integer, at_least(0)]
+Positive = Annotated[Integer, at_least(1)]
+NonEmpty = Annotated[str, Field(min_length=1)]
