@@ -1,4 +1,4 @@
-"""The program: configuration -> components, in order -> what a user wants to know. No logic here."""
+"""The program: from the configuration to the components, in order, and what a user needs to know. No logic here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ namespace = AppNamespace("apps", settings.namespace, ResourceOptions(depends_on=
 controller = CanaryController(
     "canary-controller",
     CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url),
-    ResourceOptions(depends_on=[istio, crds, observability]),
+    ResourceOptions(depends_on=[istio, crds, observability, namespace]),
 )
 before_apps: list[pulumi.Resource] = [observability, gateway, namespace, controller]
 if settings.load_tester.enabled:

@@ -26,14 +26,14 @@ class CanaryAppArgs:
 
 
 class CanaryApp(pulumi.ComponentResource):
-    """Pulumi owns what is here; the controller owns all it makes of it (primary, Services, routes).
+    """Pulumi owns these objects; the controller owns everything it generates from them (primary, Services, routes).
 
-    The two never write the same field, so a preview shows no change, mid-canary either: of these objects the controller
+    The two never write the same field, so a preview shows no change, even mid-canary: of these objects the controller
     only scales the Deployment, which therefore has no `replicas` (1 at first, then the controller's or the HPA's).
 
-    Nothing here waits for a rollout. The target is at zero between canaries, and a new version of it comes up under the
-    controller's progress deadline, not Pulumi's; a Canary may rightly be Progressing or Failed long after an update, so
-    waiting for a phase of it would hang on one of them. What a canary came to is in its status.
+    Nothing here waits for a rollout. The target has no pods between canaries, and a new version starts under the
+    controller's progress deadline, not Pulumi's. A Canary may be Progressing or Failed long after an update, so no
+    phase is waited for. The outcome of a canary is in its status.
     """
 
     canary: CustomResource
@@ -113,7 +113,7 @@ def build_canary(args: CanaryAppArgs) -> Canary:
     """The app's Canary.
 
     Raises:
-        pulumi.RunError: it is not valid; in the words in which the API server would refuse it.
+        pulumi.RunError: it is not valid, worded as the API server would word it.
     """
     config = args.config
     spec: dict[str, Any] = {

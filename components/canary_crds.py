@@ -15,9 +15,9 @@ CRD_FOLDER = Path(__file__).parent.parent / "crds"
 
 
 class CanaryCrds(pulumi.ComponentResource):
-    """Canary, MetricTemplate and AlertProvider, each waited for until the API server serves it.
+    """Canary, MetricTemplate and AlertProvider, each awaited until the API server serves it.
 
-    A component of its own, since both the metric templates and the controller come after it.
+    A component of its own, since the metric templates and the controller both depend on it.
     """
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -41,9 +41,9 @@ def read_crds(folder: Path = CRD_FOLDER) -> list[dict[str, Any]]:
     """The manifests in `folder`, by file name.
 
     Raises:
-        FileNotFoundError: there is none, so the program would go on without its API.
+        FileNotFoundError: there are none.
     """
     files = sorted(folder.glob("*.yaml"))
     if not files:
-        raise FileNotFoundError(f"no CRD in {folder}: run `canary crds`, or check the checkout is whole")
+        raise FileNotFoundError(f"no CRD in {folder}: run `make generate`, or check that the checkout is complete")
     return [yaml.safe_load(file.read_text()) for file in files]

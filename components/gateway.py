@@ -1,4 +1,4 @@
-"""The public Gateway: where traffic from outside enters the mesh."""
+"""The public Gateway, where outside traffic enters the mesh."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from stack.names import ISTIO_NAMESPACE
 
 @dataclass(frozen=True)
 class PublicGatewayArgs:
-    """`selector` are the labels of the gateway pods that serve it."""
+    """`selector` holds the labels of the gateway pods that serve it."""
 
     config: GatewayConfig
     selector: dict[str, str]
 
 
 class PublicGateway(pulumi.ComponentResource):
-    """An Istio Gateway beside the gateway pods, where its TLS secret must be as well."""
+    """An Istio Gateway in the namespace of the gateway pods, where its TLS Secret must be as well."""
 
     gateway: CustomResource
 
@@ -41,7 +41,7 @@ class PublicGateway(pulumi.ComponentResource):
 
 
 def build_servers(config: GatewayConfig) -> list[dict[str, Any]]:
-    """HTTP; with a certificate HTTPS too, and then HTTP only redirects to it.
+    """HTTP only; with a certificate HTTPS, and HTTP redirects to it.
 
     Source: Istio's Gateway reference, `Server` and `ServerTLSSettings`.
     """

@@ -13,7 +13,7 @@ from stack.merge import merge
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 
 GATEWAY_LABELS = {"istio": "gateway"}
-"""The labels of the gateway's pods, which a Gateway object selects."""
+"""The labels of the gateway's pods, which the Gateway selects."""
 
 _DEFAULT_VALUES: dict[str, dict[str, Any]] = {
     "base": {},
@@ -28,17 +28,17 @@ _DEFAULT_VALUES: dict[str, dict[str, Any]] = {
         "labels": GATEWAY_LABELS,
     },
 }
-"""As the workshop installs it: one replica each, small requests. Stack config is merged over these."""
+"""As in the workshop: one replica each, small requests. The stack's values are merged over these."""
 
 
 class Istio(pulumi.ComponentResource):
     """The mesh, installed in order; a Helm release counts as created only when its workloads are ready.
 
-    `helm.v3.Release` rather than `Chart`: istiod patches its own webhooks, which would be a difference for ever in a
-    tracked object, and the release stays one that `helm` itself can list, upgrade and roll back.
+    `helm.v3.Release` rather than `Chart`: istiod patches its own webhooks, which would be a permanent difference in a
+    tracked object, and `helm` itself can list, upgrade and roll back the release.
 
-    A destroy leaves Istio's CRDs behind: the chart marks them to be kept, since with them would go every Istio object
-    of the cluster, ours or not.
+    A destroy keeps Istio's CRDs: the chart marks them so, since every Istio object of the cluster would be deleted
+    with them.
     """
 
     namespace: core.v1.Namespace

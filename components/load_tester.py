@@ -1,4 +1,4 @@
-"""Flagger's load tester: runs the conformance tests and the load that a canary's webhooks ask for."""
+"""Flagger's load tester: runs the conformance tests and the load that a canary's webhooks request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UID = 10001
 
 @dataclass(frozen=True)
 class LoadTesterArgs:
-    """`namespace` is the one of the apps; with `strict_mtls` it takes no plain text, the load tester must."""
+    """`namespace` is that of the apps; with `strict_mtls` it refuses plain text, which the load tester must accept."""
 
     config: LoadTesterConfig
     namespace: str
@@ -29,7 +29,7 @@ class LoadTesterArgs:
 class LoadTester(pulumi.ComponentResource):
     """A Deployment and a Service, reached as ``http://flagger-loadtester.<namespace>/``.
 
-    It sits in the mesh, so that its load takes the routes that users' requests take.
+    It has a sidecar, so that its load takes the same routes as users' requests.
     """
 
     deployment: apps.v1.Deployment
@@ -59,7 +59,7 @@ class LoadTester(pulumi.ComponentResource):
             opts=child_options(self, opts),
         )
         if args.strict_mtls:
-            # The controller has no sidecar, so its webhook calls come as plain text.
+            # The controller has no sidecar, so its webhook calls are plain text.
             CustomResource(
                 f"{LOAD_TESTER}-plain-text",
                 api_version="security.istio.io/v1",

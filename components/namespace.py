@@ -1,4 +1,4 @@
-"""The namespace of the apps: sidecar injection and, if asked for, how its pods take mTLS."""
+"""The namespace of the apps: sidecar injection and, if configured, its mTLS mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stack.config import NamespaceConfig
 
 
 class AppNamespace(pulumi.ComponentResource):
-    """A namespace whose pods get a sidecar. It must come after istiod is ready: a pod made before has none."""
+    """A namespace whose pods get a sidecar. Created once istiod is ready: an earlier pod would have none."""
 
     namespace: core.v1.Namespace
 
@@ -30,7 +30,7 @@ class AppNamespace(pulumi.ComponentResource):
                 f"{args.name}-mtls",
                 api_version="security.istio.io/v1",
                 kind="PeerAuthentication",
-                # Istio takes the policy named `default` without a selector as the namespace's own.
+                # A policy without a selector, named `default` by convention, applies to the whole namespace.
                 metadata=meta.v1.ObjectMetaArgs(name="default", namespace=args.name),
                 spec={"mtls": {"mode": args.mtls}},
                 opts=child_options(self, opts, self.namespace),

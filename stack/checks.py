@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from controller.api import Problem, parse_duration
@@ -13,6 +14,7 @@ def contradictions(config: StackConfig) -> Iterator[Problem]:
     """Everything that cannot work as configured."""
     yield from _intervals_below_the_floor(config)
     yield from _unknown_templates(config)
+    yield from _apps_outside_the_controllers_namespaces(config)
 
 
 def _intervals_below_the_floor(config: StackConfig) -> Iterator[Problem]:
@@ -33,3 +35,10 @@ def _unknown_templates(config: StackConfig) -> Iterator[Problem]:
             if ref and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
                 path = f"apps.{name}.analysis.metrics.{metric.name}.templateRef.name"
                 yield Problem(path, f'Not found: "{ref.name}": no such metric template ({known})')
+
+
+def _apps_outside_the_controllers_namespaces(config: StackConfig) -> Iterator[Problem]:
+    namespaces = config.controller.namespaces
+    if namespaces and config.apps and config.namespace.name not in namespaces:
+        message = f'must include "{config.namespace.name}", the namespace of the apps (namespace.name)'
+        yield Problem("controller.namespaces", f"Invalid value: {json.dumps(namespaces)}: {message}")

@@ -179,6 +179,11 @@ class ControllerConfig(Model):
     metrics_server: Url | None = Field(
         None, description="Prometheus for the built-in metrics; the one of `observability` when unset."
     )
+    namespaces: list[Label] = Field(
+        default_factory=list,
+        description="The only namespaces whose canaries it controls, with a Role in each and no ClusterRole; all "
+        "namespaces when empty.",
+    )
     args: list[Text] = Field(default_factory=list, description="Additional command line arguments.")
     resources: Resources = Field(
         Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"}), description="Pod resources."

@@ -1,4 +1,4 @@
-"""Renders docs/configuration.md from the model, so that the two cannot differ (tests/unit/stack/test_reference.py)."""
+"""Writes docs/configuration.md from the model, so that the two cannot differ (tests/unit/stack/test_reference.py)."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ config:
           latency: {thresholdRange: {max: 300}}
 ```
 
-- A key that is not listed here, or a value out of its range, fails the preview, with every such error at once.
-- In `apps` and in Helm values what a stack sets is laid over the defaults: mappings merge key by key, anything else
-  replaces, and `null` takes a default away (`apps.frontend: null` leaves the frontend out).
+- A key that is not listed here, or a value out of range, fails the preview, with all errors at once.
+- What a stack sets in `apps` or in Helm values is merged over the defaults: mappings key by key, anything else
+  replaces the default. In `apps`, `null` removes a default (`apps.frontend: null` removes the frontend).
 - `metrics`, `webhooks` and `alerts` of an app may be mappings by name, as above, or lists as in a Canary; a list
   replaces the defaults.
-- An app that names another strategy (`iterations`, `stepWeight` or `stepWeights`) than its default loses the default.
+- An app that sets another strategy (`iterations`, `stepWeight` or `stepWeights`) than its default replaces it.
 - A webhook without `url` goes to the load tester.
 - Nothing here may be a Pulumi secret: put it in a Kubernetes Secret and name that in `apps.<app>.secrets`.
 
 The cluster is the current kube context, or what the Kubernetes provider's own keys say: `kubernetes:kubeconfig` (a
 path, or the content) and `kubernetes:context`. `kubernetes:enableConfigMapMutable` is set in `Pulumi.yaml` and must
-stay so: a changed ConfigMap would otherwise be deleted and made again, and an app's canary would find none in between.
+stay: otherwise a changed ConfigMap would be deleted and created again, and missing for the app's canary in between.
 """
 
 APPS = """
 ### The default apps
 
-What `apps.frontend` and `apps.backend` are where a stack sets nothing; any other app starts from the `analysis` of
+What `apps.frontend` and `apps.backend` are when a stack does not set them. Any other app starts from the `analysis` of
 `backend` without its webhooks, and needs `image`, `tag` and `service.port`.
 
 """

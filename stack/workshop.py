@@ -126,7 +126,7 @@ def _frontend(namespace: str, gateway: str) -> dict[str, Any]:
 
 
 def _backend(namespace: str) -> dict[str, Any]:
-    """Weights, 5 to 50 by 5."""
+    """Weighted, from 5% to 50% in steps of 5."""
     canary = f"http://backend-canary.{namespace}:9898"
     return merge(
         _PODINFO,

@@ -1,4 +1,4 @@
-"""What the pods of our own workloads have in common: the least they may do, and what they may use.
+"""What the pods of this program's own workloads have in common: least privilege, and their resources.
 
 Security follows the `restricted` Pod Security Standard, with a read-only root file system as well.
 """

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import yaml
-from pulumi_kubernetes import apps, core, helm, meta, rbac
+from pulumi_kubernetes import apps, core, helm, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
+from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
+from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
 from components.observability.metric_queries import ERROR_RATE, LATENCY
 from components.observability.prometheus import PORT, PROMETHEUS, build_configuration, build_prometheus_pod
 from controller.api import parse_metric_template
@@ -22,8 +23,13 @@ from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
 from stack.merge import merge
 from stack.names import ISTIO_NAMESPACE
 
-_GRAFANA = "flagger-grafana"
-_DASHBOARDS = "canary-dashboards"
+POD_READER = Account(
+    PROMETHEUS,
+    ISTIO_NAMESPACE,
+    role=f"{PROMETHEUS}-pod-reader",
+    rights={EVERYWHERE: [Rule("", ["pods"], ["get", "list", "watch"])]},
+)
+"""To find its targets, Prometheus reads the pods of every namespace with sidecars, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Observability(pulumi.ComponentResource):
             data={"prometheus.yml": rendered},
             opts=child_options(self, opts),
         )
-        binding = self._pod_reader(opts)
+        rights = create_account(self, POD_READER, opts)
         deployment = apps.v1.Deployment(
             PROMETHEUS,
             metadata=_metadata(PROMETHEUS),
@@ -72,13 +78,13 @@ class Observability(pulumi.ComponentResource):
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(
                         labels={"app": PROMETHEUS, "sidecar.istio.io/inject": "false"},
-                        # Prometheus reads its configuration at start: another one must make another pod.
+                        # Prometheus reads its configuration at start: a changed one needs a new pod.
                         annotations={"checksum/config": hashlib.sha256(rendered.encode()).hexdigest()},
                     ),
                     spec=build_prometheus_pod(config),
                 ),
             ),
-            opts=child_options(self, opts, config_map, binding),
+            opts=child_options(self, opts, config_map, *rights),
         )
         return core.v1.Service(
             PROMETHEUS,
@@ -88,24 +94,6 @@ class Observability(pulumi.ComponentResource):
                 ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
             ),
             opts=child_options(self, opts, deployment),
-        )
-
-    def _pod_reader(self, opts: pulumi.ResourceOptions | None) -> pulumi.Resource:
-        """Finding targets takes reading pods, in every namespace that has sidecars, and nothing else."""
-        name = f"{PROMETHEUS}-pod-reader"
-        account = core.v1.ServiceAccount(PROMETHEUS, metadata=_metadata(PROMETHEUS), opts=child_options(self, opts))
-        role = rbac.v1.ClusterRole(
-            name,
-            metadata=meta.v1.ObjectMetaArgs(name=name),
-            rules=[rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])],
-            opts=child_options(self, opts),
-        )
-        return rbac.v1.ClusterRoleBinding(
-            name,
-            metadata=meta.v1.ObjectMetaArgs(name=name),
-            role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=name),
-            subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=PROMETHEUS, namespace=ISTIO_NAMESPACE)],
-            opts=child_options(self, opts, account, role),
         )
 
     def _metric_template(self, name: str, query: str, opts: pulumi.ResourceOptions) -> None:
@@ -125,35 +113,22 @@ class Observability(pulumi.ComponentResource):
 
     def _grafana(self, config: GrafanaConfig, opts: pulumi.ResourceOptions) -> None:
         dashboards = core.v1.ConfigMap(
-            _DASHBOARDS,
-            metadata=_metadata(_DASHBOARDS),
+            DASHBOARDS,
+            metadata=_metadata(DASHBOARDS),
             data={DASHBOARD_FILE: json.dumps(build_dashboard(), indent=2)},
             opts=opts,
         )
         helm.v3.Release(
-            _GRAFANA,
-            name=_GRAFANA,
+            GRAFANA,
+            name=GRAFANA,
             namespace=ISTIO_NAMESPACE,
             chart="grafana",
             version=config.version,
             repository_opts=helm.v3.RepositoryOptsArgs(repo=config.repository),
-            values=merge(_grafana_values(self.prometheus_url), config.values),
+            values=merge(build_grafana_values(self.prometheus_url), config.values),
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[dashboards])),
         )
 
 
 def _metadata(name: str) -> meta.v1.ObjectMetaArgs:
     return meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE, labels={"app": name})
-
-
-def _grafana_values(prometheus_url: str) -> dict[str, Any]:
-    """Chart values: Prometheus as data source, the dashboard from its ConfigMap (the chart's values.yaml)."""
-    source = {"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "access": "proxy", "isDefault": True}
-    folder = {"path": "/var/lib/grafana/dashboards/canaries"}
-    provider = {"name": "canaries", "orgId": 1, "type": "file", "disableDeletion": True, "options": folder}
-    return {
-        "testFramework": {"enabled": False},
-        "datasources": {"datasources.yaml": {"apiVersion": 1, "datasources": [source | {"url": prometheus_url}]}},
-        "dashboardProviders": {"dashboardproviders.yaml": {"apiVersion": 1, "providers": [provider]}},
-        "dashboardsConfigMaps": {"canaries": _DASHBOARDS},
-    }

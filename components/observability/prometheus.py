@@ -19,7 +19,7 @@ _ENVOY_PORT_NAME = "http-envoy-prom"
 def build_configuration(config: PrometheusConfig, *, istio_namespace: str, controller: str) -> dict[str, Any]:
     """The content of prometheus.yml; `controller` is the app label of the controller's pods.
 
-    Targets are found by pod, so that a pod is scraped from its first ready moment and needs no Service.
+    Targets are found by pod, so that a pod is scraped as soon as it is ready and needs no Service.
     """
     interval = config.scrape_interval
     return {
@@ -65,7 +65,7 @@ def _pod_job(job: str, namespace: str, app: str, port: str) -> dict[str, Any]:
 
 def _running_pods() -> list[dict[str, Any]]:
     return [
-        # A pod that is pending or finished has no one to answer.
+        # A pod that is pending or finished does not answer.
         {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Pending|Succeeded|Failed", "action": "drop"},
         # No `namespace` label: the controller's own metrics have one, which means the canary's.
         {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
@@ -108,7 +108,7 @@ def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
         ],
         volumes=[
             core.v1.VolumeArgs(name="config", config_map=core.v1.ConfigMapVolumeSourceArgs(name=PROMETHEUS)),
-            # An analysis looks back minutes: the samples need not outlive the pod.
+            # The analysis queries a few minutes: the samples need not outlive the pod.
             core.v1.VolumeArgs(name="data", empty_dir=core.v1.EmptyDirVolumeSourceArgs()),
         ],
     )

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 import yaml
 
-from components.canary_controller import source_digest
+from components._shared.image import source_digest
 from components.canary_crds import CRD_FOLDER, read_crds
 from stack.errors import ConfigError
 from tests.components.recording import IMAGE, PROJECT, Recording, run_program
@@ -35,13 +35,21 @@ def test_exports_the_addresses_and_names_that_a_user_needs(program: Recording) -
 
 
 def test_the_controller_gets_its_settings_as_arguments() -> None:
-    settings = {"image": IMAGE, "logLevel": "debug", "minimumInterval": "2s", "args": ["--namespace=prod"]}
+    settings = {
+        "image": IMAGE,
+        "logLevel": "debug",
+        "minimumInterval": "2s",
+        "namespaces": ["prod"],
+        "args": ["--event-webhook=http://events.example"],
+    }
     assert controller_arguments(run_program({"controller": settings})) == [
         "run",
         "--metrics-server=http://prometheus.istio-system:9090",
         "--log-level=debug",
         "--minimum-interval=2s",
+        "--namespace=istio-system",
         "--namespace=prod",
+        "--event-webhook=http://events.example",
     ]
 
 

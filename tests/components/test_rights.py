@@ -38,6 +38,25 @@ def test_the_controller_may_touch_only_the_kinds_it_works_with(program: Recordin
     assert rules(program, "canary-controller").keys() == known
 
 
+def test_a_controller_of_some_namespaces_has_no_right_in_any_other() -> None:
+    stack = {"controller": {"image": "registry.example/c:1", "namespaces": ["prod", "team-2"]}}
+    program = run_program(stack)
+    assert [role.name for role in program.of_kind("ClusterRole")] == ["prometheus-pod-reader"]
+    assert [binding.name for binding in program.of_kind("ClusterRoleBinding")] == ["prometheus-pod-reader"]
+    writes = {
+        role.inputs["metadata"]["namespace"]: {verb for rule in role.inputs["rules"] for verb in rule["verbs"]}
+        - {"get", "list", "watch"}
+        for role in program.of_kind("Role")
+    }
+    assert writes == {
+        "istio-system": set(),
+        "prod": {"create", "update", "patch"},
+        "team-2": {"create", "update", "patch"},
+    }
+    bound = {b.inputs["metadata"]["namespace"]: b.inputs["roleRef"]["kind"] for b in program.of_kind("RoleBinding")}
+    assert bound == dict.fromkeys(writes, "Role")
+
+
 @pytest.mark.parametrize("role", ["canary-controller", "prometheus-pod-reader"])
 def test_no_role_has_a_wildcard_or_may_delete_or_raise_its_own_rights(program: Recording, role: str) -> None:
     for (group, resource), verbs in rules(program, role).items():

@@ -1,4 +1,4 @@
-"""The stack's configuration: what is accepted, what it becomes, and in which words the rest is refused."""
+"""The stack's configuration: what is accepted, what it becomes, and how the rest is refused."""
 
 from __future__ import annotations
 
@@ -85,6 +85,15 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"controller": {**IMAGE, "replicas": 2}},
         ["controller.replicas: Invalid value: 2: must be 0 to 1"],
     ),
+    "a controller that does not control the stack's apps": (
+        {"controller": {**IMAGE, "namespaces": ["shop"]}},
+        [
+            (
+                'controller.namespaces: Invalid value: ["shop"]: must include "prod", the namespace of the apps '
+                "(namespace.name)"
+            )
+        ],
+    ),
     "a controller without an image": (
         {"controller": {}},
         [
@@ -103,7 +112,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             )
         ],
     ),
-    "an external Prometheus beside ours": (
+    "an external Prometheus beside an installed one": (
         {"observability": {"prometheus": {"url": "http://p:9090"}}},
         [
             (
