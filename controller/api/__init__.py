@@ -1,6 +1,6 @@
 """The API of the controller: Flagger's Canary, MetricTemplate and AlertProvider on Istio, and our optional additions.
 
-The one part of the controller that the rest of the repository may import.
+The only part of the controller that the Pulumi program imports.
 """
 
 from controller.api.alert_provider import AlertProvider, AlertProviderSpec

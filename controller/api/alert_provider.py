@@ -1,4 +1,4 @@
-"""AlertProvider: a chat room that gets the messages."""
+"""AlertProvider: a chat channel that receives notifications."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from controller.api.rules import Rule, exactly_one
 
 
 class AlertProviderSpec(Model):
-    """Where alerts go."""
+    """The desired state of an AlertProvider."""
 
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one("address", "secretRef", attributes=("address", "secret_ref")),)
 
-    type: Literal["slack", "msteams", "discord", "rocket", "gchat"] = Field(description="Kind of the chat service.")
-    channel: str | None = Field(None, description="Channel to write to.")
-    username: str | None = Field(None, description="Name to write under.")
-    address: Url | None = Field(None, description="Address of the incoming webhook.")
-    proxy: str | None = Field(None, description="HTTP proxy on the way there.")
-    secret_ref: SecretRef | None = Field(None, description="Secret with the keys address and token.")
+    type: Literal["slack", "msteams", "discord", "rocket", "gchat"] = Field(description="Chat service.")
+    channel: str | None = Field(None, description="Channel to post to.")
+    username: str | None = Field(None, description="Name to post as.")
+    address: Url | None = Field(None, description="URL of the incoming webhook.")
+    proxy: str | None = Field(None, description="URL of the HTTP proxy to use.")
+    secret_ref: SecretRef | None = Field(None, description="Secret that holds the keys address and token.")
 
 
 class AlertProvider(Resource):
-    """A chat room that gets the messages about Canaries."""
+    """A chat channel that receives notifications about Canaries."""
 
     api_version: Literal["flagger.app/v1beta1"] = API_VERSION
     kind: Literal["AlertProvider"] = ALERT_PROVIDER_KIND
     spec: AlertProviderSpec
 
     def to_dict(self) -> dict[str, Any]:
-        """The object as one applies it: what was set, without status."""
+        """The manifest: the fields that were set, without the status."""
         return self.manifest(self.kind, self.spec)

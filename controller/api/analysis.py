@@ -1,4 +1,4 @@
-"""``spec.analysis``: how a new revision is tried, and when it is good enough."""
+"""``spec.analysis``: how a new revision is tested, and when it is promoted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_COOKIE_MAX_AGE_SECONDS = 86400
 
 
 class Strategy(StrEnum):
-    """How traffic is shared out during the analysis; the values are those of Flagger's metric label."""
+    """How traffic is split during the analysis. The values are those of Flagger's metric label."""
 
     WEIGHTED = "canary"
     AB_TESTING = "ab-testing"
@@ -31,32 +31,30 @@ class Strategy(StrEnum):
 
 
 class SessionAffinity(Model):
-    """Cookies that keep a user on the side he was first sent to."""
+    """Cookies that keep a user on the version they were first routed to."""
 
-    cookie_name: Name = Field(description="Name of the cookie for users of the canary.")
-    primary_cookie_name: str | None = Field(None, description="Name of the cookie for users of the primary.")
-    domain: str | None = Field(None, description="Host that the cookie is for.")
-    http_only: Boolean = Field(False, description="Hide the cookie from JavaScript.")
+    cookie_name: Name = Field(description="Name of the cookie set for users routed to the canary.")
+    primary_cookie_name: str | None = Field(None, description="Name of the cookie set for users routed to the primary.")
+    domain: str | None = Field(None, description="Domain attribute of the cookie.")
+    http_only: Boolean = Field(False, description="HttpOnly attribute of the cookie.")
     max_age: Integer = Field(
-        DEFAULT_COOKIE_MAX_AGE_SECONDS, description="Life of the cookie in seconds; 86400 when omitted."
+        DEFAULT_COOKIE_MAX_AGE_SECONDS, description="Max-Age attribute of the cookie, in seconds. Defaults to 86400."
     )
-    partitioned: Boolean = Field(False, description="Keep the cookie in partitioned storage.")
-    path: str | None = Field(None, description="Path that the cookie is for.")
-    same_site: Literal["Strict", "Lax", "None"] | None = Field(
-        None, description="Whether the cookie goes with requests from other sites."
-    )
-    secure: Boolean = Field(False, description="Send the cookie by https only.")
+    partitioned: Boolean = Field(False, description="Partitioned attribute of the cookie.")
+    path: str | None = Field(None, description="Path attribute of the cookie.")
+    same_site: Literal["Strict", "Lax", "None"] | None = Field(None, description="SameSite attribute of the cookie.")
+    secure: Boolean = Field(False, description="Secure attribute of the cookie.")
 
 
 STEP_WEIGHTS_RULES = (
     Rule(
-        message="must each be 1 to 100 (percent)",
+        message="each weight must be 1 to 100 (percent)",
         cel="self.all(weight, weight >= 1 && weight <= 100)",
         holds=lambda weights: all(1 <= weight <= 100 for weight in weights),
     ),
     Rule(
         # Flagger accepts a smaller or an equal next weight, then jumps to 100 or never moves again.
-        message="must not decrease",
+        message="weights must not decrease",
         cel="self.isSorted()",
         holds=lambda weights: all(first <= second for first, second in pairwise(weights)),
     ),
@@ -67,7 +65,7 @@ _ON_EVIDENCE = "has(self.advance) && self.advance == 'onEvidence'"
 
 
 class Analysis(Model):
-    """How a new revision is tried: by steps of weight, or by iterations (A/B with match, else blue/green)."""
+    """How a new revision is tested: in steps of traffic weight, or in iterations (A/B with match, else blue/green)."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one(
@@ -89,8 +87,8 @@ class Analysis(Model):
             holds=lambda self: self.max_step is None or self.advance == "onEvidence",
         ),
         Rule(
-            # Its evidence is remembered by that name.
-            message="a metric with compare needs a name of its own",
+            # The status keeps the evidence of a metric by its name.
+            message="the name of a metric with compare must be unique",
             cel="!has(self.metrics) || self.metrics.all(one, !has(one.compare)"
             " || self.metrics.exists_one(other, other.name == one.name))",
             holds=lambda self: all(
@@ -103,7 +101,7 @@ class Analysis(Model):
             holds=lambda self: self.on_inconclusive is None or self.compares,
         ),
         Rule(
-            message="onInconclusive: gate needs a webhook of type confirm-promotion, for a person to say yes",
+            message="onInconclusive: gate needs a webhook of type confirm-promotion, through which a person approves",
             cel="!has(self.onInconclusive) || self.onInconclusive != 'gate' || (has(self.webhooks)"
             " && self.webhooks.exists(webhook, has(webhook.type) && webhook.type == 'confirm-promotion'))",
             holds=lambda self: (
@@ -114,84 +112,97 @@ class Analysis(Model):
     )
 
     interval: Duration = Field(
-        description="Time from one check to the next. The controller has a floor for it, 10s unless configured."
+        description="Time between two checks. The controller enforces a minimum, 10s unless configured otherwise."
     )
-    threshold: Integer = Field(description="Failed checks until the rollback; below 1 means 1.")
+    threshold: Integer = Field(
+        description="Number of failed checks that triggers a rollback. Values below 1 count as 1."
+    )
     iterations: Annotated[Integer, at_least(1)] | None = Field(
-        None, description="Checks to pass, for A/B testing (with match) and blue/green."
+        None, description="Number of checks that must pass, for A/B testing (with match) and blue/green."
     )
     max_weight: Percent | None = Field(
         None,
-        description="Traffic weight of the canary at which it is promoted, in percent; when omitted or 0 the last of"
-        " stepWeights, else 100.",
+        description="Traffic weight at which the canary is promoted, in percent. Defaults to the last of stepWeights,"
+        " else to 100.",
     )
     step_weight: Annotated[Integer, between(1, 100, "percent")] | None = Field(
-        None, description="By how much the weight of the canary grows with each step, in percent."
+        None, description="Increase of the canary's traffic weight per step, in percent."
     )
     step_weights: Annotated[tuple[Integer, ...], Field(min_length=1, max_length=1000), *STEP_WEIGHTS_RULES] | None = (
-        Field(None, description="The weights of the canary, step by step, in percent; one that repeats counts once.")
+        Field(
+            None,
+            description="Traffic weight of the canary at each step, in percent. A repeated weight counts as one step.",
+        )
     )
     step_weight_promotion: Percent = Field(
-        0, description="By how much the weight of the primary grows with each step of the promotion; 0: all at once."
+        0,
+        description="Increase of the primary's traffic weight per step of the promotion, in percent. 0: all at once.",
     )
     mirror: Boolean = Field(
-        False, description="Send the canary a copy of the traffic before any of it (not with match)."
+        False, description="Mirror traffic to the canary before routing any to it. Not combined with match."
     )
-    mirror_weight: Percent = Field(0, description="Share of the traffic to copy, in percent; 0: all of it.")
+    mirror_weight: Percent = Field(0, description="Share of the traffic to mirror, in percent. 0 mirrors all of it.")
     primary_ready_threshold: Percent = Field(
-        DEFAULT_READY_THRESHOLD, description="Share of the primary's pods that must be available, in percent."
+        DEFAULT_READY_THRESHOLD,
+        description="Share of the primary's pods that must be available, in percent. Defaults to 100.",
     )
     canary_ready_threshold: Percent = Field(
-        DEFAULT_READY_THRESHOLD, description="Share of the canary's pods that must be available, in percent."
+        DEFAULT_READY_THRESHOLD,
+        description="Share of the canary's pods that must be available, in percent. Defaults to 100.",
     )
     match: tuple[HttpMatch, ...] = Field(
-        (), max_length=100, description="A/B testing: requests that may reach the canary; one match is enough."
+        (),
+        max_length=100,
+        description="A/B testing: requests that are routed to the canary. One match is enough.",
     )
-    metrics: tuple[Metric, ...] = Field((), max_length=100, description="The checks.")
-    webhooks: tuple[Webhook, ...] = Field((), max_length=100, description="Whom to ask or tell, and when.")
-    alerts: tuple[Alert, ...] = Field((), max_length=100, description="Where messages go.")
-    session_affinity: SessionAffinity | None = Field(None, description="Keep users on the side they were sent to.")
+    metrics: tuple[Metric, ...] = Field((), max_length=100, description="Metrics to check.")
+    webhooks: tuple[Webhook, ...] = Field((), max_length=100, description="Webhooks to call during the rollout.")
+    alerts: tuple[Alert, ...] = Field((), max_length=100, description="Alerts to send.")
+    session_affinity: SessionAffinity | None = Field(
+        None, description="Keep users on the version they were first routed to."
+    )
     advance: Literal["threshold", "onEvidence"] = Field(
         "threshold",
-        description="threshold: a step each interval while no check fails (as Flagger). onEvidence: the same, and up to"
-        " maxStep at once when every metric with compare passes; threshold when omitted. Flagger ignores it.",
+        description="How the canary's weight advances. threshold: one step per interval while no check fails, as in"
+        " Flagger. onEvidence: also up to maxStep at once when every metric with compare passes. Defaults to threshold."
+        " Not part of Flagger's API.",
     )
     max_step: Annotated[Integer, between(1, 100, "percent")] | None = Field(
         None,
-        description="With advance: onEvidence, the largest growth of the canary's weight at once, in percent;"
-        " up to maxWeight at once when omitted. Flagger ignores it.",
+        description="Largest increase of the canary's weight at once with advance: onEvidence, in percent. Defaults to"
+        " maxWeight. Not part of Flagger's API.",
     )
     on_inconclusive: Literal["rollback", "gate"] | None = Field(
         None,
-        description="When the steps are done and a metric with compare has not passed: rollback, after threshold more"
-        " checks without a verdict, or gate to wait for a person (confirm-promotion); rollback when omitted."
-        " Flagger ignores it.",
+        description="What happens when the last step is done and a metric with compare has not passed. rollback: roll"
+        " back after threshold more checks without a verdict. gate: wait for a person, through the webhook of type"
+        " confirm-promotion. Defaults to rollback. Not part of Flagger's API.",
     )
 
     @property
     def interval_seconds(self) -> float:
-        """The interval as written; the controller uses ``tick_seconds``."""
+        """The interval as written, in seconds; the controller uses ``tick_seconds``."""
         return parse_duration(self.interval)
 
     def tick_seconds(self, floor: float = DEFAULT_INTERVAL_FLOOR_SECONDS) -> float:
-        """Seconds from one check to the next, never below ``floor``."""
+        """Seconds between two checks, at least ``floor``."""
         return max(self.interval_seconds, floor)
 
     @property
     def failure_threshold(self) -> int:
-        """Failed checks until the rollback, 1 or more."""
+        """Number of failed checks that triggers a rollback, 1 or more."""
         return max(self.threshold, 1)
 
     @property
     def weight_limit(self) -> int:
-        """The canary's weight at which it is promoted, in percent."""
+        """Traffic weight at which the canary is promoted, in percent."""
         if self.max_weight:
             return self.max_weight
         return self.step_weights[-1] if self.step_weights else DEFAULT_MAX_WEIGHT
 
     @property
     def strategy(self) -> Strategy:
-        """Weighted with steps; else A/B with match, else blue/green."""
+        """Weighted with steps; with iterations A/B testing if there is a match, else blue/green."""
         if self.iterations is None:
             return Strategy.WEIGHTED
         return Strategy.AB_TESTING if self.match else Strategy.BLUE_GREEN

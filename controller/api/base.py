@@ -1,7 +1,7 @@
-"""What all models of this API share: strict, frozen, camelCase outside, and dumped as the user wrote them.
+"""What all models of this API share: strict, frozen, camelCase in manifests, and dumped as the user wrote them.
 
-Defaults are not written into the CRDs: what a user applied is what the API serves, so no other field manager (Pulumi)
-sees a change that nobody made. The models apply Flagger's defaults on reading.
+Defaults are not written into the CRDs: the API server returns what the user applied, so another field manager such as
+Pulumi sees no change that nobody made. The models apply Flagger's defaults when they are read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from controller.api.rules import DURATION, HTTP_URL, Rule, obey, validations
 
 
 class Model(BaseModel):
-    """An object of the API. Unknown fields are refused; lists are tuples; mappings must not be changed."""
+    """Base of all models. Unknown fields are rejected, lists become tuples, mappings must not be modified."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -43,10 +43,10 @@ class Model(BaseModel):
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
-    """Rules on the object as a whole."""
+    """Rules for the object as a whole."""
 
     @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
+    def _obeys_its_rules(self) -> Self:
         obey(self.rules, self)
         return self
 
@@ -57,12 +57,12 @@ class Model(BaseModel):
         return json_schema
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values with the API's names: what was set, and nothing that was not."""
+        """Plain JSON values under the API's names: the fields that were set, no defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def _whole(value: Any) -> Any:
-    """A float such as 5.0 is a whole number: protobuf, and so Pulumi, knows no other kind."""
+    """Read 5.0 as 5: protobuf, and so Pulumi, has no other numbers than floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -94,9 +94,9 @@ StringMap = Mapping[str, str]
 Time = Annotated[datetime, AfterValidator(_to_utc_seconds), PlainSerializer(_to_rfc3339, return_type=str)]
 """``metav1.Time``: whole seconds, UTC."""
 MicroTime = Annotated[datetime, AfterValidator(_to_utc), PlainSerializer(_to_rfc3339, return_type=str)]
-"""``metav1.MicroTime``: for what must be compared more finely than by seconds."""
+"""``metav1.MicroTime``: for times that are compared more finely than by seconds."""
 OpenObject = Annotated[
     Mapping[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
-"""Handed to Istio as it is, which checks it itself; typing it here would only lag behind Istio's own schema."""
+"""Passed to Istio unchanged. Istio validates it; a schema here would lag behind Istio's own."""

@@ -1,4 +1,4 @@
-"""The Canary: a workload, how its traffic is routed, and how its new revisions are tried."""
+"""The Canary: a workload, how its traffic is routed, and how its new revisions are tested."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_PROGRESS_DEADLINE_SECONDS = 600
 
 
 class ObjectMeta(Model):
-    """The part of ``metadata`` that this controller reads or writes; the rest is skipped."""
+    """The part of ``metadata`` that this controller reads or writes; other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -35,12 +35,12 @@ class ObjectMeta(Model):
 
 
 class Resource(Model):
-    """An object of this API group: version, kind, metadata and spec."""
+    """Base of the kinds of this API group."""
 
     metadata: ObjectMeta = ObjectMeta()
 
     def manifest(self, kind: str, spec: Model) -> dict[str, Any]:
-        """The object as one applies it: what was set, without status."""
+        """The manifest: the fields that were set, without the status."""
         return {
             "apiVersion": API_VERSION,
             "kind": kind,
@@ -54,9 +54,9 @@ class CanarySpec(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            # Flagger accepts a longer name, and its Services NAME-primary are then refused by the API.
-            message=f"service.name, else targetRef.name, may have {LONGEST_SERVICE_NAME} characters"
-            " (the Service NAME-primary at most 63)",
+            # Flagger accepts a longer name; the API server then rejects its Services.
+            message=f"service.name, else targetRef.name, must have at most {LONGEST_SERVICE_NAME} characters:"
+            " the Service NAME-primary at most 63",
             cel="size(has(self.service.name) && self.service.name != '' ? self.service.name : self.targetRef.name)"
             f" <= {LONGEST_SERVICE_NAME}",
             holds=lambda self: len(self.service.name or self.target_ref.name) <= LONGEST_SERVICE_NAME,
@@ -86,29 +86,30 @@ class CanarySpec(Model):
             "traefik",
         ]
         | None
-    ) = Field(None, description="What routes the traffic; istio when omitted.")
-    metrics_server: Url | None = Field(None, description="Prometheus address; the controller's own when omitted.")
-    target_ref: TargetRef = Field(description="The workload that the user edits.")
-    autoscaler_ref: AutoscalerRef | None = Field(None, description="The autoscaler of that workload.")
-    ingress_ref: IngressRef | None = Field(None, description="Ingress (not used on Istio).")
-    route_ref: RouteRef | None = Field(None, description="APISIX route (not used on Istio).")
-    upstream_ref: UpstreamRef | None = Field(None, description="Gloo upstream (not used on Istio).")
-    service: ServiceSpec = Field(description="The Services and the Istio routes to generate.")
-    analysis: Analysis = Field(description="How a new revision is tried.")
+    ) = Field(None, description="Mesh or ingress that routes the traffic. Defaults to istio, the only one supported.")
+    metrics_server: Url | None = Field(
+        None, description="URL of the Prometheus server. Defaults to the one that the controller is configured with."
+    )
+    target_ref: TargetRef = Field(description="Workload to release.")
+    autoscaler_ref: AutoscalerRef | None = Field(None, description="Autoscaler of the workload.")
+    ingress_ref: IngressRef | None = Field(None, description="Ingress. Not used with Istio.")
+    route_ref: RouteRef | None = Field(None, description="APISIX route. Not used with Istio.")
+    upstream_ref: UpstreamRef | None = Field(None, description="Gloo upstream. Not used with Istio.")
+    service: ServiceSpec = Field(description="Services and Istio routes to generate.")
+    analysis: Analysis = Field(description="How a new revision is tested.")
     progress_deadline_seconds: Annotated[Integer, at_least(1)] = Field(
         DEFAULT_PROGRESS_DEADLINE_SECONDS,
-        description="Longest time in seconds for the canary to become ready before it is rolled back; 600 when"
-        " omitted.",
+        description="Maximum time in seconds without progress before a rollout is rolled back. Defaults to 600.",
     )
-    skip_analysis: Boolean = Field(False, description="Promote a new revision without trying it.")
+    skip_analysis: Boolean = Field(False, description="Promote a new revision without analysis.")
     revert_on_deletion: Boolean = Field(
-        False, description="When the Canary is deleted, give the target its replicas and its traffic back first."
+        False, description="Restore the replicas and the traffic of the target when the Canary is deleted."
     )
-    suspend: Boolean = Field(False, description="Do nothing about this Canary until this is false again.")
+    suspend: Boolean = Field(False, description="Suspend reconciliation of this Canary.")
 
 
 class Canary(Resource):
-    """A workload, how its traffic is routed, and how its new revisions are tried."""
+    """A Canary releases new revisions of a workload progressively: it shifts traffic and promotes or rolls back."""
 
     api_version: Literal["flagger.app/v1beta1"] = API_VERSION
     kind: Literal["Canary"] = CANARY_KIND
@@ -125,10 +126,10 @@ class Canary(Resource):
 
     @property
     def names(self) -> Names:
-        """The names of everything that belongs to this Canary."""
+        """The names of the objects that belong to this Canary."""
         spec = self.spec
         return Names(target=spec.target_ref.name, service=spec.service.name or spec.target_ref.name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The object as one applies it: what was set, without status."""
+        """The manifest: the fields that were set, without the status."""
         return self.manifest(self.kind, self.spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$"
-"""Flagger's CRD asks for ``^[0-9]+(m|s)`` only, and Flagger takes what that accepts and Go cannot parse for 60s."""
+"""Flagger's CRD only demands ``^[0-9]+(m|s)``; what passes that and Go cannot parse, Flagger reads as 60s."""
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -23,7 +23,7 @@ def parse_duration(text: str) -> float:
         ValueError: when ``text`` is not a duration.
     """
     if not is_duration(text):
-        raise ValueError(f'"{text}" is not a duration as in "30s", "1m30s" or "500ms"')
+        raise ValueError(f'"{text}" is not a duration such as "30s", "1m30s" or "500ms"')
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 
 

@@ -2,10 +2,10 @@
 
 ::
 
-    CanaryError                 everything this package raises on purpose
-    └── InvalidObject           an object that its CRD would refuse: permanent until somebody edits it
+    CanaryError                 every error that this package raises on purpose
+    └── InvalidObject           an object that its CRD would reject; permanent until it is edited
 
-The layers above add their own branches to ``CanaryError``.
+The other layers derive their errors from ``CanaryError``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class InvalidObject(CanaryError):  # noqa: N818 - what is wrong is the object; every caller reads better without "Error"
-    """An object does not fit the schema; ``str()`` lists every problem, a line each."""
+class InvalidObject(CanaryError):  # noqa: N818 - named for the object that is invalid
+    """An object does not match its schema; ``str()`` lists every problem, one per line."""
 
     def __init__(self, kind: str, namespace: str, name: str, problems: Sequence[Problem]) -> None:
         self.kind = kind

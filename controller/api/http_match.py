@@ -1,4 +1,4 @@
-"""Which requests an A/B test sends to the canary."""
+"""``spec.analysis.match[]``: the requests that an A/B test routes to the canary."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _KINDS = ("exact", "prefix", "suffix", "regex")
 
 
 class StringMatch(Model):
-    """How a header must look."""
+    """Condition on the value of a header."""
 
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one(*_KINDS),)
 
-    exact: str | None = Field(None, description="The whole value.")
-    prefix: str | None = Field(None, description="How the value begins.")
-    suffix: str | None = Field(None, description="How the value ends (Istio has no such match).")
-    regex: str | None = Field(None, description="RE2 expression for the whole value.")
+    exact: str | None = Field(None, description="Value must be equal to this.")
+    prefix: str | None = Field(None, description="Value must start with this.")
+    suffix: str | None = Field(None, description="Value must end with this. Not supported by Istio.")
+    regex: str | None = Field(None, description="Whole value must match this RE2 expression.")
 
 
 class QueryMatch(Model):
-    """How a query parameter must look; empty: it must be there."""
+    """Condition on a query parameter. An empty object matches if the parameter is present."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -35,20 +35,20 @@ class QueryMatch(Model):
         ),
     )
 
-    exact: str | None = Field(None, description="The whole value.")
-    prefix: str | None = Field(None, description="How the value begins.")
-    regex: str | None = Field(None, description="RE2 expression for the whole value.")
+    exact: str | None = Field(None, description="Value must be equal to this.")
+    prefix: str | None = Field(None, description="Value must start with this.")
+    regex: str | None = Field(None, description="Whole value must match this RE2 expression.")
 
 
 class HttpMatch(Model):
-    """Conditions that a request must meet, all of them."""
+    """Conditions on a request; it must satisfy all of them."""
 
     headers: Annotated[Mapping[str, StringMatch], Field(max_length=100)] | None = Field(
-        None, description="Header name (lower case) to how its value must look."
+        None, description="Conditions on headers, by lower-case header name."
     )
     query_params: Annotated[Mapping[str, QueryMatch], Field(max_length=100)] | None = Field(
-        None, description="Query parameter to how its value must look."
+        None, description="Conditions on query parameters, by name."
     )
     source_labels: StringMap | None = Field(
-        None, description="Labels of the calling pod; needs the gateway mesh in service.gateways."
+        None, description="Labels of the calling pod. Needs the gateway mesh in service.gateways."
     )

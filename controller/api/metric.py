@@ -1,4 +1,4 @@
-"""``spec.analysis.metrics[]``: what is measured, and which values are good."""
+"""``spec.analysis.metrics[]``: what is measured, and which values pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_RISK = 0.05
 DEFAULT_HARMLESS_RATIO = 1.0
 DEFAULT_HARMFUL_RATIO = 2.0
 DEFAULT_BAD_RESPONSE_CODES = "5.."
-MOST_RATIO = 1000.0
+MAX_RATIO = 1000.0
 
 
 class MetricSource(StrEnum):
@@ -31,18 +31,18 @@ class MetricSource(StrEnum):
     QUERY = "query"
     BUILTIN = "builtin"
     COMPARISON = "comparison"
-    """Nowhere: the metric only compares canary and primary."""
+    """No value: the metric only compares canary and primary."""
 
 
 class Bounds(NamedTuple):
-    """The values that are good, both ends included; None where there is no bound."""
+    """The values that pass, both ends included; None where there is no bound."""
 
     low: float | None = None
     high: float | None = None
 
 
 class ThresholdRange(Model):
-    """The values that are good."""
+    """Range of values that pass."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -52,46 +52,46 @@ class ThresholdRange(Model):
         ),
     )
 
-    min: Number | None = Field(None, description="Smallest good value.")
-    max: Number | None = Field(None, description="Largest good value.")
+    min: Number | None = Field(None, description="Lowest value that passes.")
+    max: Number | None = Field(None, description="Highest value that passes.")
 
 
 class CompareErrors(Model):
-    """Compare the share of failed requests."""
+    """Compares the share of failed requests."""
 
     response_codes: Annotated[str, Field(min_length=1)] = Field(
         DEFAULT_BAD_RESPONSE_CODES,
-        description="RE2 expression for the HTTP response codes that count as failed; 5.. when omitted.",
+        description="RE2 expression for the response codes that count as failed. Defaults to 5..",
     )
 
 
 class CompareLatency(Model):
-    """Compare the shares of requests slower than each of the edges."""
+    """Compares the shares of requests slower than each edge."""
 
     edges: Annotated[
         tuple[Duration, ...],
         Field(min_length=1, max_length=32),
         Rule(
-            message="must each be above 0",
+            message="each edge must be above 0",
             cel="self.all(edge, edge.matches('[1-9]'))",
             holds=lambda edges: all(parse_duration(edge) > 0 for edge in edges),
         ),
-    ] = Field(description="Upper bounds of buckets of Istio's request duration histogram, as in 100ms or 1s.")
+    ] = Field(description="Bucket bounds of Istio's request duration histogram, for example 100ms or 1s.")
 
     @property
     def edges_ms(self) -> tuple[float, ...]:
-        """The edges in milliseconds, ascending, each once; to 15 digits, since 9ms are not 9.000000000000002."""
+        """The distinct edges in ms, ascending; rounded to 15 digits, since 9ms must not become 9.000000000000002."""
         return tuple(sorted({float(f"{parse_duration(edge) * 1000:.15g}") for edge in self.edges}))
 
 
 class Compare(Model):
-    """A sequential test of the canary against the primary on Istio's own counters. Flagger has no such field."""
+    """A sequential test of the canary against the primary on Istio's request counters. Not part of Flagger's API."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one("errors", "latency"),
         Rule(
             message="harmfulRatio must be above harmlessRatio"
-            f" (when omitted they are {DEFAULT_HARMFUL_RATIO} and {DEFAULT_HARMLESS_RATIO})",
+            f" (defaults: {DEFAULT_HARMFUL_RATIO} and {DEFAULT_HARMLESS_RATIO})",
             cel=f"(has(self.harmfulRatio) ? self.harmfulRatio : {DEFAULT_HARMFUL_RATIO})"
             f" > (has(self.harmlessRatio) ? self.harmlessRatio : {DEFAULT_HARMLESS_RATIO})",
             holds=lambda self: self.harmful_ratio > self.harmless_ratio,
@@ -99,10 +99,10 @@ class Compare(Model):
     )
 
     against: Literal["primary"] = Field(
-        "primary", alias="with", description="What the canary is compared with; only primary."
+        "primary", alias="with", description="What the canary is compared with. Only primary is supported."
     )
-    errors: CompareErrors | None = Field(None, description="Compare the share of failed requests.")
-    latency: CompareLatency | None = Field(None, description="Compare the shares of slow requests.")
+    errors: CompareErrors | None = Field(None, description="Compare the error rate: the share of failed requests.")
+    latency: CompareLatency | None = Field(None, description="Compare latency: the shares of slow requests.")
     risk: Annotated[
         Number,
         Rule(
@@ -112,33 +112,33 @@ class Compare(Model):
         ),
     ] = Field(
         DEFAULT_RISK,
-        description="Largest chance that a canary no worse than harmlessRatio is ever rolled back by this test,"
-        " however often one looks; 0.05 when omitted.",
+        description="Upper bound for the probability that this test ever rolls back a canary that is no worse than"
+        " harmlessRatio, over all looks of a rollout. Defaults to 0.05.",
     )
     harmless_ratio: Annotated[
         Number, Rule(message="must be above 0", cel="self > 0.0", holds=lambda ratio: ratio > 0)
     ] = Field(
         DEFAULT_HARMLESS_RATIO,
-        description="The canary may have so many times the primary's errors (or slow requests) and still be good;"
-        " 1.0 when omitted.",
+        description="Up to this multiple of the primary's share of failed (or slow) requests the canary is good."
+        " Defaults to 1.0.",
     )
     harmful_ratio: Annotated[
         Number,
         Rule(
-            message=f"must be at most {MOST_RATIO:g}",
-            cel=f"self <= {MOST_RATIO}",
-            holds=lambda ratio: ratio <= MOST_RATIO,
+            message=f"must be at most {MAX_RATIO:g}",
+            cel=f"self <= {MAX_RATIO}",
+            holds=lambda ratio: ratio <= MAX_RATIO,
         ),
     ] = Field(
         DEFAULT_HARMFUL_RATIO,
-        description="From so many times the primary's errors (or slow requests) on the canary is bad: to pass, it must"
-        " be shown to have fewer; 2.0 when omitted.",
+        description="From this multiple of the primary's share of failed (or slow) requests on the canary is bad. It"
+        " passes when it is shown to be below. Defaults to 2.0.",
     )
     min_requests: Annotated[Integer, at_least(0)] = Field(
-        0, description="No verdict before canary and primary have had so many requests each; 0 when omitted."
+        0, description="Minimum number of requests to canary and primary each before there is a verdict. Defaults to 0."
     )
     warmup: Duration = Field(
-        "0s", description="Readings in this time after the canary gets its first traffic do not count; 0s when omitted."
+        "0s", description="Time after the canary's first traffic in which requests are not counted. Defaults to 0s."
     )
 
     @property
@@ -147,10 +147,9 @@ class Compare(Model):
 
 
 class Metric(Model):
-    """One check of the analysis.
+    """A check of the analysis.
 
-    Where a template is referenced under a built-in name, Flagger runs both checks; here the template replaces the
-    built-in.
+    For a template under a built-in name Flagger runs both checks; here the template replaces the built-in.
     """
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -161,35 +160,34 @@ class Metric(Model):
         ),
         Rule(
             # Flagger accepts such a metric and never checks it.
-            message="needs templateRef, query or compare, or one of the names " + ", ".join(BUILTIN_METRICS),
+            message="one of templateRef, query or compare must be set, unless the name is "
+            + " or ".join(BUILTIN_METRICS),
             cel="has(self.templateRef) || has(self.compare) || (has(self.query) && self.query != '')"
             f" || self.name in {list(BUILTIN_METRICS)}",
             holds=lambda self: bool(self.template_ref or self.compare or self.query or self.name in BUILTIN_METRICS),
         ),
     )
 
-    name: Name = Field(description="Name of the check, or request-success-rate or request-duration for Istio's own.")
-    interval: Duration = Field(
-        DEFAULT_METRIC_INTERVAL, description="Time that the query looks back over; 1m when omitted."
-    )
+    name: Name = Field(description="Name of the metric. request-success-rate and request-duration are built in.")
+    interval: Duration = Field(DEFAULT_METRIC_INTERVAL, description="Time range of the query. Defaults to 1m.")
     threshold: Number | None = Field(
-        None, description="Largest good value, smallest for request-success-rate (older form of thresholdRange)."
+        None, description="Highest value that passes; lowest for request-success-rate. Deprecated: use thresholdRange."
     )
-    threshold_range: ThresholdRange | None = Field(None, description="The values that are good.")
-    query: str | None = Field(None, description="Prometheus query (older form of templateRef).")
-    template_ref: NamespacedRef | None = Field(None, description="The MetricTemplate that measures.")
+    threshold_range: ThresholdRange | None = Field(None, description="Range of values that pass.")
+    query: str | None = Field(None, description="Prometheus query. Deprecated: use templateRef.")
+    template_ref: NamespacedRef | None = Field(None, description="MetricTemplate to query.")
     template_variables: StringMap = Field(
-        default_factory=dict, description="Variables for the template: {{ variables.key }}."
+        default_factory=dict, description="Variables of the template, used there as {{ variables.key }}."
     )
     compare: Compare | None = Field(
         None,
-        description="Sequential test of the canary against the primary, beside or in place of thresholdRange."
-        " Flagger ignores it.",
+        description="Sequential test of the canary against the primary, in addition to thresholdRange or instead of it."
+        " Not part of Flagger's API.",
     )
 
     @property
     def source(self) -> MetricSource:
-        """Where the value comes from: a template goes before a query, a query before a built-in."""
+        """Where the value comes from; a template takes precedence over a query, a query over a built-in."""
         if self.template_ref:
             return MetricSource.TEMPLATE
         if self.query:
@@ -198,10 +196,10 @@ class Metric(Model):
 
     @property
     def bounds(self) -> Bounds | None:
-        """The good values; None when nothing but ``compare`` judges this metric.
+        """The values that pass; None if only ``compare`` judges this metric.
 
-        Where neither range nor threshold is given the threshold is 0, as in Flagger: any success rate is good, and no
-        other value above 0 is.
+        Without range and threshold the threshold is 0, as in Flagger: any success rate passes, and no other value above
+        0 does.
         """
         if self.threshold_range:
             return Bounds(self.threshold_range.min, self.threshold_range.max)

@@ -1,4 +1,4 @@
-"""MetricTemplate: a query with placeholders, and the server that answers it."""
+"""MetricTemplate: a query with placeholders, and the provider that runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from controller.api.rules import Rule
 
 
 class MetricProvider(Model):
-    """The server that answers a query."""
+    """The metrics server that runs a query."""
 
     type: Literal[
         "prometheus",
@@ -29,25 +29,26 @@ class MetricProvider(Model):
         "dynatrace",
         "keptn",
         "splunk",
-    ] = Field(description="Kind of the server.")
-    address: str = Field("", description="Address of the server.")
+    ] = Field(description="Type of the metrics server. Only prometheus is supported.")
+    address: str = Field("", description="URL of the metrics server.")
     headers: Mapping[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="HTTP headers to send along, each with its values."
+        default_factory=dict, description="HTTP headers to send with each query, by name."
     )
     secret_ref: SecretRef | None = Field(
-        None, description="Secret with the credentials: token, or username and password, for Prometheus."
+        None,
+        description="Secret that holds the credentials. For Prometheus the keys are token, or username and password.",
     )
-    region: str | None = Field(None, description="Region of the server (CloudWatch).")
-    insecure_skip_verify: Boolean = Field(False, description="Do not verify the certificate of the address.")
+    region: str | None = Field(None, description="Region (CloudWatch only).")
+    insecure_skip_verify: Boolean = Field(False, description="Skip verification of the server's TLS certificate.")
 
 
 class MetricTemplateSpec(Model):
-    """A query and where to send it."""
+    """The desired state of a MetricTemplate."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            # Flagger accepts such a template and fails at each query.
-            message="provider.type prometheus needs a provider.address that starts with http:// or https://",
+            # Flagger accepts such a template; every query then fails.
+            message="provider.address must start with http:// or https:// for provider.type prometheus",
             cel="self.provider.type != 'prometheus' || (has(self.provider.address)"
             " && (self.provider.address.startsWith('http://') || self.provider.address.startsWith('https://')))",
             holds=lambda self: (
@@ -56,20 +57,20 @@ class MetricTemplateSpec(Model):
         ),
     )
 
-    provider: MetricProvider = Field(description="The server that answers the query.")
+    provider: MetricProvider = Field(description="Metrics server that runs the query.")
     query: Annotated[str, Field(min_length=1)] = Field(
-        description="Query with the placeholders {{ name }}, {{ namespace }}, {{ target }}, {{ service }},"
+        description="Query. Placeholders: {{ name }}, {{ namespace }}, {{ target }}, {{ service }},"
         " {{ ingress }}, {{ route }}, {{ interval }} and {{ variables.key }}."
     )
 
 
 class MetricTemplate(Resource):
-    """A query with placeholders, and the server that answers it."""
+    """A MetricTemplate defines a query with placeholders, and the metrics server that runs it."""
 
     api_version: Literal["flagger.app/v1beta1"] = API_VERSION
     kind: Literal["MetricTemplate"] = METRIC_TEMPLATE_KIND
     spec: MetricTemplateSpec
 
     def to_dict(self) -> dict[str, Any]:
-        """The object as one applies it: what was set, without status."""
+        """The manifest: the fields that were set, without the status."""
         return self.manifest(self.kind, self.spec)

@@ -1,4 +1,4 @@
-"""Names: the API group, and what the objects generated for a Canary are called (Flagger's conventions)."""
+"""Names: the API group, and the objects generated for a Canary (Flagger's conventions)."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ ALERT_PROVIDER_PLURAL: Final = "alertproviders"
 FINALIZER: Final = "finalizer.flagger.app"
 FIELD_MANAGER: Final = "canary-controller"
 CONFIG_TRACKING_ANNOTATION: Final = "flagger.app/config-tracking"
-"""On a ConfigMap or Secret; ``disabled`` keeps it out of the revision."""
+"""On a ConfigMap or Secret; ``disabled`` excludes it from the revision."""
 
 SELECTOR_LABELS: Final = ("app", "name", "app.kubernetes.io/name")
-"""Labels that may tell primary and canary pods apart, best first."""
+"""Labels that can distinguish primary and canary pods, in order of preference."""
 
 LONGEST_SERVICE_NAME: Final = 63 - len("-primary")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What belongs to a Canary.
+    """The names of the objects that belong to a Canary.
 
     Attributes:
-        target: name of the Deployment that the user edits.
-        service: name of the Service that clients call.
+        target: the Deployment that the user edits.
+        service: the Service that clients call.
     """
 
     target: str
@@ -52,12 +52,12 @@ class Names:
 
     @property
     def primary_service(self) -> str:
-        """The Service of the primary's pods, and its DestinationRule."""
+        """The Service of the primary's pods, and the DestinationRule for it."""
         return primary_name(self.service)
 
     @property
     def canary_service(self) -> str:
-        """The Service of the target's pods, and its DestinationRule."""
+        """The Service of the target's pods, and the DestinationRule for it."""
         return f"{self.service}-canary"
 
     @property
@@ -66,7 +66,7 @@ class Names:
 
 
 def primary_name(name: str) -> str:
-    """What the primary's copy is called: workload, autoscaler, ConfigMap, Secret, value of the selector label."""
+    """The name of a primary's copy: workload, autoscaler, ConfigMap, Secret, value of the selector label."""
     return f"{name}-primary"
 
 

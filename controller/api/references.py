@@ -13,15 +13,17 @@ Replicas = Annotated[Integer, at_least(1)]
 
 
 class TargetRef(Model):
-    """The workload that the user edits."""
+    """Reference to the workload to release."""
 
-    api_version: str = Field(description="API version of the target, apps/v1 for a Deployment.")
-    kind: Literal["DaemonSet", "Deployment", "Service"] = Field(description="Kind of the target.")
+    api_version: str = Field(description="API version of the target; apps/v1 for a Deployment.")
+    kind: Literal["DaemonSet", "Deployment", "Service"] = Field(
+        description="Kind of the target. Only Deployment is supported."
+    )
     name: Name = Field(description="Name of the target, in the Canary's namespace.")
 
 
 class ScalerReplicas(Model):
-    """Bounds for the primary's autoscaler, in place of those copied from the target's."""
+    """Replica bounds for the primary's autoscaler, instead of those of the target's."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -33,57 +35,59 @@ class ScalerReplicas(Model):
         ),
     )
 
-    min_replicas: Replicas | None = Field(None, description="Fewest pods of the primary.")
-    max_replicas: Replicas | None = Field(None, description="Most pods of the primary.")
+    min_replicas: Replicas | None = Field(None, description="Minimum replicas of the primary.")
+    max_replicas: Replicas | None = Field(None, description="Maximum replicas of the primary.")
 
 
 class AutoscalerRef(Model):
-    """The autoscaler of the target; the controller keeps a copy of it for the primary."""
+    """Reference to the autoscaler of the target. The controller maintains a copy of it for the primary."""
 
-    api_version: str = Field(description="API version of the autoscaler, autoscaling/v2 for a HorizontalPodAutoscaler.")
-    kind: Literal["HorizontalPodAutoscaler", "ScaledObject"] = Field(description="Kind of the autoscaler.")
+    api_version: str = Field(description="API version of the autoscaler; autoscaling/v2 for a HorizontalPodAutoscaler.")
+    kind: Literal["HorizontalPodAutoscaler", "ScaledObject"] = Field(
+        description="Kind of the autoscaler. Only HorizontalPodAutoscaler is supported."
+    )
     name: Name = Field(description="Name of the autoscaler, in the Canary's namespace.")
     primary_scaler_queries: StringMap | None = Field(
-        None, description="KEDA: trigger name to the query that scales the primary."
+        None, description="Queries that scale the primary, by trigger name (KEDA only)."
     )
     primary_scaler_replicas: ScalerReplicas | None = Field(
-        None, description="Bounds for the primary's autoscaler, in place of those of the target's."
+        None, description="Replica bounds for the primary's autoscaler. Defaults to those of the target's."
     )
 
 
 class IngressRef(Model):
-    """An Ingress (not used on Istio)."""
+    """Reference to an Ingress. Not used with Istio."""
 
     api_version: str = Field(description="API version of the Ingress.")
-    kind: Literal["Ingress"] = Field(description="Kind.")
+    kind: Literal["Ingress"] = Field(description="Kind of the Ingress.")
     name: Name = Field(description="Name of the Ingress.")
 
 
 class RouteRef(Model):
-    """An APISIX route (not used on Istio)."""
+    """Reference to an APISIX route. Not used with Istio."""
 
     api_version: str = Field(description="API version of the route.")
-    kind: Literal["ApisixRoute"] = Field(description="Kind.")
+    kind: Literal["ApisixRoute"] = Field(description="Kind of the route.")
     name: Name = Field(description="Name of the route.")
 
 
 class UpstreamRef(Model):
-    """A Gloo upstream (not used on Istio)."""
+    """Reference to a Gloo upstream. Not used with Istio."""
 
     api_version: str = Field(description="API version of the upstream.")
-    kind: Literal["Upstream"] = Field(description="Kind.")
+    kind: Literal["Upstream"] = Field(description="Kind of the upstream.")
     name: Name = Field(description="Name of the upstream.")
     namespace: str | None = Field(None, description="Namespace of the upstream.")
 
 
 class NamespacedRef(Model):
-    """A MetricTemplate or an AlertProvider, maybe of another namespace."""
+    """Reference to a MetricTemplate or an AlertProvider."""
 
     name: Name = Field(description="Name of the object.")
-    namespace: str | None = Field(None, description="Namespace of the object; the Canary's own when omitted.")
+    namespace: str | None = Field(None, description="Namespace of the object. Defaults to the namespace of the Canary.")
 
 
 class SecretRef(Model):
-    """A Secret in the namespace of the object that names it."""
+    """Reference to a Secret in the same namespace."""
 
     name: Name = Field(description="Name of the Secret.")

@@ -1,4 +1,4 @@
-"""A rule is written once and holds twice: pydantic runs it, the CRD carries it as CEL, both refuse in one wording."""
+"""A rule is written once and enforced twice: by pydantic, and as CEL in the CRD, with the same message."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BROKEN_RULES = "broken_rules"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule on a value; as metadata of ``Annotated`` on a field, or in ``Model.rules`` on a whole object.
+    """A rule for a value: metadata of ``Annotated`` for a field, an entry of ``Model.rules`` for a whole object.
 
     Attributes:
-        message: what is allowed, for the person who broke it.
-        cel: the rule for kube-apiserver (``x-kubernetes-validations``), on ``self``.
-        holds: the rule for pydantic, on the validated value.
+        message: what is allowed.
+        cel: the rule for kube-apiserver (``x-kubernetes-validations``), an expression on ``self``.
+        holds: the rule for pydantic, a predicate on the validated value.
     """
 
     message: str
@@ -46,12 +46,12 @@ KUBERNETES_VALIDATIONS = "x-kubernetes-validations"
 
 
 def validations(entries: tuple[dict[str, str], ...]) -> dict[str, Any]:
-    """The schema keyword for ``entries``; nothing when there are none."""
+    """The schema keyword for ``entries``; empty if there are none."""
     return {KUBERNETES_VALIDATIONS: list(entries)} if entries else {}
 
 
 def obey(rules: tuple[Rule, ...], value: Any) -> Any:
-    """``value``, if it keeps every rule.
+    """``value``, if it obeys every rule.
 
     Raises:
         PydanticCustomError: of type ``BROKEN_RULES``, with all messages.
@@ -84,14 +84,14 @@ HTTP_URL = Rule(
 )
 
 DURATION = Rule(
-    message='must be a duration as in "30s", "1m30s" or "500ms"',
+    message='must be a duration such as "30s", "1m30s" or "500ms"',
     cel="self.matches('{}')".format(DURATION_PATTERN.replace("\\", "\\\\")),
     holds=is_duration,
 )
 
 
 def exactly_one(*fields: str, attributes: tuple[str, ...] = ()) -> Rule:
-    """Exactly one of the fields of an object is set; ``attributes`` are their Python names where these differ."""
+    """Exactly one of these fields of an object is set; ``attributes`` are their Python names where they differ."""
     names = attributes or fields
     return Rule(
         message=f"exactly one of {', '.join(fields)} must be set",

@@ -1,4 +1,4 @@
-"""``spec.service``: the Services and the Istio routes that the controller generates."""
+"""``spec.service``: the Services and Istio routes that the controller generates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TargetPort = Annotated[
     int | str,
     _IntOrString,
     Rule(
-        # 0 is Go's zero value, which Flagger reads as "the same as port".
+        # 0 is Go's zero value; Flagger reads it as "not set".
         message="must be 0 to 65535, or the name of a container port",
         cel="type(self) == int ? self >= 0 && self <= 65535 : true",
         holds=lambda port: isinstance(port, str) or 0 <= port <= 65535,
@@ -49,34 +49,34 @@ TargetPort = Annotated[
 
 
 class Metadata(Model):
-    """Labels and annotations to add to a generated Service."""
+    """Labels and annotations of a generated Service."""
 
     labels: StringMap = Field(default_factory=dict, description="Labels to add.")
     annotations: StringMap = Field(default_factory=dict, description="Annotations to add.")
 
 
 class UnmanagedMetadata(Model):
-    """Keys of labels and annotations on generated Services that belong to somebody else."""
+    """Labels and annotations of generated Services that the controller does not manage."""
 
-    labels: tuple[str, ...] = Field((), description="Keys of labels to leave alone.")
-    annotations: tuple[str, ...] = Field((), description="Keys of annotations to leave alone.")
+    labels: tuple[str, ...] = Field((), description="Keys of unmanaged labels.")
+    annotations: tuple[str, ...] = Field((), description="Keys of unmanaged annotations.")
 
 
 class Rewrite(Model):
-    """How the request is changed on its way to the workload."""
+    """Rewrite of the request before it is forwarded."""
 
-    uri: str | None = Field(None, description="New path, or new prefix where the match is by prefix.")
-    authority: str | None = Field(None, description="New Host header.")
-    type: str | None = Field(None, description="Kind of path rewrite (Gateway API only).")
+    uri: str | None = Field(None, description="New path, or new prefix if the match is by prefix.")
+    authority: str | None = Field(None, description="New Host or :authority header.")
+    type: str | None = Field(None, description="Type of path rewrite (Gateway API only).")
 
 
 class ServiceSpec(Model):
-    """The Services and the Istio routes to generate."""
+    """The Services and Istio routes to generate."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            # Flagger accepts such a Canary and then fails at every reconcile.
-            message="delegation needs hosts and gateways to be empty",
+            # Flagger accepts such a Canary; every reconciliation then fails.
+            message="hosts and gateways must be empty with delegation",
             cel="!has(self.delegation) || !self.delegation"
             " || ((!has(self.hosts) || size(self.hosts) == 0) && (!has(self.gateways) || size(self.gateways) == 0))",
             holds=lambda self: not (self.delegation and (self.hosts or self.gateways)),
@@ -84,37 +84,46 @@ class ServiceSpec(Model):
     )
 
     name: str | None = Field(
-        None, max_length=253, description="Name of the Service that clients call; the target's name when omitted."
+        None, max_length=253, description="Name of the Service that clients call. Defaults to the name of the target."
     )
     port: Annotated[Integer, between(1, 65535)] = Field(description="Port of the generated Services.")
-    port_name: str = Field(DEFAULT_PORT_NAME, description="Name of that port; http when omitted.")
-    target_port: TargetPort | None = Field(
-        None, description="Port of the container, by number or name; the same as port when omitted."
+    port_name: str = Field(
+        DEFAULT_PORT_NAME, description="Name of the port of the generated Services. Defaults to http."
     )
-    app_protocol: str | None = Field(None, description="Application protocol of the port: http, grpc, tcp and so on.")
+    target_port: TargetPort | None = Field(None, description="Number or name of the container port. Defaults to port.")
+    app_protocol: str | None = Field(None, description="Application protocol of the port, for example http or grpc.")
     traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None = Field(
-        None, description="Which endpoints of the Services are preferred."
+        None, description="Preference for endpoints close to the client, as in a Service."
     )
-    port_discovery: Boolean = Field(False, description="Add all ports of the containers to the generated Services.")
+    port_discovery: Boolean = Field(False, description="Add all container ports to the generated Services.")
     headless: Boolean = Field(False, description="Generate headless Services.")
-    timeout: Duration | None = Field(None, description="Longest time for an HTTP or gRPC request.")
-    gateways: tuple[str, ...] = Field((), description="Istio gateways that the routes apply to; mesh when omitted.")
-    hosts: tuple[str, ...] = Field((), description="Host names that the routes apply to, beside the Service's name.")
-    delegation: Boolean = Field(False, description="Generate a VirtualService for Istio's delegation.")
-    traffic_policy: OpenObject | None = Field(None, description="Istio TrafficPolicy of the DestinationRules.")
-    match: tuple[OpenObject, ...] = Field((), description="Istio HTTPMatchRequests that the routes apply to.")
-    rewrite: Rewrite | None = Field(None, description="Istio HTTPRewrite: new path and host of the requests.")
-    retries: OpenObject | None = Field(None, description="Istio HTTPRetry: attempts, perTryTimeout, retryOn.")
-    headers: OpenObject | None = Field(None, description="Istio Headers: operations on request and response headers.")
-    cors_policy: OpenObject | None = Field(None, description="Istio CorsPolicy.")
-    apex: Metadata = Field(Metadata(), description="Metadata of the Service that clients call.")
-    primary: Metadata = Field(Metadata(), description="Metadata of the primary's Service.")
-    canary: Metadata = Field(Metadata(), description="Metadata of the canary's Service.")
-    unmanaged_metadata: UnmanagedMetadata = Field(
-        UnmanagedMetadata(), description="Keys of labels and annotations that the controller leaves alone."
+    timeout: Duration | None = Field(None, description="Timeout of HTTP and gRPC requests.")
+    gateways: tuple[str, ...] = Field((), description="Istio gateways of the VirtualService. Defaults to mesh.")
+    hosts: tuple[str, ...] = Field(
+        (), description="Hosts of the VirtualService, in addition to the name of the Service."
     )
-    backend_timeout: str | None = Field(None, description="Time-out of the backend (Gateway API only).")
-    gateway_refs: tuple[OpenObject, ...] = Field((), description="Parents of the HTTPRoute (Gateway API only).")
+    delegation: Boolean = Field(
+        False, description="Generate a VirtualService for delegation, without hosts and gateways."
+    )
+    traffic_policy: OpenObject | None = Field(None, description="Istio TrafficPolicy for the DestinationRules.")
+    match: tuple[OpenObject, ...] = Field((), description="Istio HTTPMatchRequests of the routes.")
+    rewrite: Rewrite | None = Field(None, description="Istio HTTPRewrite of the routes.")
+    retries: OpenObject | None = Field(None, description="Istio HTTPRetry of the routes.")
+    headers: OpenObject | None = Field(
+        None, description="Istio Headers of the routes: operations on request and response headers."
+    )
+    cors_policy: OpenObject | None = Field(None, description="Istio CorsPolicy of the routes.")
+    apex: Metadata = Field(Metadata(), description="Labels and annotations of the Service that clients call.")
+    primary: Metadata = Field(Metadata(), description="Labels and annotations of the primary's Service.")
+    canary: Metadata = Field(Metadata(), description="Labels and annotations of the canary's Service.")
+    unmanaged_metadata: UnmanagedMetadata = Field(
+        UnmanagedMetadata(),
+        description="Labels and annotations of the generated Services that the controller does not manage.",
+    )
+    backend_timeout: str | None = Field(None, description="Timeout of the backend (Gateway API only).")
+    gateway_refs: tuple[OpenObject, ...] = Field(
+        (), description="Parent references of the HTTPRoute (Gateway API only)."
+    )
     mirror: tuple[OpenObject, ...] = Field((), description="Mirror filters (Gateway API only).")
     mesh_name: str | None = Field(None, description="Name of the mesh (App Mesh only).")
     backends: tuple[str, ...] = Field((), description="Backends (App Mesh only).")

@@ -1,4 +1,4 @@
-"""``status`` of a Canary: Flagger's fields, and what this controller has to remember or to show beside them."""
+"""``status`` of a Canary: Flagger's fields, and those that this controller adds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from controller.api.base import Boolean, Integer, MicroTime, Model, Number, Open
 
 
 class Phase(StrEnum):
-    """Where a rollout stands, in Flagger's words; ``NEW`` has no status yet."""
+    """The phase of a rollout, as Flagger names it; ``NEW`` is a Canary without a status."""
 
     NEW = ""
     INITIALIZING = "Initializing"
@@ -29,7 +29,7 @@ class Phase(StrEnum):
 
 
 class _Observed(Model):
-    """Written by a controller, maybe a newer or an older one: fields not known here are skipped, nulls are absent."""
+    """Written by a controller, possibly of another version: unknown fields are ignored, null is the same as absent."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -42,56 +42,64 @@ class _Observed(Model):
 
 
 class Condition(_Observed):
-    """A condition, as Flagger writes it: the type is Promoted, the reason is the phase."""
+    """A condition. As in Flagger, the type is Promoted and the reason is the phase."""
 
     type: str = Field(description="Type of the condition.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: str = Field(description="Why, in one word.")
-    message: str = Field("", description="Why, in a sentence.")
-    last_update_time: Time | None = Field(None, description="When the condition was last written.")
-    last_transition_time: Time | None = Field(None, description="When its status last changed.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Status of the condition.")
+    reason: str = Field(description="Machine-readable reason.")
+    message: str = Field("", description="Human-readable message.")
+    last_update_time: Time | None = Field(None, description="Time of the last update.")
+    last_transition_time: Time | None = Field(None, description="Time of the last change of the status.")
 
 
 class CheckStatus(_Observed):
-    """What one metric said when the Canary was last analysed."""
+    """Result of a metric at the last check."""
 
     name: str = Field(description="Name of the metric.")
-    passed: Boolean = Field(description="Whether the value was good.")
-    value: Number | None = Field(None, description="The value; absent when there was none.")
-    detail: str = Field("", description="Value and range in words, as in error-rate 100.00 > 1.")
+    passed: Boolean = Field(description="Whether the metric passed.")
+    value: Number | None = Field(None, description="Measured value. Absent if there was none.")
+    detail: str = Field("", description="Value and range in text, for example error-rate 100.00 > 1.")
 
 
 class CanaryStatus(_Observed):
     """The observed state of a Canary."""
 
-    phase: Phase = Field(Phase.NEW, description="Where the rollout stands.")
-    failed_checks: Integer = Field(0, description="Failed checks of the current analysis.")
+    phase: Phase = Field(Phase.NEW, description="Phase of the rollout.")
+    failed_checks: Integer = Field(0, description="Number of failed checks of the current analysis.")
     canary_weight: Integer = Field(0, description="Traffic weight of the canary, in percent.")
-    iterations: Integer = Field(0, description="Iterations done of the current analysis.")
+    iterations: Integer = Field(0, description="Number of completed iterations of the current analysis.")
     tracked_configs: StringMap = Field(
-        default_factory=dict, description="configmap/NAME or secret/NAME to its digest, of the revision last applied."
+        default_factory=dict,
+        description="Digests of the configs of the revision last applied, by configmap/NAME or secret/NAME.",
     )
-    last_applied_spec: str = Field("", description="Digest of the pod template under analysis, or last analysed.")
+    last_applied_spec: str = Field("", description="Digest of the pod template that is or was last analysed.")
     last_promoted_spec: str = Field("", description="Digest of the pod template that the primary runs.")
-    last_tracked_revision: str = Field("", description="Written by Flagger; kept as found.")
-    last_transition_time: Time | None = Field(None, description="When the phase last changed.")
-    session_affinity_cookie: str = Field("", description="Cookie of the current run, for users of the canary.")
-    primary_session_affinity_cookie: str = Field("", description="Cookie of the current run, for users of the primary.")
-    previous_session_affinity_cookie: str = Field("", description="Cookie of the run before.")
-    conditions: tuple[Condition, ...] = Field((), description="Conditions; the one of type Promoted tells the outcome.")
-    observed_generation: Integer = Field(0, description="Generation of the spec that this status is about.")
-    mirrored: Boolean = Field(False, description="Whether the canary gets a copy of the primary's traffic.")
+    last_tracked_revision: str = Field("", description="Written by Flagger; preserved, not used.")
+    last_transition_time: Time | None = Field(None, description="Time of the last change of the phase.")
+    session_affinity_cookie: str = Field("", description="Cookie of the current rollout for users of the canary.")
+    primary_session_affinity_cookie: str = Field(
+        "", description="Cookie of the current rollout for users of the primary."
+    )
+    previous_session_affinity_cookie: str = Field("", description="Cookie of the previous rollout.")
+    conditions: tuple[Condition, ...] = Field(
+        (), description="Conditions. The one of type Promoted holds the outcome of the rollout."
+    )
+    observed_generation: Integer = Field(0, description="Generation of the spec that this status reflects.")
+    mirrored: Boolean = Field(False, description="Whether traffic is mirrored to the canary.")
     analysed_at: MicroTime | None = Field(
-        None, description="When the analysis last ran; the next run is due an interval later."
+        None, description="Time of the last check. The next one is due an interval later."
     )
-    checks: tuple[CheckStatus, ...] = Field((), description="What each metric said when it was last analysed.")
+    checks: tuple[CheckStatus, ...] = Field((), description="Results of the metrics at the last check.")
     evidence: Mapping[str, OpenObject] = Field(
-        default_factory=dict, description="What the metrics with compare have gathered in this rollout, by metric."
+        default_factory=dict, description="Evidence of the metrics with compare in this rollout, by metric."
     )
-    message: str = Field("", description="What holds the Canary up, or is not supported; absent when nothing is.")
+    message: str = Field(
+        "",
+        description="Why the Canary makes no progress, or which fields are not supported. Absent if all is well.",
+    )
 
     def to_dict(self) -> dict[str, Any]:
-        """As Flagger writes it: phase and counters always, anything else only when it is not empty."""
+        """As Flagger writes it: phase and counters always, other fields only if they are not empty."""
         always = {
             "phase": str(self.phase),
             "failedChecks": self.failed_checks,

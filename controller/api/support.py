@@ -1,4 +1,4 @@
-"""Fields that this controller does not act on: told to the user, never ignored in silence."""
+"""Fields that this controller does not support: reported to the user, never silently ignored."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from controller.api.metric_template import MetricTemplate
 
 
 class Unsupported(NamedTuple):
-    """A field that is not acted on.
+    """A field that is not supported.
 
     Attributes:
         path: the field; ``[]`` is every item of a list or every value of a mapping.
-        sentence: what that means for the user.
-        only: the values that are not acted on (in lower case); empty: any value but an empty or false one.
-        unless: the values that are acted on.
+        reason: why, for the user.
+        only: the values that are not supported, in lower case; if empty, every value that is not empty or false.
+        unless: the values that are supported.
     """
 
     path: str
-    sentence: str
+    reason: str
     only: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
 
 
-_NOT_ON_ISTIO = "has no meaning on Istio"
+_NOT_ON_ISTIO = "not used with Istio"
 
 UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
     "Canary": (
@@ -56,17 +56,17 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
     ),
     "MetricTemplate": (
         Unsupported("spec.provider.type", "only prometheus is supported yet", unless=("prometheus",)),
-        Unsupported("spec.provider.region", "has no meaning for prometheus"),
+        Unsupported("spec.provider.region", "not used with prometheus"),
     ),
     "AlertProvider": (Unsupported("spec.type", "alerts are not sent yet"),),
 }
 
 
 def unsupported_fields(obj: Canary | MetricTemplate | AlertProvider) -> tuple[str, ...]:
-    """The fields set in ``obj`` that this controller does not act on, each as ``path: what that means``."""
+    """The fields set in ``obj`` that this controller does not support, each as ``path: reason``."""
     manifest = obj.to_dict()
     return tuple(
-        f"{path}: {entry.sentence}"
+        f"{path}: {entry.reason}"
         for entry in UNSUPPORTED[obj.kind]
         for path, value in _find(manifest, entry.path.replace("[]", ".[]").split("."))
         if _is_unsupported(entry, value)
@@ -79,7 +79,7 @@ def _is_unsupported(entry: Unsupported, value: Any) -> bool:
 
 
 def _find(value: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in ``value`` at the path ``parts``, with the path it was found at."""
+    """Every value in ``value`` at the path ``parts``, with its own path."""
     if not parts:
         yield path, value
     elif parts[0] == "[]":

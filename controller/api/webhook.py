@@ -1,4 +1,4 @@
-"""``spec.analysis.webhooks[]`` and ``alerts[]``: whom the controller asks and tells."""
+"""``spec.analysis.webhooks[]`` and ``alerts[]``: the endpoints that the controller calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_WEBHOOK_TIMEOUT = "10s"
 
 
 class HookType(StrEnum):
-    """When a webhook is called, and what its answer does (https://docs.flagger.app/usage/webhooks)."""
+    """When a webhook is called, and what its response does (https://docs.flagger.app/usage/webhooks)."""
 
     CONFIRM_ROLLOUT = "confirm-rollout"
     PRE_ROLLOUT = "pre-rollout"
@@ -29,10 +29,10 @@ class HookType(StrEnum):
 
 
 class Webhook(Model):
-    """An HTTP endpoint that is asked (a gate) or told (a hook)."""
+    """An HTTP endpoint that the controller calls: a gate, which can block the rollout, or a hook."""
 
-    name: Name = Field(description="Name of the webhook, for messages.")
-    url: Url = Field(description="Address that gets the POST.")
+    name: Name = Field(description="Name of the webhook, used in messages.")
+    url: Url = Field(description="URL to send the POST request to.")
     type: Literal[
         "",
         "confirm-rollout",
@@ -43,18 +43,20 @@ class Webhook(Model):
         "post-rollout",
         "rollback",
         "event",
-    ] = Field("", description="When it is called; rollout when omitted.")
-    timeout: Duration = Field(
-        DEFAULT_WEBHOOK_TIMEOUT, description="Longest time to wait for an answer; 10s when omitted."
+    ] = Field("", description="When the webhook is called. Defaults to rollout.")
+    timeout: Duration = Field(DEFAULT_WEBHOOK_TIMEOUT, description="Timeout of a call. Defaults to 10s.")
+    retries: Annotated[Integer, at_least(0)] = Field(
+        0, description="Number of retries of a failed call. Defaults to 0."
     )
-    retries: Annotated[Integer, at_least(0)] = Field(0, description="How often a failed call is repeated.")
-    disable_tls: Boolean = Field(False, alias="disableTLS", description="Do not verify the certificate of the address.")
-    mute_alert: Boolean = Field(False, description="Send no alert when this webhook blocks.")
-    metadata: StringMap = Field(default_factory=dict, description="Keys and values for the receiver.")
+    disable_tls: Boolean = Field(
+        False, alias="disableTLS", description="Skip verification of the endpoint's TLS certificate."
+    )
+    mute_alert: Boolean = Field(False, description="Do not send an alert when this webhook fails.")
+    metadata: StringMap = Field(default_factory=dict, description="Keys and values to send in the request body.")
 
     @property
     def hook_type(self) -> HookType:
-        """The type; one that is not given is ``rollout``."""
+        """The type; ``rollout`` if not set."""
         return HookType(self.type or "rollout")
 
     @property
@@ -63,10 +65,10 @@ class Webhook(Model):
 
 
 class Alert(Model):
-    """Where messages about this Canary go."""
+    """An alert to send about this Canary."""
 
     name: Name = Field(description="Name of the alert.")
     severity: Literal["", "info", "warn", "error"] = Field(
-        "", description="Least severity that is sent: info, warn or error; info when omitted."
+        "", description="Minimum severity to send. Defaults to info."
     )
-    provider_ref: NamespacedRef = Field(description="The AlertProvider that sends it.")
+    provider_ref: NamespacedRef = Field(description="AlertProvider to send the alert through.")

@@ -169,7 +169,7 @@ def test_a_field_without_effect_gives_a_warning_at_preview(caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING):
         run_program({"apps": {"backend": {"service": {"meshName": "other"}}}})
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
-        "Canary prod/backend: spec.service.meshName: has no meaning on Istio"
+        "Canary prod/backend: spec.service.meshName: not used with Istio"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Objects to refuse, with the words; the models and a real API server must both use them."""
+"""Invalid objects and the message for each; the models and a real API server must both give it."""
 
 from typing import Any
 
@@ -9,12 +9,14 @@ def _canary(name: str, field: str, value: Any, words: str, path: str = "", *, ba
     return Bad(name, f"Canary {base}", field, value, words, path)
 
 
-_DURATION = 'must be a duration as in "30s", "1m30s" or "500ms"'
+_DURATION = 'must be a duration such as "30s", "1m30s" or "500ms"'
 _PERCENT = "must be 0 to 100 (percent)"
 _STRATEGY = "exactly one of iterations, stepWeight, stepWeights must be set"
 _ANALYSIS = "spec.analysis"
-_SOURCE = "needs templateRef, query or compare, or one of the names request-success-rate, request-duration"
-_LONG_NAME = "service.name, else targetRef.name, may have 55 characters (the Service NAME-primary at most 63)"
+_SOURCE = (
+    "one of templateRef, query or compare must be set, unless the name is request-success-rate or request-duration"
+)
+_LONG_NAME = "service.name, else targetRef.name, must have at most 55 characters: the Service NAME-primary at most 63"
 
 _EVIDENCE_BY_ITERATIONS = {
     "interval": "10s",
@@ -79,7 +81,7 @@ BAD: tuple[Bad, ...] = (
         "delegation with hosts",
         "spec.service.delegation",
         True,
-        "delegation needs hosts and gateways to be empty",
+        "hosts and gateways must be empty with delegation",
         "spec.service",
         base="ab-testing",
     ),
@@ -105,12 +107,20 @@ BAD: tuple[Bad, ...] = (
     _canary("ready threshold above all", "spec.analysis.primaryReadyThreshold", 101, _PERCENT),
     _canary("no steps", "spec.analysis.stepWeights", [], "should have at least 1 items", base="older-forms"),
     _canary(
-        "steps above all", "spec.analysis.stepWeights", [10, 200], "must each be 1 to 100 (percent)", base="older-forms"
+        "steps above all",
+        "spec.analysis.stepWeights",
+        [10, 200],
+        "each weight must be 1 to 100 (percent)",
+        base="older-forms",
     ),
     _canary(
-        "a step of nothing", "spec.analysis.stepWeights", [0, 20], "must each be 1 to 100 (percent)", base="older-forms"
+        "a step of nothing",
+        "spec.analysis.stepWeights",
+        [0, 20],
+        "each weight must be 1 to 100 (percent)",
+        base="older-forms",
     ),
-    _canary("steps down", "spec.analysis.stepWeights", [20, 10], "must not decrease", base="older-forms"),
+    _canary("steps down", "spec.analysis.stepWeights", [20, 10], "weights must not decrease", base="older-forms"),
     _canary(
         "header match of two kinds",
         "spec.analysis.match[0].headers.user-agent",
@@ -241,7 +251,7 @@ BAD: tuple[Bad, ...] = (
         "edge at nothing",
         "spec.analysis.metrics[1].compare.latency.edges",
         ["0.0ms", "1s"],
-        "must each be above 0",
+        "each edge must be above 0",
         base="compared",
     ),
     _canary("no risk", "spec.analysis.metrics[0].compare.risk", 0, "must be above 0 and at most 0.5", base="compared"),
@@ -252,7 +262,7 @@ BAD: tuple[Bad, ...] = (
         "harmful no more than harmless",
         "spec.analysis.metrics[0].compare.harmfulRatio",
         1.2,
-        "harmfulRatio must be above harmlessRatio (when omitted they are 2.0 and 1.0)",
+        "harmfulRatio must be above harmlessRatio (defaults: 2.0 and 1.0)",
         "spec.analysis.metrics[0].compare",
         base="compared",
     ),
@@ -267,7 +277,7 @@ BAD: tuple[Bad, ...] = (
         "harmless above the default of harmful",
         "spec.analysis.metrics[1].compare.harmlessRatio",
         2,
-        "harmfulRatio must be above harmlessRatio (when omitted they are 2.0 and 1.0)",
+        "harmfulRatio must be above harmlessRatio (defaults: 2.0 and 1.0)",
         "spec.analysis.metrics[1].compare",
         base="compared",
     ),
@@ -289,7 +299,7 @@ BAD: tuple[Bad, ...] = (
         "comparison under the name of another metric",
         "spec.analysis.metrics[1].name",
         "errors",
-        "a metric with compare needs a name of its own",
+        "the name of a metric with compare must be unique",
         _ANALYSIS,
         base="compared",
     ),
@@ -325,7 +335,7 @@ BAD: tuple[Bad, ...] = (
         "a gate that nobody can open",
         "spec.analysis.onInconclusive",
         "gate",
-        "onInconclusive: gate needs a webhook of type confirm-promotion, for a person to say yes",
+        "onInconclusive: gate needs a webhook of type confirm-promotion, through which a person approves",
         _ANALYSIS,
         base="ungated",
     ),
@@ -348,7 +358,7 @@ BAD: tuple[Bad, ...] = (
         "MetricTemplate error-rate",
         "spec.provider.address",
         ABSENT,
-        "provider.type prometheus needs a provider.address that starts with http:// or https://",
+        "provider.address must start with http:// or https:// for provider.type prometheus",
         "spec",
     ),
     Bad(
@@ -356,7 +366,7 @@ BAD: tuple[Bad, ...] = (
         "MetricTemplate error-rate",
         "spec.provider.address",
         "prometheus:9090",
-        "provider.type prometheus needs a provider.address that starts with http:// or https://",
+        "provider.address must start with http:// or https:// for provider.type prometheus",
         "spec",
     ),
     Bad(

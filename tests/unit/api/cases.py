@@ -1,4 +1,4 @@
-"""Objects to accept, and how an object to refuse is made from one; models and API server must both agree."""
+"""Valid objects, and how to make an invalid one from them."""
 
 import copy
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 
 ABSENT = object()
-"""In place of a value: the field is taken away."""
+"""As a value: the field is removed."""
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A good object with one field changed; ``words`` are what is said about ``path``."""
+    """A valid object with one field changed; ``words`` are part of the message about ``path``."""
 
     name: str
     base: str
@@ -60,7 +60,7 @@ class Bad:
 
     @property
     def where(self) -> str:
-        """The path of the problem; the changed field's own unless it is another."""
+        """The path of the problem; the changed field unless given."""
         return self.path or self.field
 
     def manifest(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Bad:
 
 
 def changed(manifest: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
-    """A copy of ``manifest`` with the value at ``field`` (as in ``spec.a[0].b``) set or taken away."""
+    """A copy of ``manifest`` with the value at ``field`` (as in ``spec.a[0].b``) set or removed."""
     result = copy.deepcopy(manifest)
     *parents, last = [int(key) if key.isdigit() else key for key in field.replace("]", "").replace("[", ".").split(".")]
     here: Any = result

@@ -26,7 +26,7 @@ def test_a_duration_is_a_sum_of_numbers_with_units(text, seconds):
 @pytest.mark.parametrize("text", ["", "30", "s", "5min", "1d", "-1s", "1 s", "1s ", "1s\n", ".5s", "\u0661s", "10sxyz"])
 def test_what_go_cannot_read_is_no_duration(text):
     assert not is_duration(text)
-    with pytest.raises(ValueError, match='is not a duration as in "30s"'):
+    with pytest.raises(ValueError, match='is not a duration such as "30s"'):
         parse_duration(text)
 
 

@@ -1,4 +1,4 @@
-"""What the models say beside the fields: defaults, and what follows from several fields together."""
+"""Defaults, and properties derived from several fields."""
 
 import pytest
 

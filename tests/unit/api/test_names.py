@@ -14,7 +14,7 @@ from controller.api.names import find_selector_label, primary_name
         ({}, None),
     ],
 )
-def test_the_first_label_of_flaggers_order_tells_primary_and_canary_apart(labels, label):
+def test_the_first_label_of_flaggers_order_distinguishes_primary_and_canary(labels, label):
     assert find_selector_label(labels) == label
 
 

@@ -1,4 +1,4 @@
-"""What is accepted and what is refused, in which words; and that nothing is lost on the way through the models."""
+"""What is accepted, what is rejected and with which message; and that no field is lost in the models."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_a_bad_manifest_is_refused_with_the_path_and_what_is_allowed(bad: Bad):
     assert [path for path, message in said if bad.words in message and path.startswith(bad.where)], said
 
 
-def test_all_problems_are_told_at_once_under_the_name_of_the_object():
+def test_every_problem_is_listed_under_the_name_of_the_object():
     manifest = changed(GOOD["Canary weighted"], "spec.service.port", 0)
     manifest = changed(manifest, "spec.analysis.maxWeight", 101)
     manifest = changed(manifest, "spec.analysis.webhooks[1].url", ABSENT)
@@ -68,7 +68,7 @@ def test_a_misspelt_field_is_refused_with_the_one_that_was_meant():
 
 
 @pytest.mark.parametrize("thing", [None, [], "canary", 3])
-def test_what_is_no_object_at_all_is_refused(thing):
+def test_a_value_that_is_not_an_object_is_refused(thing):
     with pytest.raises(InvalidObject) as caught:
         parse_canary(thing)
     assert "must be of type object" in str(caught.value)
@@ -112,7 +112,7 @@ def test_whole_numbers_that_came_as_floats_are_whole_numbers():
     assert repr(canary.spec.analysis.step_weight) == "5"
 
 
-def test_metadata_that_the_controller_has_no_use_for_is_skipped():
+def test_metadata_that_the_controller_does_not_use_is_ignored():
     manifest = changed(GOOD["Canary weighted"], "metadata.managedFields", [{"manager": "kubectl"}])
     manifest = changed(manifest, "metadata.deletionTimestamp", "2026-11-24T00:48:05Z")
     metadata = parse_canary(manifest).metadata
@@ -120,7 +120,7 @@ def test_metadata_that_the_controller_has_no_use_for_is_skipped():
     assert metadata.to_dict()["deletionTimestamp"] == "2026-11-24T00:48:05Z"
 
 
-# --- anything valid survives the way through the models ---
+# --- valid objects are dumped as they were parsed ---
 
 durations = st.from_regex(r"\A([1-9][0-9]{0,2}(s|m|h|ms)){1,2}\Z")
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)

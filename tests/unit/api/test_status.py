@@ -1,4 +1,4 @@
-"""The status: Flagger's is read and written back as it was, and what is not known is skipped."""
+"""The status: Flagger's is read and written back unchanged, unknown fields are ignored."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -45,7 +45,7 @@ def test_no_status_is_a_new_canary_with_counters_at_zero():
     assert status.to_dict() == {"phase": "", "failedChecks": 0, "canaryWeight": 0, "iterations": 0}
 
 
-def test_fields_of_another_version_and_nulls_are_skipped():
+def test_fields_of_another_version_and_nulls_are_ignored():
     status = parse({**FLAGGERS, "lastTransitionTime": None, "trackedConfigs": None, "ofTheFuture": {"x": 1}})
     expected = {k: v for k, v in FLAGGERS.items() if k not in ("lastTransitionTime", "trackedConfigs")}
     assert status.to_dict() == expected

@@ -1,4 +1,4 @@
-"""A field that is not acted on is told, with its path, and a field that is acted on is not."""
+"""Unsupported fields are reported with their path; supported fields are not."""
 
 import pytest
 
@@ -22,7 +22,7 @@ MODELS: dict[str, type[Model]] = {"Canary": Canary, "MetricTemplate": MetricTemp
 @pytest.mark.parametrize(
     "name", ["weighted", "ab-testing", "blue-green-mirrored", "older-forms", "skipped-and-suspended"]
 )
-def test_nothing_is_said_about_a_canary_whose_every_field_is_acted_on(name):
+def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
     assert unsupported_fields(parse_canary(GOOD[f"Canary {name}"])) == ()
 
 
@@ -45,7 +45,7 @@ def test_nothing_is_said_about_a_canary_whose_every_field_is_acted_on(name):
         ),
     ],
 )
-def test_a_field_that_is_not_acted_on_is_told_with_its_path(field, value, said):
+def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
     assert unsupported_fields(parse_canary(changed(GOOD["Canary weighted"], field, value))) == (said,)
 
 
@@ -59,11 +59,11 @@ def test_a_field_that_is_not_acted_on_is_told_with_its_path(field, value, said):
         ("spec.analysis.advance", "threshold"),
     ],
 )
-def test_a_value_that_asks_for_nothing_special_is_no_matter(field, value):
+def test_a_value_that_changes_nothing_is_not_reported(field, value):
     assert unsupported_fields(parse_canary(changed(GOOD["Canary weighted"], field, value))) == ()
 
 
-def test_templates_and_alert_providers_are_judged_too():
+def test_templates_and_alert_providers_are_checked_too():
     assert unsupported_fields(parse_metric_template(GOOD["MetricTemplate datadog"])) == (
         "spec.provider.type: only prometheus is supported yet",
     )

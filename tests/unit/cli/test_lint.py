@@ -78,7 +78,7 @@ def test_a_bad_object_is_told_in_the_words_of_the_models(check, bad):
             "interval: soon",
             (
                 "a.yaml:8: error: Canary prod/backend: spec.analysis.interval: Invalid value: "
-                '"soon": must be a duration as in "30s", "1m30s" or "500ms"'
+                '"soon": must be a duration such as "30s", "1m30s" or "500ms"'
             ),
         ),
         (

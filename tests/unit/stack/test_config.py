@@ -79,7 +79,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a duration without unit": (
         {"controller": {**IMAGE, "minimumInterval": "10"}},
-        ['controller.minimumInterval: Invalid value: "10": must be a duration as in "30s", "1m30s" or "500ms"'],
+        ['controller.minimumInterval: Invalid value: "10": must be a duration such as "30s", "1m30s" or "500ms"'],
     ),
     "two controllers at once": (
         {"controller": {**IMAGE, "replicas": 2}},
@@ -194,8 +194,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "an app that needs the load tester, which is off": (
         {"loadTester": {"enabled": False}, "apps": {"frontend": None}},
         [
-            "apps.backend.analysis.webhooks.conformance-test.url: Required value: Address that gets the POST.",
-            "apps.backend.analysis.webhooks.load-test.url: Required value: Address that gets the POST.",
+            "apps.backend.analysis.webhooks.conformance-test.url: Required value: URL to send the POST request to.",
+            "apps.backend.analysis.webhooks.load-test.url: Required value: URL to send the POST request to.",
         ],
     ),
     "two strategies at once": (
