@@ -25,11 +25,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bench.plot import Curve, Panel, draw
-from bench.rivals import ALPHA, RIVALS, Safe2x2, e_process, first_verdict
+from bench.rivals import ALPHA, RIVALS, Safe2x2, e_process, e_process_pass, first_verdict
 from bench.traffic import LOOKS, QUIET, STEPPING, Latencies, Look, Traffic
-from controller.core.evidence.dispersion import Dispersion
+from controller.core.evidence.e_values import Counts
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.sequential import LatencyTest, Question, RateTest, Verdict
+from controller.core.evidence.question import Question, Verdict
+from controller.core.evidence.sequential import SequentialTest
 
 Decide = Callable[[Any], int | None]
 EDGES_MS = (10, 25, 50, 100, 250, 500, 1000, 2500)
@@ -54,42 +55,29 @@ class Case:
 
 
 def clumped(looks: Sequence[Look]) -> int | None:
-    """`RateTest` with the dispersion across pods, measured from before the canary starts up to the present look."""
-    test, dispersion = RateTest.start(alpha=ALPHA), Dispersion()
-    for number, look in enumerate(looks, 1):
-        for pods in look.pods:
-            dispersion = dispersion.look(pods)
-        test = test.look(
-            canary_total=look.canary_total,
-            canary_bad=look.canary_bad,
-            primary_total=look.primary_total,
-            primary_bad=look.primary_bad,
-            dispersion=dispersion.value,
-        )
-        if test.verdict is Verdict.FAIL:
-            return number
-    return None
+    """With the dispersion across pods, measured from before the canary starts."""
+    return first_verdict(looks, Verdict.FAIL, measured=True)
 
 
-Histograms = Sequence[tuple[dict[float, int], dict[float, int]]]
+Slow = Sequence[Sequence[Counts]]
+"""For each look the requests above each edge."""
 
 
-def latency(looks: Histograms, edges_ms: Sequence[float] = EDGES_MS, wanted: Verdict = Verdict.FAIL) -> int | None:
-    test = LatencyTest.start(edges_ms=edges_ms, alpha=ALPHA)
-    for number, (canary, primary) in enumerate(looks, 1):
-        test = test.look(canary_buckets=canary, primary_buckets=primary)
+def latency(looks: Slow, wanted: Verdict = Verdict.FAIL) -> int | None:
+    test = SequentialTest.start(Question(alpha=ALPHA), rates=len(looks[0]))
+    for number, counts in enumerate(looks, 1):
+        test = test.look(counts)
         if test.verdict is wanted:
             return number
     return None
 
 
-def latency_safe_2x2(looks: Histograms) -> int | None:
+def latency_safe_2x2(looks: Slow) -> int | None:
     """A safe 2x2 test at each edge; the mean of their E, where most edges say slower."""
     tests = [Safe2x2() for _ in EDGES_MS]
-    for number, (canary, primary) in enumerate(looks, 1):
-        n_c, n_p = canary[math.inf], primary[math.inf]
-        for edge, test in zip(EDGES_MS, tests, strict=True):
-            test.look(Look(n_c, n_c - canary[edge], n_p, n_p - primary[edge]))
+    for number, counts in enumerate(looks, 1):
+        for test, now in zip(tests, counts, strict=True):
+            test.look(now)
         mean = sum(math.exp(min(test.log_e, 600)) for test in tests) / len(tests)
         if mean >= 1 / ALPHA and sum(test.canary_is_worse for test in tests) > len(tests) / 2:
             return number
@@ -115,10 +103,10 @@ def error_cases() -> list[Case]:
 
 
 def own_cases() -> list[Case]:
-    passes = {"e-process": partial(first_verdict, wanted=Verdict.PASS)}
+    passes = {"e-process": e_process_pass}
     both = {"e-process": latency, "safe 2x2": latency_safe_2x2}
     clumps = {"e-process": e_process, "divided by dispersion": clumped}
-    pass_latency = {"e-process": partial(latency, edges_ms=PASS_EDGES_MS, wanted=Verdict.PASS)}
+    pass_latency = {"e-process": partial(latency, wanted=Verdict.PASS)}
     pods = partial(Traffic, rate=0.005, clump=5, shares=QUIET + STEPPING, onset=len(QUIET))
     three, eight = Latencies(edges_ms=PASS_EDGES_MS), partial(Latencies, edges_ms=EDGES_MS)
     return [
@@ -164,7 +152,7 @@ def tabulate(title: str, results: Sequence[tuple[Case, dict[str, list[int | None
 
 
 def planned() -> Table:
-    """What `controller.core.planning` promises, to hold against the medians above."""
+    """What `controller.core.evidence.planning` predicts, to compare with the medians above."""
     table = Table("", "canary requests", title="Planned, canary share 10%", title_justify="left")
     question = Question(alpha=ALPHA)
     for ratio in (1.5, 2, 4, 10):

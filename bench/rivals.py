@@ -11,7 +11,10 @@ from itertools import pairwise
 from statistics import NormalDist
 
 from bench.traffic import Look
-from controller.core.evidence.sequential import RateTest, Verdict
+from controller.core.evidence.dispersion import Dispersion
+from controller.core.evidence.e_values import Counts
+from controller.core.evidence.question import Question, Verdict
+from controller.core.evidence.sequential import SequentialTest
 
 Rival = Callable[[Sequence[Look]], int | None]
 
@@ -24,16 +27,22 @@ def e_process(looks: Sequence[Look]) -> int | None:
     return first_verdict(looks, Verdict.FAIL)
 
 
-def first_verdict(looks: Sequence[Look], wanted: Verdict) -> int | None:
-    """The look at which `RateTest` first says `wanted`."""
-    test = RateTest.start(alpha=ALPHA)
+def e_process_pass(looks: Sequence[Look]) -> int | None:
+    return first_verdict(looks, Verdict.PASS)
+
+
+def first_verdict(
+    looks: Sequence[Look], wanted: Verdict, question: Question | None = None, *, measured: bool = False
+) -> int | None:
+    """The look, from 1, at which `SequentialTest` first says `wanted`.
+
+    With `measured` its evidence is divided by the dispersion across pods, up to the present look.
+    """
+    test, dispersion = SequentialTest.start(question or Question(alpha=ALPHA)), Dispersion()
     for number, look in enumerate(looks, 1):
-        test = test.look(
-            canary_total=look.canary_total,
-            canary_bad=look.canary_bad,
-            primary_total=look.primary_total,
-            primary_bad=look.primary_bad,
-        )
+        for pods in look.pods if measured else ():
+            dispersion = dispersion.look(pods)
+        test = test.look([look.counts], dispersion.value)
         if test.verdict is wanted:
             return number
     return None
@@ -56,7 +65,7 @@ def safe_2x2(looks: Sequence[Look]) -> int | None:
     """Turner, Ly and Gruenwald, arXiv 2106.02693; two-sided, so gated on direction."""
     test = Safe2x2()
     for number, look in enumerate(looks, 1):
-        test.look(look)
+        test.look(look.counts)
         if test.log_e >= math.log(1 / ALPHA) and test.canary_is_worse:
             return number
     return None
@@ -67,9 +76,9 @@ class Safe2x2:
 
     def __init__(self) -> None:
         self.log_e = 0.0
-        self.seen = Look(0, 0, 0, 0)
+        self.seen = Counts()
 
-    def look(self, look: Look) -> None:
+    def look(self, look: Counts) -> None:
         seen = self.seen
         canary = (seen.canary_bad + 0.18) / (seen.canary_total + 0.36)
         primary = (seen.primary_bad + 0.18) / (seen.primary_total + 0.36)
@@ -78,12 +87,7 @@ class Safe2x2:
         self.log_e += look.canary_bad * math.log(canary / pooled) + look.primary_bad * math.log(primary / pooled)
         self.log_e += (look.canary_total - look.canary_bad) * math.log((1 - canary) / (1 - pooled))
         self.log_e += (look.primary_total - look.primary_bad) * math.log((1 - primary) / (1 - pooled))
-        self.seen = Look(
-            seen.canary_total + look.canary_total,
-            seen.canary_bad + look.canary_bad,
-            seen.primary_total + look.primary_total,
-            seen.primary_bad + look.primary_bad,
-        )
+        self.seen = seen + look
 
     @property
     def canary_is_worse(self) -> bool:

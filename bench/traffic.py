@@ -1,4 +1,4 @@
-"""Simulated rollouts: what a canary and a primary would have counted, look by look. Seeded, standard library only."""
+"""Simulated rollouts: what a canary and a primary would have counted, look by look. Seeded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import NormalDist
+
+from controller.core.evidence.e_values import Counts
 
 LOOKS = 60
 # The canary's share of the requests: 5, 10, 25 and 50 percent, six looks each, the last to the end.
@@ -24,6 +26,10 @@ class Look:
     primary_total: int
     primary_bad: int
     pods: tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]] = ((), ())
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self.canary_total, self.canary_bad, self.primary_total, self.primary_bad)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,36 +139,33 @@ class Latencies:
     requests: int = 3000
     shares: Sequence[float] = STEPPING
 
-    def rollout(self, random: Random) -> list[tuple[dict[float, int], dict[float, int]]]:
-        """Cumulative counts of canary and primary by upper edge, +Inf included, for each look."""
+    def rollout(self, random: Random) -> list[list[Counts]]:
+        """For each look the requests above each edge."""
         phase = random.uniform(0, DRIFT_PERIOD)
         looks = []
         for k, share in enumerate(self.shares):
             median = 80 * (1 + 0.1 * _wave(k + phase))
             canary_total = round(self.requests * share)
-            canary = _histogram(random, canary_total, [self._canary_below(median, edge) for edge in self.edges_ms])
+            canary = _slower(random, canary_total, [self._canary_below(median, edge) for edge in self.edges_ms])
             primary_total = self.requests - canary_total
-            primary = _histogram(random, primary_total, [_below(median, edge) for edge in self.edges_ms])
-            looks.append((self._by_edge(canary), self._by_edge(primary)))
+            primary = _slower(random, primary_total, [_below(median, edge) for edge in self.edges_ms])
+            looks.append([Counts(canary_total, x, primary_total, y) for x, y in zip(canary, primary, strict=True)])
         return looks
 
     def _canary_below(self, median: float, edge: float) -> float:
         slowed = _below(median * self.slowdown, edge)
         return (1 - self.stuck) * slowed + self.stuck * _below(median * self.slowdown * 10, edge)
 
-    def _by_edge(self, counts: list[int]) -> dict[float, int]:
-        return dict(zip((*self.edges_ms, math.inf), counts, strict=True))
-
 
 def _below(median: float, edge: float) -> float:
     return NormalDist(math.log(median), 0.93).cdf(math.log(edge))
 
 
-def _histogram(random: Random, total: int, below: list[float]) -> list[int]:
-    """Cumulative counts at edges that a request stays below with the given chances, and the total."""
+def _slower(random: Random, total: int, below: list[float]) -> list[int]:
+    """Requests above each of some edges, which a request stays below with the given chances."""
     counts, before, left = [], 0.0, total
     for chance in below:
         inside = binomial(random, left, min(1.0, (chance - before) / (1 - before))) if before < 1 else 0
         left, before = left - inside, chance
-        counts.append(total - left)
-    return [*counts, total]
+        counts.append(left)
+    return counts

@@ -145,6 +145,11 @@ class Compare(Model):
     def warmup_seconds(self) -> float:
         return parse_duration(self.warmup)
 
+    @property
+    def edges_ms(self) -> tuple[float, ...]:
+        """The edges of ``latency`` in milliseconds; empty where errors are compared."""
+        return self.latency.edges_ms if self.latency else ()
+
 
 class Metric(Model):
     """A check of the analysis.

@@ -18,9 +18,9 @@ from controller.cli import words
 from controller.cli.errors import CommandError, tells_errors
 from controller.cli.manifests import load_canary
 from controller.cli.recording import fetch_recording
-from controller.core.analysis.comparison import plan_counters
-from controller.core.analysis.counters import BAD, TOTAL, bucket_key, total_of
-from controller.core.evidence.sequential import Verdict
+from controller.core.analysis.counters import plan_counters
+from controller.core.evidence.question import Verdict
+from controller.core.evidence.readings import totals
 from controller.core.simulation.recording import Recording, requests_of, traffic_query
 from controller.core.simulation.schedule import Expectation, Schedule, Traffic, plan_schedule
 
@@ -123,23 +123,20 @@ def _measure_traffic(
 
 def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tuple[float, ...], list[str]]:
     """The bad part of the requests, for latency at each edge; where none was bad, as if one of them had been."""
-    readings = [reading for _, reading in recording.counted(canary, plan_counters(canary, metric).query)]
-    sides = [[total_of(reading.primary) for reading in readings], [total_of(reading.canary) for reading in readings]]
-    latency = metric.compare.latency if metric.compare else None
-    whole = bucket_key(math.inf) if latency else TOTAL
-    looks = next((side for side in sides if any(look.get(whole, 0.0) > 0 for look in side)), [])
-    total = sum(look.get(whole, 0.0) for look in looks)
+    edges = metric.compare.edges_ms if metric.compare else ()
+    kinds = [f"slower than {edge:g} ms" for edge in edges] or ["failed"]
+    readings = [reading for _, reading in recording.counted(canary, plan_counters(canary, metric).query, edges)]
+    primary = [totals(reading.primary, len(kinds)) for reading in readings]
+    looks = primary if any(look[0] > 0 for look in primary) else [totals(r.canary, len(kinds)) for r in readings]
+    total, *bad = map(sum, zip(*looks, strict=True)) if looks else (0.0,)
     if not total:
-        return (), ["nothing was counted, so no verdict can be foretold"]
-    if latency:
-        fast = [sum(look.get(bucket_key(edge), 0.0) for look in looks) for edge in latency.edges_ms]
-        bad = {f"slower than {edge:g} ms": total - seen for edge, seen in zip(latency.edges_ms, fast, strict=True)}
-    else:
-        bad = {"failed": sum(look.get(BAD, 0.0) for look in looks)}
+        return (), ["nothing was counted, so no verdict can be predicted"]
     remarks = [
-        f"none of {words.count(total)} requests {what}; taken as one of them" for what, seen in bad.items() if seen <= 0
+        f"none of {words.count(total)} requests {kind}; taken as one of them"
+        for kind, seen in zip(kinds, bad, strict=True)
+        if seen <= 0
     ]
-    return tuple(max(seen, 1.0) / max(total, 2.0) for seen in bad.values()), remarks
+    return tuple(max(seen, 1.0) / max(total, 2.0) for seen in bad), remarks
 
 
 # --- what follows -----------------------------------------------------------------------------------------------------

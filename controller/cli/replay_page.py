@@ -8,12 +8,11 @@ from itertools import pairwise
 
 from controller.api import Canary, Compare
 from controller.cli import words
-from controller.cli.observed import strongest_edge, tests_of
 from controller.cli.replay_view import NOTES, quiet_sentences, rollout_reason
 from controller.cli.svg import Level, Line, chart, legend
-from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.comparison import Comparison
 from controller.core.simulation.recording import Recording
-from controller.core.simulation.replay import Replay, Rollout
+from controller.core.simulation.replay import PastRollout, Replay
 from controller.core.simulation.run import Look
 
 _STYLE = """
@@ -77,7 +76,7 @@ def _table(canary: Canary, result: Replay) -> str:
     )
 
 
-def _rollout(canary: Canary, number: int, rollout: Rollout) -> str:
+def _rollout(canary: Canary, number: int, rollout: PastRollout) -> str:
     looks = rollout.run.looks
     weight = Line("weight", "weight that this spec sets", [float(look.state.routes.canary_weight) for look in looks])
     plots = [_figure("Weight that this spec sets", chart("Weight by look", [weight], label=lambda v: f"{v:.0f}%"), "")]
@@ -116,8 +115,8 @@ def _rate(before: Comparison | None, now: Comparison | None, side: str) -> float
     """The bad part (0-1) of one look, at the edge with the most evidence now; None where the look did not count."""
     if before is None or now is None:
         return None
-    edge = strongest_edge(now)
-    seen, seen_before = tests_of(now)[edge].seen, tests_of(before)[edge].seen
+    edge = now.test.strongest
+    seen, seen_before = now.test.rates[edge].seen, before.test.rates[edge].seen
     total = getattr(seen, f"{side}_total") - getattr(seen_before, f"{side}_total")
     bad = getattr(seen, f"{side}_bad") - getattr(seen_before, f"{side}_bad")
     return float(max(0.0, bad) / total) if total > 0 else None

@@ -9,9 +9,10 @@ from typing import Any
 
 from controller.api import Canary
 from controller.cli import words
-from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.e_values import Counts
 from controller.core.simulation.recording import Recording
-from controller.core.simulation.replay import Replay, Rollout
+from controller.core.simulation.replay import PastRollout, Replay
 from controller.core.simulation.run import Look, Outcome
 
 NOTES = (
@@ -22,7 +23,7 @@ NOTES = (
 )
 
 
-def rollout_reason(canary: Canary, rollout: Rollout) -> str:
+def rollout_reason(canary: Canary, rollout: PastRollout) -> str:
     """Why the replayed rollout ended as it did: its message, or the evidence at its last look."""
     last = rollout.run.looks[-1]
     if rollout.run.outcome in (Outcome.HARM, Outcome.THRESHOLD, Outcome.INCONCLUSIVE):
@@ -112,11 +113,20 @@ def _look(canary: Canary, look: Look) -> dict[str, Any]:
             name: {
                 "verdict": str(comparison.verdict(compare)),
                 "pValue": comparison.test.p_value,
-                "ratio": _finite(comparison.observed_ratio),
-                **comparison.counts,
+                "ratio": _finite(comparison.strongest.observed_ratio),
+                **_counts(comparison.strongest.seen),
             }
             for name, comparison, compare in _compared(canary, look)
         },
+    }
+
+
+def _counts(seen: Counts) -> dict[str, float]:
+    return {
+        "canaryTotal": seen.canary_total,
+        "canaryBad": seen.canary_bad,
+        "primaryTotal": seen.primary_total,
+        "primaryBad": seen.primary_bad,
     }
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from controller.api import Canary, CanaryStatus, InvalidObject, Phase, Strategy, parse_canary
+from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Phase, Strategy, parse_canary
 from controller.cli import words
-from controller.core.analysis.comparison import Comparison
-from controller.core.evidence.question import EvidenceError
-from controller.core.evidence.sequential import Verdict
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.question import Verdict
 from controller.core.model import Manifest
+from controller.core.status import state_from_status
 
 _RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
 _STYLES = {Phase.INITIALIZED: "green", Phase.SUCCEEDED: "green", Phase.FAILED: "red", Phase.NEW: "dim"}
-_BAD, _GOOD = (Verdict.FAIL, "failed", "unreadable"), (Verdict.PASS, "passed")
+_BAD, _GOOD = (Verdict.FAIL, "failed"), (Verdict.PASS, "passed")
 _IN_ROUNDS = (Strategy.AB_TESTING, Strategy.BLUE_GREEN)
 
 
@@ -29,7 +28,7 @@ class MetricRow:
 
     Attributes:
         metric: its name.
-        verdict: passed or failed for a threshold; FAIL, PASS or INCONCLUSIVE for a comparison; or unreadable.
+        verdict: passed or failed for a threshold; FAIL, PASS or INCONCLUSIVE for a comparison.
         detail: the result in words.
         value: the measured value of a threshold; None for a comparison, or if there was no value.
         ratio: the canary's bad rate divided by the primary's; None for a threshold, or without bad requests.
@@ -144,27 +143,22 @@ def _tag(image: str) -> str:
 
 def _metrics(canary: Canary) -> Iterator[MetricRow]:
     """The checks in the order in which they were made, then the comparisons, from their evidence."""
-    compared = {metric.name: metric for metric in canary.spec.analysis.metrics if metric.compare}
-    evidence = {name: canary.status.evidence[name] for name in compared if name in canary.status.evidence}
+    evidence = state_from_status(canary).evidence
     for check in canary.status.checks:
         if check.name in evidence and check.detail.startswith(f"{check.name}: "):
             continue
         yield MetricRow(check.name, "passed" if check.passed else "failed", check.detail, value=check.value)
-    for name, saved in evidence.items():
-        yield _comparison(canary, name, saved)
+    for metric in canary.spec.analysis.metrics:
+        if metric.compare and metric.name in evidence:
+            yield _comparison(metric.name, metric.compare, evidence[metric.name])
 
 
-def _comparison(canary: Canary, name: str, saved: Mapping[str, Any]) -> MetricRow:
-    compare = next(metric.compare for metric in canary.spec.analysis.metrics if metric.name == name and metric.compare)
-    try:
-        comparison = Comparison.from_status(saved)
-    except EvidenceError as error:
-        return MetricRow(name, "unreadable", str(error))
+def _comparison(name: str, compare: Compare, comparison: Comparison) -> MetricRow:
     return MetricRow(
         name,
         str(comparison.verdict(compare)),
         comparison.describe(compare),
-        ratio=comparison.observed_ratio,
+        ratio=comparison.strongest.observed_ratio,
         p_value=comparison.test.p_value,
     )
 

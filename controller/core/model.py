@@ -21,6 +21,7 @@ from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.api.metric_template import MetricProvider, MetricTemplate
 from controller.api.status import Phase
 from controller.api.webhook import Webhook
+from controller.core.evidence.comparison import Comparison
 
 Manifest: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as the API serves it, without ``metadata.managedFields``."""
@@ -73,7 +74,7 @@ class State:
         analysed_at: time of the last timed step; the next is due one interval later, restart or not.
         transitioned_at: when the phase last changed.
         checks: the last analysis, metric by metric.
-        evidence: what ``compare`` has gathered in this rollout, as JSON, by metric.
+        evidence: what ``compare`` has gathered in this rollout, by metric.
         message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
     """
 
@@ -87,7 +88,7 @@ class State:
     analysed_at: datetime | None = None
     transitioned_at: datetime | None = None
     checks: tuple[Check, ...] = ()
-    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    evidence: Mapping[str, Comparison] = field(default_factory=dict)
     message: str = ""
 
 

@@ -8,8 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
 from controller.api.canary import Canary
 from controller.api.status import CanaryStatus, CheckStatus, Condition, Phase
+from controller.core.analysis.counters import begin
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.readings import Reading
 from controller.core.model import Check, Routes, State
 
 PROMOTED = "Promoted"
@@ -32,9 +38,14 @@ _OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
     Phase.FAILED: "False",
 }
 
+_EVIDENCE = TypeAdapter(
+    dict[str, Comparison], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
+)
 
-def state_from_status(status: CanaryStatus) -> State:
-    """What a status remembers."""
+
+def state_from_status(canary: Canary) -> State:
+    """What the status of a Canary remembers; evidence that is damaged or answers another question is left out."""
+    status = canary.status
     return State(
         phase=status.phase,
         routes=Routes(status.canary_weight, status.mirrored),
@@ -46,9 +57,25 @@ def state_from_status(status: CanaryStatus) -> State:
         analysed_at=status.analysed_at,
         transitioned_at=status.last_transition_time,
         checks=tuple(Check(check.name, check.passed, check.value, check.detail) for check in status.checks),
-        evidence=dict(status.evidence),
+        evidence=_evidence_of(canary),
         message=status.message,
     )
+
+
+def _evidence_of(canary: Canary) -> dict[str, Comparison]:
+    """A ``compare`` that was edited, or a version that saved evidence in another form, starts again."""
+    evidence: dict[str, Comparison] = {}
+    for metric in canary.spec.analysis.metrics:
+        saved = canary.status.evidence.get(metric.name)
+        if metric.compare is None or saved is None:
+            continue
+        try:
+            comparison = _EVIDENCE.validate_python({metric.name: saved})[metric.name]
+        except ValidationError:
+            continue
+        if comparison.answers(begin(canary, metric, Reading(), comparison.since)):
+            evidence[metric.name] = comparison
+    return evidence
 
 
 def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStatus:
@@ -72,7 +99,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
                 CheckStatus(name=check.name, passed=check.passed, value=_finite(check.value), detail=check.detail)
                 for check in state.checks
             ),
-            "evidence": dict(state.evidence),
+            "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
             "message": state.message,
             "observed_generation": canary.metadata.generation,
             "conditions": _conditions(state.phase, canary.status.conditions, now),

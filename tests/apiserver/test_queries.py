@@ -23,9 +23,9 @@ from components.observability.metric_queries import ERROR_RATE, LATENCY
 from controller.api.metric import BUILTIN_METRICS
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_metric_template
-from controller.core.analysis.comparison import plan_counters
-from controller.core.analysis.counters import Reading, read_samples
+from controller.core.analysis.counters import plan_counters, read_samples
 from controller.core.analysis.thresholds import plan_query
+from controller.core.evidence.readings import Reading
 from controller.core.model import CounterProbe, MetricProbe, NoValues, QueryFailed, Samples, Value
 from controller.shell.providers import open_provider
 from sandbox.controlplane import free_ports
@@ -237,9 +237,11 @@ async def ask(prometheus: Running, probe: MetricProbe | CounterProbe) -> Value |
 
 async def counters(prometheus: Running, compare: Mapping[str, Any], **spec: Any) -> Reading:
     canary = make_canary(analysis={**WEIGHTED, "metrics": [{"name": "compared", "compare": compare}]}, **spec)
-    answer = await ask(prometheus, plan_counters(canary, canary.spec.analysis.metrics[0]))
+    metric = canary.spec.analysis.metrics[0]
+    answer = await ask(prometheus, plan_counters(canary, metric))
     assert isinstance(answer, Samples), answer
-    return read_samples(canary, answer.samples)
+    assert metric.compare
+    return read_samples(canary, answer.samples, metric.compare.edges_ms)
 
 
 CANARY_1, CANARY_2 = "destination/canary-1", "destination/canary-2"
@@ -249,11 +251,11 @@ PRIMARY, GATEWAY = "destination/primary", "source/gateway"
 async def test_errors_of_both_sides_come_pod_by_pod_with_what_reached_no_pod(prometheus):
     assert await counters(prometheus, {"errors": {}}) == Reading(
         {
-            CANARY_1: {"total": 100, "bad": 2},
-            CANARY_2: {"total": 10, "bad": 10},
-            GATEWAY: {"total": 9, "bad": 9},
+            CANARY_1: (100, 2),
+            CANARY_2: (10, 10),
+            GATEWAY: (9, 9),
         },
-        {PRIMARY: {"total": 1e12 + 30, "bad": 30}, GATEWAY: {"total": 6, "bad": 6}},
+        {PRIMARY: (1e12 + 30, 30), GATEWAY: (6, 6)},
     )
 
 
@@ -269,7 +271,7 @@ async def test_errors_of_both_sides_come_pod_by_pod_with_what_reached_no_pod(pro
 )
 async def test_response_codes_say_what_is_bad(prometheus, codes, bad):
     reading = await counters(prometheus, {"errors": {"responseCodes": codes}})
-    assert reading.canary[CANARY_1] == {"total": 100, "bad": bad}
+    assert reading.canary[CANARY_1] == (100, bad)
 
 
 async def test_response_codes_that_are_no_expression_fail_the_query_in_prometheus_words(prometheus):
@@ -283,14 +285,14 @@ async def test_response_codes_that_are_no_expression_fail_the_query_in_prometheu
 async def test_a_dot_in_a_name_is_a_dot(prometheus):
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web.v2"}
     assert await counters(prometheus, {"errors": {}}, targetRef=target, service={"name": "web"}) == Reading(
-        {"destination/neighbours": {"total": 4, "bad": 4}}, {"destination/neighbours": {"total": 6, "bad": 0}}
+        {"destination/neighbours": (4, 4)}, {"destination/neighbours": (6, 0)}
     )
 
 
 async def test_latency_of_both_sides_comes_by_edge_however_this_prometheus_spells_it(prometheus):
     assert await counters(prometheus, {"latency": {"edges": ["0.5ms", "100ms", "30m"]}}) == Reading(
-        {CANARY_1: {"0.5": 0, "100": 40, "1800000": 99, "inf": 100}},
-        {PRIMARY: {"0.5": 1, "100": 700, "1800000": 900, "inf": 901}},
+        {CANARY_1: (100, 100, 60, 1)},
+        {PRIMARY: (901, 900, 201, 1)},
     )
 
 

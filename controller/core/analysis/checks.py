@@ -1,18 +1,16 @@
-"""All metrics of an analysis, measured and judged: thresholds by `analysis`, against the primary by `comparison`."""
+"""All metrics of an analysis, measured and judged: by thresholds, and against the primary."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from controller.api.metric import Metric
-from controller.core.analysis.comparison import Comparison, plan_counters
-from controller.core.analysis.counters import read_samples
+from controller.api.metric import Compare, Metric
+from controller.core.analysis.counters import begin, plan_counters, read_samples
 from controller.core.analysis.thresholds import judge, plan_query
-from controller.core.evidence.question import EvidenceError
-from controller.core.evidence.sequential import Verdict
-from controller.core.model import Check, Measure, MetricProbe, Probe, ProbeResult, QueryFailed, Samples
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.question import Verdict
+from controller.core.model import Check, CounterProbe, Measure, MetricProbe, Probe, ProbeResult, QueryFailed, Samples
 from controller.core.tick import Tick
 
 
@@ -22,12 +20,12 @@ class Measured:
 
     Attributes:
         checks: every metric's verdict; a metric with both a threshold and ``compare`` has two.
-        evidence: what ``compare`` has gathered, for the status, by metric.
+        evidence: what ``compare`` has gathered, by metric.
         harm: the comparisons that found the canary harmful; each is reason enough to roll back.
     """
 
     checks: tuple[Check, ...] = ()
-    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    evidence: Mapping[str, Comparison] = field(default_factory=dict)
     harm: tuple[Check, ...] = ()
 
     @property
@@ -37,13 +35,14 @@ class Measured:
 
 def measure(tick: Tick) -> Measure | Measured:
     """Every metric's verdict; a Measure, of all queries at once, while an answer is missing."""
-    metrics = tick.analysis.metrics
     thresholds = [
-        (metric, plan_query(tick.canary, metric, tick.facts.templates)) for metric in metrics if metric.bounds
+        (metric, plan_query(tick.canary, metric, tick.facts.templates))
+        for metric in tick.analysis.metrics
+        if metric.bounds
     ]
-    compared = [(metric, plan_counters(tick.canary, metric)) for metric in metrics if metric.compare]
+    compared = list(_compared(tick))
     probes: list[Probe] = [plan for _, plan in thresholds if isinstance(plan, MetricProbe)]
-    probes += [plan for _, plan in compared]
+    probes += [plan for _, _, plan in compared]
     results = tick.observation.results
     if missing := tuple(probe for probe in probes if probe.key not in results):
         return Measure(missing)
@@ -51,14 +50,16 @@ def measure(tick: Tick) -> Measure | Measured:
         judge(tick.canary, metric, results[plan.key] if isinstance(plan, MetricProbe) else plan)
         for metric, plan in thresholds
     ]
-    evidence, harm = dict[str, Mapping[str, Any]](), list[Check]()
-    for metric, plan in compared:
-        check, comparison = _compare(tick, metric, results[plan.key])
-        checks.append(check)
-        if comparison is not None:
-            evidence[metric.name] = comparison.to_status()
-            if not check.passed and isinstance(results[plan.key], Samples):
-                harm.append(check)
+    evidence, harm = dict(tick.state.evidence), list[Check]()
+    for metric, compare, plan in compared:
+        answer = results[plan.key]
+        if isinstance(answer, QueryFailed):
+            detail = f"Prometheus query failed for {metric.name}: {answer.reason}"
+            checks.append(Check(metric.name, passed=False, value=None, detail=detail))
+            continue
+        evidence[metric.name] = comparison = _look(tick, metric, compare, _samples(answer))
+        checks.append(check := check_of(metric, compare, comparison))
+        harm += [] if check.passed else [check]
     return Measured(tuple(checks), evidence, tuple(harm))
 
 
@@ -68,66 +69,55 @@ def baseline(tick: Tick) -> Measure | Measured:
     Where they cannot be read the first look becomes the baseline. Evidence that the revision has already stays, and may
     be enough to give it no traffic again.
     """
-    compared = [(metric, plan_counters(tick.canary, metric)) for metric in tick.analysis.metrics if metric.compare]
-    results = tick.observation.results
-    if missing := tuple(plan for _, plan in compared if plan.key not in results):
+    compared, results = list(_compared(tick)), tick.observation.results
+    if missing := tuple(plan for _, _, plan in compared if plan.key not in results):
         return Measure(missing)
-    evidence, harm = dict[str, Mapping[str, Any]](), list[Check]()
-    for metric, plan in compared:
-        comparison = _begin(tick, metric, results[plan.key])
-        if comparison is not None:
-            evidence[metric.name], check = comparison.to_status(), comparison.check(metric)
-            harm += [] if check.passed else [check]
+    evidence, harm = dict(tick.state.evidence), list[Check]()
+    for metric, compare, plan in compared:
+        before, answer = evidence.get(metric.name), results[plan.key]
+        if not isinstance(answer, QueryFailed):
+            reading = read_samples(tick.canary, _samples(answer).samples, compare.edges_ms)
+            seen = before is not None and before.strongest.seen.canary_total > 0
+            before = (
+                before.resume(compare, reading, tick.facts.now)
+                if before and seen
+                else begin(tick.canary, metric, reading, tick.facts.now)
+            )
+            evidence[metric.name] = before
+        if before and not (check := check_of(metric, compare, before)).passed:
+            harm.append(check)
     return Measured((), evidence, tuple(harm))
 
 
 def inconclusive(tick: Tick) -> tuple[str, ...]:
     """The comparisons that have not passed, in words."""
-    compared = [metric for metric in tick.analysis.metrics if metric.compare]
-    found = [(metric, _remembered(tick, metric)) for metric in compared]
+    found = [(metric, compare, tick.state.evidence.get(metric.name)) for metric, compare, _ in _compared(tick)]
     return tuple(
-        f"{metric.name}: {comparison.describe(metric.compare) if comparison else 'nothing counted yet'}"
-        for metric, comparison in found
-        if metric.compare and (comparison is None or comparison.verdict(metric.compare) is not Verdict.PASS)
+        f"{metric.name}: {comparison.describe(compare) if comparison else 'nothing counted yet'}"
+        for metric, compare, comparison in found
+        if comparison is None or comparison.verdict(compare) is not Verdict.PASS
     )
 
 
-def _begin(tick: Tick, metric: Metric, answer: ProbeResult) -> Comparison | None:
-    assert metric.compare is not None  # noqa: S101  # only such metrics are compared
-    before = _remembered(tick, metric)
+def check_of(metric: Metric, compare: Compare, comparison: Comparison) -> Check:
+    """The verdict of a comparison as the check of its metric. Only FAIL fails it."""
+    passed = comparison.verdict(compare) is not Verdict.FAIL
+    return Check(metric.name, passed, comparison.test.p_value, f"{metric.name}: {comparison.describe(compare)}")
+
+
+def _compared(tick: Tick) -> Iterator[tuple[Metric, Compare, CounterProbe]]:
+    for metric in tick.analysis.metrics:
+        if metric.compare:
+            yield metric, metric.compare, plan_counters(tick.canary, metric)
+
+
+def _look(tick: Tick, metric: Metric, compare: Compare, answer: Samples) -> Comparison:
+    reading = read_samples(tick.canary, answer.samples, compare.edges_ms)
+    before, now = tick.state.evidence.get(metric.name), tick.facts.now
+    return before.look(compare, reading, now) if before else begin(tick.canary, metric, reading, now)
+
+
+def _samples(answer: ProbeResult) -> Samples:
     if not isinstance(answer, Samples):
-        return before
-    if before is None or not before.counts["canaryTotal"]:
-        return _start(tick, metric, answer)
-    return before.resume(metric.compare, read_samples(tick.canary, answer.samples), tick.facts.now)
-
-
-def _compare(tick: Tick, metric: Metric, answer: ProbeResult) -> tuple[Check, Comparison | None]:
-    assert metric.compare is not None  # noqa: S101  # only such metrics are compared
-    before = _remembered(tick, metric)
-    match answer:
-        case Samples(samples):
-            reading = read_samples(tick.canary, samples)
-            comparison = (
-                before.look(metric.compare, reading, tick.facts.now) if before else _start(tick, metric, answer)
-            )
-            return comparison.check(metric), comparison
-        case QueryFailed(reason):
-            detail = f"Prometheus query failed for {metric.name}: {reason}"
-            return Check(metric.name, passed=False, value=None, detail=detail), before
-        case _:
-            raise TypeError(f"counters are answered by Samples or QueryFailed, not by {answer!r}")
-
-
-def _remembered(tick: Tick, metric: Metric) -> Comparison | None:
-    """The evidence so far; None where there is none that can be read, or the question has changed since."""
-    saved = tick.state.evidence.get(metric.name)
-    try:
-        comparison = Comparison.from_status(saved) if saved else None
-    except EvidenceError:
-        return None
-    return comparison if comparison and comparison.answers(_start(tick, metric, Samples(()))) else None
-
-
-def _start(tick: Tick, metric: Metric, answer: Samples) -> Comparison:
-    return Comparison.start(tick.canary, metric, read_samples(tick.canary, answer.samples), tick.facts.now)
+        raise TypeError(f"counters are answered by Samples or QueryFailed, not by {answer!r}")
+    return answer

@@ -1,4 +1,4 @@
-"""Istio's raw request counters, pod by pod: the query for them, and what they counted since the look before.
+"""Istio's raw request counters, pod by pod: the query for them, and what its answer counts.
 
 Raw counters and not ``rate`` or ``increase``: those extrapolate to the window's edges, and a test needs whole requests.
 """
@@ -9,24 +9,58 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
 
 from controller.api.canary import Canary
-from controller.api.metric import CompareErrors, CompareLatency
-from controller.core.evidence.question import EvidenceError, saved_number
-from controller.core.model import Sample
+from controller.api.metric import Compare, CompareErrors, Metric
+from controller.api.metric_template import MetricProvider
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.dispersion import Dispersion
+from controller.core.evidence.question import Question
+from controller.core.evidence.readings import Reading, SeriesCounts, latest
+from controller.core.evidence.sequential import SequentialTest
+from controller.core.model import CounterProbe, Sample
 
 UNREACHED_FLAGS = "UH|UF|UO|NC"
 """Envoy's response flags of requests that never reached a pod: no healthy upstream, connection failure, overflow, no
 cluster. Only the caller's proxy can count them (``reporter="source"``)."""
 
-TOTAL = "total"
-BAD = "bad"
+_TOTAL = "total"
+_BAD = "bad"
 
-Counts: TypeAlias = Mapping[str, float]
-"""Cumulative counts of one series: by ``total`` and ``bad``, or by the upper edge of a bucket (``bucket_key``)."""
+
+def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:
+    """The query for the counters that a metric's ``compare`` looks at."""
+    compare = _compare_of(metric)
+    query = errors_query(canary, compare.errors) if compare.errors else latency_query(canary, compare.edges_ms)
+    address = canary.spec.metrics_server
+    provider = MetricProvider(type="prometheus", address=address) if address else None
+    return CounterProbe(metric.name, query, provider, canary.namespace)
+
+
+def begin(canary: Canary, metric: Metric, reading: Reading, now: datetime) -> Comparison:
+    """A comparison that counts from ``reading`` on. The risk is shared by all metrics that compare."""
+    compare = _compare_of(metric)
+    question = Question(
+        alpha=compare.risk,
+        harmless_ratio=compare.harmless_ratio,
+        harmful_ratio=compare.harmful_ratio,
+        metrics=sum(1 for each in canary.spec.analysis.metrics if each.compare),
+    )
+    return Comparison(
+        test=SequentialTest.start(question, rates=len(compare.edges_ms) or 1),
+        dispersion=Dispersion(),
+        reading=latest(Reading(), reading),
+        since=now,
+        query=plan_counters(canary, metric).query,
+    )
+
+
+def _compare_of(metric: Metric) -> Compare:
+    if metric.compare is None:
+        raise TypeError(f"metric {metric.name} has no compare")
+    return metric.compare
 
 
 def errors_query(canary: Canary, errors: CompareErrors) -> str:
@@ -44,9 +78,9 @@ def errors_query(canary: Canary, errors: CompareErrors) -> str:
     )
 
 
-def latency_query(canary: Canary, latency: CompareLatency) -> str:
+def latency_query(canary: Canary, edges_ms: Sequence[float]) -> str:
     """One query for both sides: the histogram's buckets at the edges, by workload and pod."""
-    edges = _one_of(*(spelling for edge in (*latency.edges_ms, math.inf) for spelling in _spellings(edge)))
+    edges = _one_of(*(spelling for edge in (*edges_ms, math.inf) for spelling in _spellings(edge)))
     return (
         "sum by (destination_workload, reporter, instance, le)"
         f" (istio_request_duration_milliseconds_bucket{{{_destination(canary)},le=~{edges}}})"
@@ -90,57 +124,21 @@ def _one_of(*texts: str) -> str:
 
 def _spellings(edge: float) -> tuple[str, ...]:
     """An edge as Envoy writes it and as Prometheus 3 does: 100 and 100.0, 1800000 and 1.8e+06; infinity is +Inf."""
+    plain = _bucket(edge)
     if edge == math.inf:
-        return ("+Inf",)
-    plain = bucket_key(edge)
+        return (plain,)
     digits = len(Decimal(plain).normalize().as_tuple().digits)
     canonical = f"{edge:.{digits - 1}e}" if edge >= 1e6 else str(edge)
     return tuple(dict.fromkeys((plain, canonical)))
 
 
-def bucket_key(edge: float) -> str:
-    """The name of a bucket among ``Counts``, whichever way its edge is spelt; 15 digits forgive the last bit."""
-    return f"{edge:.15g}"
+def _bucket(edge: float) -> str:
+    """The name of a bucket, whichever way its edge is spelt; 15 digits forgive the last bit."""
+    return "+Inf" if edge == math.inf else f"{edge:.15g}"
 
 
-def is_pod(key: str) -> bool:
-    """Whether a series is what a pod counted itself, and not what its callers could not bring to it."""
-    return key.startswith("destination/")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What every pod's counters say, or what they counted since the reading before.
-
-    Attributes:
-        canary: counts by series (reporter and pod) of the target's pods.
-        primary: the same of the primary's.
-    """
-
-    canary: Mapping[str, Counts] = field(default_factory=dict)
-    primary: Mapping[str, Counts] = field(default_factory=dict)
-
-    def to_status(self) -> dict[str, Any]:
-        return {
-            "canary": {key: dict(counts) for key, counts in self.canary.items()},
-            "primary": {key: dict(counts) for key, counts in self.primary.items()},
-        }
-
-    @classmethod
-    def from_status(cls, status: Mapping[str, Any]) -> Reading:
-        """The reading that ``to_status`` saved. Raises EvidenceError where it is malformed."""
-        try:
-            sides = (
-                {key: {name: saved_number(counts, name) for name in counts} for key, counts in status[side].items()}
-                for side in ("canary", "primary")
-            )
-            return cls(*sides)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise EvidenceError(f"saved evidence: counters are malformed: {error!r}") from error
-
-
-def read_samples(canary: Canary, samples: Sequence[Sample]) -> Reading:
-    """The answer to one of the queries above, by side and series.
+def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[float] = ()) -> Reading:
+    """The answer to one of the queries above, by side and series; ``edges_ms`` as in `latency_query`, none for errors.
 
     A sample that is no count (negative, not a number) is NaN, so that the look does not count and says why.
     """
@@ -151,51 +149,41 @@ def read_samples(canary: Canary, samples: Sequence[Sample]) -> Reading:
         if side is None:
             continue
         counts = side.setdefault(f"{labels.get('reporter', '')}/{labels.get('instance', '')}", {})
-        count = sample.value if sample.value >= 0 else math.nan
+        count = _count(sample.value)
         if "le" in labels:
             # For minutes after an upgrade to Prometheus 3 an edge may come in both spellings, one of them still.
-            key = bucket_key(float(labels["le"]))
-            counts[key] = max(count, counts.get(key, 0.0))
+            bucket = _bucket(float(labels["le"]))
+            counts[bucket] = max(count, counts.get(bucket, 0.0))
             continue
-        counts[TOTAL] = counts.get(TOTAL, 0.0) + count
-        counts[BAD] = counts.get(BAD, 0.0) + (count if labels.get("bad") == "true" else 0.0)
-    return Reading(sides[canary.names.target], sides[canary.names.primary])
+        counts[_TOTAL] = counts.get(_TOTAL, 0.0) + count
+        counts[_BAD] = counts.get(_BAD, 0.0) + (count if labels.get("bad") == "true" else 0.0)
+    canary_side, primary_side = sides[canary.names.target], sides[canary.names.primary]
+    problem = _missing_edge("canary", canary_side, edges_ms) or _missing_edge("primary", primary_side, edges_ms)
+    return Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
 
 
-def since(before: Reading, now: Reading) -> Reading:
-    """What was counted between two readings.
-
-    The canary's pods are no older than its rollout: one that is new began at 0. A pod of the primary that is new may
-    have served for weeks, and only have missed a scrape: it counts from its second reading on.
-    """
-    known = {key: counts for key, counts in now.primary.items() if key in before.primary or not is_pod(key)}
-    return Reading(_since(before.canary, now.canary), _since(before.primary, known))
+def _count(value: float) -> float:
+    return value if value >= 0 else math.nan
 
 
-def _since(before: Mapping[str, Counts], now: Mapping[str, Counts]) -> dict[str, Counts]:
-    return {key: _delta(before.get(key, {}), counts) for key, counts in now.items()}
+def _by_rate(side: Mapping[str, Mapping[str, float]], edges_ms: Sequence[float]) -> dict[str, SeriesCounts]:
+    """Requests and bad ones of each series; at an edge those are bad that took longer."""
+    if not edges_ms:
+        return {key: (counts[_TOTAL], counts[_BAD]) for key, counts in side.items()}
+    return {key: _slower(counts, edges_ms) for key, counts in side.items()}
 
 
-def _delta(before: Counts, now: Counts) -> Counts:
-    """A series that fell began again at 0: its pod's proxy restarted."""
-    if any(now.get(name, 0.0) < count for name, count in before.items()):
-        return now
-    return {name: count - before.get(name, 0.0) for name, count in now.items()}
+def _slower(buckets: Mapping[str, float], edges_ms: Sequence[float]) -> SeriesCounts:
+    total = buckets.get(_bucket(math.inf), math.nan)
+    return (total, *(_count(round(total - buckets.get(_bucket(edge), math.nan), 6)) for edge in edges_ms))
 
 
-def latest(before: Reading, now: Reading) -> Reading:
-    """The newest counts of every series; one that is missing now may come back after a scrape that failed."""
-    return Reading({**before.canary, **_readable(now.canary)}, {**before.primary, **_readable(now.primary)})
-
-
-def _readable(side: Mapping[str, Counts]) -> dict[str, Counts]:
-    return {key: counts for key, counts in side.items() if all(math.isfinite(count) for count in counts.values())}
-
-
-def total_of(side: Mapping[str, Counts]) -> dict[str, float]:
-    """The sum over all series of a side, by name."""
-    totals: dict[str, float] = {}
-    for counts in side.values():
-        for name, count in counts.items():
-            totals[name] = totals.get(name, 0.0) + count
-    return totals
+def _missing_edge(side: str, series: Mapping[str, Mapping[str, float]], edges_ms: Sequence[float]) -> str | None:
+    wanted = [_bucket(edge) for edge in (*edges_ms, math.inf)] if edges_ms else []
+    for buckets in series.values():
+        if missing := [edge for edge in wanted if edge not in buckets]:
+            present = ", ".join(edge for edge in wanted if edge in buckets) or "none"
+            return (
+                f"the {side}'s histogram has no bucket up to {', '.join(missing)} ms; of those asked it has {present}"
+            )
+    return None

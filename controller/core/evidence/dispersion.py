@@ -14,11 +14,10 @@ costs false alarms: begin with looks at the primary's pods from before the rollo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from controller.core.evidence.question import saved_count, saved_number
+from controller.core.evidence.question import EvidenceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,11 @@ class Dispersion:
     chi_square: float = 0.0
     degrees: int = 0
 
-    def look(self, pods: Sequence[tuple[float, float]]) -> Dispersion:
+    def __post_init__(self) -> None:
+        if not (0 <= self.chi_square < math.inf and self.degrees >= 0):
+            raise EvidenceError(f"dispersion must be finite and not negative, is {self.chi_square}, {self.degrees}")
+
+    def look(self, pods: Sequence[Sequence[float]]) -> Dispersion:
         """The estimate after one more look at one workload: (requests, bad requests) of each of its pods.
 
         Pods without requests are left out. A workload with fewer than two pods, or with no or only bad requests,
@@ -55,11 +58,3 @@ class Dispersion:
         if not self.degrees:
             return 1.0
         return max(1.0, self.chi_square / self.degrees * (1 + math.sqrt(2 / self.degrees)))
-
-    def to_status(self) -> dict[str, Any]:
-        return {"chiSquare": self.chi_square, "degrees": self.degrees}
-
-    @classmethod
-    def from_status(cls, status: Mapping[str, Any]) -> Dispersion:
-        """The estimate that `to_status` saved. Raises EvidenceError with the field that is missing or malformed."""
-        return cls(chi_square=saved_number(status, "chiSquare"), degrees=saved_count(status, "degrees"))

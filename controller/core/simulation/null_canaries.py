@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from controller.api.canary import Canary
 from controller.api.metric import Metric
-from controller.core.analysis.counters import TOTAL, Reading, is_pod
 from controller.core.analysis.thresholds import plan_query
+from controller.core.evidence.readings import Reading, is_pod
 from controller.core.model import CounterProbe, MetricProbe, Probe, ProbeResult, QueryFailed, Sample, Samples
 from controller.core.simulation.recording import LULL, Recording, requests_of
 from controller.core.simulation.run import Ask, ReplayError, Run, Templates, ask_recording, run
@@ -73,8 +73,7 @@ def _quiet_windows(traffic: Mapping[int, Reading], spans: tuple[range, ...], loo
 def _pods(traffic: Mapping[int, Reading], window: range) -> list[str]:
     """Pods of the primary that served requests in every part of the window."""
     served = [
-        {key for key, counts in traffic[point].primary.items() if is_pod(key) and counts.get(TOTAL, 0.0) > 0}
-        for point in window[1:]
+        {key for key, counts in traffic[point].primary.items() if is_pod(key) and counts[0] > 0} for point in window[1:]
     ]
     return sorted(key.partition("/")[2] for key in set.intersection(*served))
 

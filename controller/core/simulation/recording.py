@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.api.canary import Canary
 from controller.api.errors import CanaryError
 from controller.api.metric import CompareErrors
-from controller.core.analysis.counters import (
-    TOTAL,
-    Counts,
-    Reading,
-    errors_query,
-    latest,
-    read_samples,
-    since,
-    total_of,
-)
+from controller.core.analysis.counters import errors_query, read_samples
+from controller.core.evidence.readings import Reading, SeriesCounts, latest, since, totals
 from controller.core.model import Sample
 
 LULL = 3
@@ -94,11 +86,11 @@ class Recording:
         }
         return Recording(start=self.start, step=step, points=-(-self.points // stride), answers=answers)
 
-    def counted(self, canary: Canary, query: str) -> Iterator[tuple[int, Reading]]:
+    def counted(self, canary: Canary, query: str, edges_ms: Sequence[float] = ()) -> Iterator[tuple[int, Reading]]:
         """For each point but the first, what a query for counters (`counters`) counted since the point before."""
-        before = read_samples(canary, self.samples(query, 0)) if self.points else Reading()
+        before = read_samples(canary, self.samples(query, 0), edges_ms) if self.points else Reading()
         for point in range(1, self.points):
-            now = read_samples(canary, self.samples(query, point))
+            now = read_samples(canary, self.samples(query, point), edges_ms)
             yield point, since(before, now)
             before = latest(before, now)
 
@@ -109,7 +101,7 @@ def traffic_query(canary: Canary) -> str:
     return errors_query(canary, next((errors for errors in compared if errors), CompareErrors()))
 
 
-def requests_of(side: Mapping[str, Counts]) -> float:
+def requests_of(side: Mapping[str, SeriesCounts]) -> float:
     """All requests of one side, from a reading of `traffic_query`; 0 where a counter could not be read."""
-    total = total_of(side).get(TOTAL, 0.0)
+    total = totals(side, rates=1)[0]
     return total if math.isfinite(total) else 0.0

@@ -1,6 +1,6 @@
 """What a Canary would have decided over recorded metrics, by the same `decide` as in a cluster.
 
-Two questions. *Rollouts*: at every span of the recording in which the canary served requests, what would this spec
+Two questions. *PastRollouts*: at every span of the recording in which the canary served requests, what would this spec
 have done, and at which look? *Quiet times*: how often would it have alarmed without a canary (`null_canaries`)?
 
 The recorded weights are those of then, not those this spec would have set. For a comparison that is no matter: it
@@ -15,16 +15,16 @@ from datetime import datetime
 
 from controller.api.canary import Canary
 from controller.api.support import unsupported_fields
-from controller.core.analysis.comparison import plan_counters
-from controller.core.analysis.counters import Reading
+from controller.core.analysis.counters import plan_counters
 from controller.core.analysis.thresholds import missing_templates
+from controller.core.evidence.readings import Reading
 from controller.core.simulation.null_canaries import NullRun, as_primary, rendered, try_null_canaries, untried
 from controller.core.simulation.recording import LULL, Recording, requests_of, traffic_query
 from controller.core.simulation.run import ReplayError, Run, Templates, ask_recording, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
+class PastRollout:
     """A span in which the canary served requests.
 
     Attributes:
@@ -54,7 +54,7 @@ class Replay:
         left_out: metrics that quiet times cannot try, since their query does not name the target.
     """
 
-    rollouts: tuple[Rollout, ...]
+    rollouts: tuple[PastRollout, ...]
     quiet: tuple[NullRun, ...]
     left_out: tuple[str, ...]
 
@@ -110,8 +110,8 @@ def find_spans(traffic: Mapping[int, Reading], points: int) -> tuple[range, ...]
 
 def _rollout(
     canary: Canary, templates: Templates, recording: Recording, traffic: Mapping[int, Reading], span: range
-) -> Rollout:
-    return Rollout(
+) -> PastRollout:
+    return PastRollout(
         begins_at=recording.time(span.start),
         ends_at=recording.time(span[-1]),
         cut_off=span.start == 0,

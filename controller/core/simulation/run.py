@@ -18,8 +18,8 @@ from controller.api.errors import CanaryError
 from controller.api.metric_template import MetricTemplate
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.analysis.comparison import Comparison
-from controller.core.evidence.sequential import Verdict
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.question import Verdict
 from controller.core.model import (
     Check,
     CounterProbe,
@@ -77,13 +77,16 @@ class Look:
         number: 0 when the canary gets its first traffic, then one an interval.
         at: its time.
         state: what the status would say after it.
-        comparisons: the evidence, by metric with ``compare``.
     """
 
     number: int
     at: datetime
     state: State
-    comparisons: Mapping[str, Comparison]
+
+    @property
+    def comparisons(self) -> Mapping[str, Comparison]:
+        """The evidence, by metric with ``compare``."""
+        return self.state.evidence
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -112,7 +115,7 @@ def run(canary: Canary, templates: Templates, ask: Ask, recording: Recording, po
     for number, point in enumerate(points):
         facts = replace(facts, now=recording.time(point))
         state = _decide(state, facts, ask, point)
-        looks.append(Look(number, facts.now, state, _comparisons(canary, state)))
+        looks.append(Look(number, facts.now, state))
         if state.phase not in _UNDER_WAY:
             break
     return Run(tuple(looks), _outcome(canary, looks[-1]))
@@ -123,11 +126,6 @@ def _decide(state: State, facts: Facts, ask: Ask, point: int) -> State:
     while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
         results |= {probe.key: ask(probe, point) for probe in outcome.probes}
     return outcome.state
-
-
-def _comparisons(canary: Canary, state: State) -> dict[str, Comparison]:
-    names = [metric.name for metric in canary.spec.analysis.metrics if metric.compare]
-    return {name: Comparison.from_status(state.evidence[name]) for name in names if name in state.evidence}
 
 
 def _outcome(canary: Canary, last: Look) -> Outcome:

@@ -16,8 +16,7 @@ from controller.api.metric import Compare, Metric
 from controller.api.webhook import HookType
 from controller.core.evidence.e_values import RATE_LEAST, RATE_MOST
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.question import Question
-from controller.core.evidence.sequential import Verdict
+from controller.core.evidence.question import Question, Verdict
 from controller.core.model import Routes
 from controller.core.rollout.strategies import next_weight
 

@@ -112,7 +112,7 @@ class Reconciler:
             return None  # what is collected with it, foreground deletion waits for: it must not be made again
         self.depend(key, dependencies(self.cache, canary))
         facts = await observe(self.kube, self.cache, canary, self.clock(), self.minimum_interval)
-        before = state_from_status(canary.status)
+        before = state_from_status(canary)
         decision = await self._decide(before, facts)
         self._check_providers_once(manifest, facts, before, decision.state)
         await act(self.kube, self.cache, facts, decision.actions)

@@ -6,7 +6,6 @@ Series of a Canary go when it goes (Flagger's stay until it restarts).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
@@ -14,8 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.status import Phase
-from controller.core.analysis.comparison import Comparison
-from controller.core.evidence.sequential import EvidenceError
+from controller.core.evidence.comparison import Comparison
 from controller.core.model import Check, State
 
 SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
@@ -127,24 +125,22 @@ class Metrics:
     def _comparisons(self) -> tuple[Gauge, ...]:
         return (self._p_value, self._evidence, self._ratio, self._counted)
 
-    def _compared(self, target: str, namespace: str, evidence: Mapping[str, Mapping[str, Any]]) -> None:
+    def _compared(self, target: str, namespace: str, evidence: Mapping[str, Comparison]) -> None:
         """The evidence of this rollout, and nothing of the one before."""
         for gauge in self._comparisons:
             gauge.remove_by_labels({"name": target, "namespace": namespace})
-        for metric, saved in evidence.items():
-            labels = (target, namespace, metric)
-            try:
-                comparison = Comparison.from_status(saved)
-            except EvidenceError:
-                continue
+        for metric, comparison in evidence.items():
+            labels, strongest = (target, namespace, metric), comparison.strongest
             self._p_value.labels(*labels).set(comparison.test.p_value)
             self._evidence.labels(*labels, "fail").set(comparison.test.evidence)
             self._evidence.labels(*labels, "pass").set(comparison.test.pass_evidence)
-            if comparison.observed_ratio is not None:
-                self._ratio.labels(*labels).set(comparison.observed_ratio)
-            for side in ("canary", "primary"):
-                for result in ("total", "bad"):
-                    self._counted.labels(*labels, side, result).set(comparison.counts[f"{side}{result.title()}"])
+            if strongest.observed_ratio is not None:
+                self._ratio.labels(*labels).set(strongest.observed_ratio)
+            seen = strongest.seen
+            self._counted.labels(*labels, "canary", "total").set(seen.canary_total)
+            self._counted.labels(*labels, "canary", "bad").set(seen.canary_bad)
+            self._counted.labels(*labels, "primary", "total").set(seen.primary_total)
+            self._counted.labels(*labels, "primary", "bad").set(seen.primary_bad)
 
     def _finished(self, canary: Canary, phase: Phase) -> None:
         counter = {Phase.SUCCEEDED: self._successes, Phase.FAILED: self._failures}.get(phase)

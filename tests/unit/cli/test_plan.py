@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from controller.cli import app
 from controller.core.evidence.planning import requests_to_fail
-from controller.core.evidence.sequential import RateTest
+from controller.core.evidence.question import Question
 from tests.builders import AB_TESTING, ERROR_RATE, canary_manifest, webhook
 from tests.unit.cli.prometheus import Matrix, Prometheus
 
@@ -62,7 +62,7 @@ def test_given_traffic_says_when_verdicts_come(plan):
     assert code == 0
     lines = [line.split() for line in shown.splitlines()]
     assert ["1", "0s", "25%", "750"] in lines
-    question = RateTest.start().question
+    question = Question()
     needs = f"{requests_to_fail(question, primary_rate=0.02, ratio=10.0, canary_share=0.25):,.0f}"
     assert ["errors", "10x", "as", "bad", "FAIL", needs, "look", "1,", "after", "30s"] in lines
 

@@ -120,7 +120,7 @@ class Cluster:
 
     @property
     def state(self) -> State:
-        return state_from_status(self.parsed.status)
+        return state_from_status(self.parsed)
 
     def facts(self) -> Facts:
         """A snapshot of its own: neither a change of the cluster nor a mistake of the core reaches across."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
+from controller.core.analysis.counters import begin
+from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.readings import Reading
 from controller.core.model import Check, Routes, State
 from controller.core.status import state_from_status, state_with_problem, status_from_state
-from tests.builders import NOW, canary_manifest, make_canary
+from tests.builders import NOW, WEIGHTED, canary_manifest, make_canary
 from tests.golden_files import assert_golden
 
 FLAGGER: dict[str, Any] = {
@@ -52,8 +56,8 @@ UNDER_WAY = State(
 )
 
 
-def with_status(status: dict[str, Any]) -> Any:
-    return parse_canary({**canary_manifest(), "status": status})
+def with_status(status: dict[str, Any], **spec: Any) -> Any:
+    return parse_canary({**canary_manifest(**spec), "status": status})
 
 
 def test_a_status_under_way():
@@ -62,7 +66,7 @@ def test_a_status_under_way():
 
 def test_a_status_of_flagger_is_read_and_written_back_as_it_was():
     canary = with_status(FLAGGER)
-    state = state_from_status(canary.status)
+    state = state_from_status(canary)
     assert (state.phase, state.applied, state.promoted) == (Phase.FAILED, "7554554c66", "9dccb99c5")
     written = status_from_state(state, canary, NOW).to_dict()
     assert written == {**FLAGGER, "observedGeneration": 1}
@@ -147,4 +151,91 @@ states = st.builds(
 @given(states)
 def test_what_is_remembered_comes_back_whole(state):
     status = status_from_state(state, make_canary(), NOW).to_dict()
-    assert state_from_status(with_status(status).status) == state
+    assert state_from_status(with_status(status)) == state
+
+
+ERRORS: dict[str, Any] = {"name": "errors", "compare": {"errors": {}}}
+LATENCY: dict[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
+COMPARED: dict[str, Any] = {**WEIGHTED, "metrics": [ERRORS, LATENCY]}
+
+
+def gathered(looks: list[tuple[float, float, float]], seconds: float = 0.5) -> dict[str, Comparison]:
+    """The evidence of both metrics after looks in which each side served so many requests, so many of them bad."""
+    canary = make_canary(analysis=COMPARED)
+    evidence = {}
+    for metric in canary.spec.analysis.metrics:
+        assert metric.compare
+        rates = len(metric.compare.edges_ms) or 1
+        total = [0.0, 0.0, 0.0]
+        comparison = begin(canary, metric, Reading(), NOW + timedelta(seconds=seconds))
+        for look in looks:
+            total = [before + more for before, more in zip(total, look, strict=True)]
+            count = total[0], *[total[1] * total[0]] * rates
+            primary = total[0] * 9, *[total[2] * total[0]] * rates
+            reading = Reading({"destination/10.0.0.9:15020": count}, {"source/gateway": primary})
+            comparison = comparison.look(metric.compare, reading, NOW + timedelta(seconds=60))
+        evidence[metric.name] = comparison
+    return evidence
+
+
+def stored(evidence: dict[str, Comparison]) -> dict[str, Any]:
+    """A status as the API server keeps it: whole numbers without a point."""
+    status = status_from_state(State(evidence=evidence), make_canary(analysis=COMPARED), NOW).to_dict()
+    text = json.dumps(status, allow_nan=False)
+    return json.loads(text, parse_float=lambda number: int(float(number)) if float(number) % 1 == 0 else float(number))
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(0, 0.1), st.floats(0, 1)), max_size=5), st.floats(0, 1))
+def test_evidence_comes_back_whole(looks, seconds):
+    evidence = gathered(looks, seconds)
+    assert state_from_status(with_status(stored(evidence), analysis=COMPARED)).evidence == evidence
+
+
+def test_the_evidence_of_a_metric_is_small():
+    """A status is written with every look; etcd takes 1.5 MiB an object."""
+    (errors, _) = stored(gathered([(12345.0, 0.01, 0.01)] * 20))["evidence"].values()
+    assert len(json.dumps(errors)) < 1700
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test": None},
+        {"test": {}},
+        {"dispersion": {"chiSquare": -1, "degrees": 1}},
+        {"dispersion": {"chiSquare": 1, "degrees": 1.5}},
+        {"reading": {"canary": {"destination/a": [1, 2, 3]}, "primary": {}}},
+        {"reading": {"canary": {"destination/a": ["many", 2]}, "primary": {}}},
+        {"reading": {"canary": {"destination/a": [float("nan"), 2]}, "primary": {}}},
+        {"since": "yesterday"},
+        {"since": "2026-01-01T00:00:00"},
+        {"query": 5},
+        {"query": "up"},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_evidence_that_is_damaged_is_left_out(change):
+    status = stored(gathered([(100.0, 0.1, 0.1)]))
+    status["evidence"]["errors"] |= change
+    assert set(state_from_status(with_status(status, analysis=COMPARED)).evidence) == {"latency"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"),
+    [
+        pytest.param({"minRequests": 500, "warmup": "1m"}, True, id="what only holds the verdict back"),
+        pytest.param({"risk": 0.01}, False, id="another risk"),
+        pytest.param({"harmlessRatio": 1.5}, False, id="another ratio"),
+        pytest.param({"errors": {"responseCodes": "4.."}}, False, id="other counts"),
+    ],
+)
+def test_evidence_for_another_question_is_left_out(errors, kept):
+    analysis = {**COMPARED, "metrics": [{"name": "errors", "compare": {**ERRORS["compare"], **errors}}, LATENCY]}
+    found = state_from_status(with_status(stored(gathered([])), analysis=analysis)).evidence
+    assert set(found) == ({"errors", "latency"} if kept else {"latency"})
+
+
+def test_evidence_of_a_metric_that_was_removed_is_left_out():
+    state = state_from_status(with_status(stored(gathered([])), analysis=WEIGHTED))
+    assert state.evidence == {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
-from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.comparison import Comparison
 from controller.core.model import (
     CounterProbe,
     Facts,
@@ -29,7 +29,7 @@ from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
 LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
 BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}}}
-Evidence = Mapping[str, Mapping[str, Any]]
+Evidence = Mapping[str, Comparison]
 
 
 def tick(
@@ -75,8 +75,8 @@ def begun(asked: Tick) -> Measured:
     return outcome
 
 
-def kept(evidence: Evidence, name: str = "errors") -> Comparison:
-    return Comparison.from_status(evidence[name])
+def canary_total(evidence: Evidence) -> float:
+    return evidence["errors"].strongest.seen.canary_total
 
 
 def keys(asked: Any) -> tuple[str, ...]:
@@ -148,52 +148,14 @@ def test_what_came_while_counters_could_not_be_read_is_counted_by_the_next_look(
     evidence = started(ERRORS)
     for answer in (QueryFailed("refused"), served(HEALTHY, HEALTHY)):
         evidence = measured(tick(ERRORS, evidence=evidence, answers={"counters/errors": answer})).evidence
-    assert kept(evidence).counts["canaryTotal"] == 200
+    assert canary_total(evidence) == 200
 
 
 def test_without_a_baseline_the_first_look_is_it():
     outcome = measured(tick(ERRORS, answers={"counters/errors": served(HARMFUL)}))
-    assert (outcome.harm, kept(outcome.evidence).counts["canaryTotal"]) == ((), 0)
+    assert (outcome.harm, canary_total(outcome.evidence)) == ((), 0)
     again = tick(ERRORS, evidence=outcome.evidence, answers={"counters/errors": served(HARMFUL, HEALTHY)})
-    assert kept(measured(again).evidence).counts["canaryTotal"] == 100
-
-
-@pytest.mark.parametrize(
-    "saved",
-    [
-        pytest.param({"test": 5}, id="not an object"),
-        pytest.param({"test": {"alpha": 0.05}}, id="an object with little in it"),
-        pytest.param({"since": "yesterday"}, id="a time that is none"),
-        pytest.param({}, id="nothing"),
-    ],
-)
-def test_evidence_that_cannot_be_read_starts_anew(saved):
-    evidence = {"errors": {**started(ERRORS)["errors"], **saved} if saved else {}}
-    outcome = measured(tick(ERRORS, evidence=evidence, answers={"counters/errors": served(HARMFUL)}))
-    assert kept(outcome.evidence).counts["canaryTotal"] == 0
-    assert [check.detail for check in outcome.checks] == ["errors: nothing counted yet, inconclusive"]
-
-
-@pytest.mark.parametrize(
-    "compare",
-    [
-        pytest.param({"errors": {"responseCodes": "4..|5.."}}, id="other response codes"),
-        pytest.param({"errors": {}, "risk": 0.01}, id="another risk"),
-        pytest.param({"latency": {"edges": ["100ms"]}}, id="another question altogether"),
-    ],
-)
-def test_an_edited_comparison_starts_anew_from_the_counters_of_now(compare):
-    before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HARMFUL)})).evidence
-    assert kept(before).counts["canaryTotal"] == 100
-    edited = {"name": "errors", "compare": compare}
-    outcome = measured(tick(edited, evidence=before, answers={"counters/errors": served(HARMFUL)}))
-    assert (outcome.harm, kept(outcome.evidence).counts["canaryTotal"]) == ((), 0)
-
-
-def test_the_evidence_of_a_metric_that_was_removed_goes():
-    evidence = {**started(ERRORS, LATENCY), "gone": {"test": {}}}
-    answers = {"counters/errors": served(HEALTHY), "counters/latency": Samples(())}
-    assert set(measured(tick(ERRORS, LATENCY, evidence=evidence, answers=answers)).evidence) == {"errors", "latency"}
+    assert canary_total(measured(again).evidence) == 100
 
 
 def test_an_answer_that_is_none_is_a_mistake_of_the_program():
@@ -223,8 +185,8 @@ def test_what_has_not_passed_is_told(look, reasons):
 def test_evidence_of_the_same_revision_stays_when_its_steps_begin_anew():
     before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HEALTHY)})).evidence
     again = begun(tick(ERRORS, evidence=before, answers={"counters/errors": served(HEALTHY, HEALTHY)}, seconds=60))
-    assert kept(again.evidence).counts["canaryTotal"] == 200
-    assert kept(again.evidence).since == NOW + timedelta(seconds=60)
+    assert canary_total(again.evidence) == 200
+    assert again.evidence["errors"].since == NOW + timedelta(seconds=60)
     assert again.harm == ()
     unread = begun(tick(ERRORS, evidence=before, answers={"counters/errors": QueryFailed("refused")}, seconds=60))
     assert unread.evidence == before
@@ -239,9 +201,9 @@ def test_a_revision_that_is_known_to_do_harm_gets_no_traffic_again():
 def test_what_tests_send_to_the_canary_before_its_first_traffic_never_counts():
     waiting = started(ERRORS)
     again = begun(tick(ERRORS, evidence=waiting, answers={"counters/errors": served(HARMFUL)}))
-    assert (kept(again.evidence).counts["canaryTotal"], again.harm) == (0, ())
+    assert (canary_total(again.evidence), again.harm) == (0, ())
     after = measured(tick(ERRORS, evidence=again.evidence, answers={"counters/errors": served(HARMFUL, HEALTHY)}))
-    assert kept(after.evidence).counts["canaryTotal"] == 100
+    assert canary_total(after.evidence) == 100
 
 
 def test_a_baseline_that_cannot_be_read_is_none():

@@ -1,29 +1,19 @@
-"""Which counters are asked for, and what two readings of them say about the time between."""
+"""Which counters are asked for, and how the answer is read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from controller.api.metric import CompareErrors, CompareLatency
-from controller.core.analysis.counters import (
-    Reading,
-    bucket_key,
-    errors_query,
-    latency_query,
-    latest,
-    read_samples,
-    since,
-    total_of,
-)
-from controller.core.evidence.question import EvidenceError
-from controller.core.model import Sample
-from tests.builders import make_canary
+from controller.api.metric_template import MetricProvider
+from controller.core.analysis.counters import errors_query, latency_query, plan_counters, read_samples
+from controller.core.evidence.readings import Reading
+from controller.core.model import CounterProbe, Sample
+from tests.builders import WEIGHTED, make_canary
 from tests.golden_files import assert_golden
 
 CANARY, PRIMARY = "backend", "backend-primary"
@@ -46,7 +36,7 @@ def test_the_queries(name):
         {
             "errors": errors_query(canary, CompareErrors()),
             "errors by other codes": errors_query(canary, CompareErrors(response_codes="5..|429")),
-            "latency": latency_query(canary, CompareLatency(edges=("100ms", "2.5s"))),
+            "latency": latency_query(canary, (100.0, 2500.0)),
         },
     )
 
@@ -78,7 +68,7 @@ def test_response_codes_stay_within_their_string(codes, string):
     ],
 )
 def test_an_edge_is_asked_for_as_every_prometheus_spells_it(edge, wanted):
-    query = latency_query(make_canary(), CompareLatency(edges=(edge,)))
+    query = latency_query(make_canary(), CompareLatency(edges=(edge,)).edges_ms)
     assert query.endswith(rf',le=~"{wanted}|\\+Inf"}})')
 
 
@@ -100,175 +90,73 @@ def bucket(le: str, count: float, instance: str = "a") -> Sample:
         pytest.param([], Reading(), id="nothing was counted yet"),
         pytest.param(
             [*requests(CANARY, "a", 90, 10), *requests(PRIMARY, "b", 900)],
-            Reading({"destination/a": {"total": 100, "bad": 10}}, {"destination/b": {"total": 900, "bad": 0}}),
+            Reading({"destination/a": (100, 10)}, {"destination/b": (900, 0)}),
             id="good and bad of a pod are its total",
         ),
         pytest.param(
             [*requests(CANARY, "a", 90), *requests(CANARY, "gateway", 0, 5, reporter="source")],
-            Reading({"destination/a": {"total": 90, "bad": 0}, "source/gateway": {"total": 5, "bad": 5}}),
+            Reading({"destination/a": (90, 0), "source/gateway": (5, 5)}),
             id="what a gateway could not bring to a pod is a series of its own",
         ),
         pytest.param(
             [Sample({"destination_workload": CANARY, "reporter": "destination", "bad": "true", "instance": "a"}, 3)],
-            Reading({"destination/a": {"total": 3, "bad": 3}}),
+            Reading({"destination/a": (3, 3)}),
             id="a pod that only fails",
         ),
         pytest.param(requests("frontend", "a", 90), Reading(), id="another workload is nobody's"),
-        pytest.param(
-            [bucket("100", 5), bucket("1000", 8), bucket("+Inf", 9)],
-            Reading({"destination/a": {"100": 5, "1000": 8, "inf": 9}}),
-            id="edges in the spelling of Envoy and Prometheus 2",
-        ),
-        pytest.param(
-            [bucket("100.0", 5), bucket("1.8e+06", 8), bucket("+Inf", 9)],
-            Reading({"destination/a": {"100": 5, "1800000": 8, "inf": 9}}),
-            id="edges in the spelling of Prometheus 3",
-        ),
-        pytest.param(
-            [bucket("100", 5), bucket("100.0", 7), bucket("+Inf", 9)],
-            Reading({"destination/a": {"100": 7, "inf": 9}}),
-            id="of both spellings after an upgrade the one that still counts",
-        ),
     ],
 )
 def test_samples_are_read_by_side_and_series(samples, reading):
     assert read_samples(make_canary(), samples) == reading
 
 
-@pytest.mark.parametrize("value", [math.nan, -1.0, -math.inf])
-def test_a_sample_that_is_no_count_is_not_taken_for_one(value):
-    read = read_samples(make_canary(), requests(CANARY, "a", value, 5))
-    assert math.isnan(read.canary["destination/a"]["total"])
-
-
-def totals(**counts: tuple[float, float]) -> dict[str, dict[str, float]]:
-    return {f"destination/{pod}": {"total": total, "bad": bad} for pod, (total, bad) in counts.items()}
-
-
-SIDES = [
-    pytest.param(totals(a=(100, 5)), totals(a=(150, 7)), totals(a=(50, 2)), id="a counter that rose"),
-    pytest.param(totals(a=(100, 5)), totals(a=(100, 5)), totals(a=(0, 0)), id="a counter that stood still"),
-    pytest.param(totals(a=(100, 5)), totals(a=(30, 1)), totals(a=(30, 1)), id="one that fell began again at 0"),
-    pytest.param(
-        totals(a=(100, 5)), totals(a=(130, 1)), totals(a=(130, 1)), id="it is enough that the bad ones fell: a restart"
-    ),
-    pytest.param(
-        totals(a=(100, 5), b=(100, 5)),
-        totals(a=(110, 5)),
-        totals(a=(10, 0)),
-        id="a pod that is gone counts nothing",
-    ),
-    pytest.param({}, {}, {}, id="nothing at all"),
-]
-
-
-@pytest.mark.parametrize(("before", "now", "counted"), SIDES)
-def test_what_a_side_counted_between_two_readings(before, now, counted):
-    assert since(Reading(before, {}), Reading(now, {})) == Reading(counted, {})
-    assert since(Reading({}, before), Reading({}, now)) == Reading({}, counted)
-
-
-def test_a_new_pod_of_the_canary_began_at_0():
-    counted = since(Reading(totals(a=(100, 5))), Reading(totals(a=(110, 5), b=(20, 1))))
-    assert counted.canary == totals(a=(10, 0), b=(20, 1))
-
-
-def test_a_new_pod_of_the_primary_may_be_an_old_one_and_counts_from_its_second_reading_on():
-    before, now, later = (
-        Reading({}, totals(**pods))
-        for pods in (
-            {"a": (100, 5)},
-            {"a": (110, 5), "b": (90_000, 800)},
-            {"a": (120, 5), "b": (90_011, 801)},
-        )
-    )
-    assert since(before, now).primary == totals(a=(10, 0))
-    assert since(latest(before, now), later).primary == totals(a=(10, 0), b=(11, 1))
-
-
-def test_requests_that_reached_no_pod_of_the_primary_count_at_once():
-    now = Reading({}, {"source/gateway": {"total": 5, "bad": 5}})
-    assert since(Reading(), now) == now
-
-
-def test_a_pod_that_misses_a_scrape_brings_what_it_counted_with_the_next():
-    readings = [Reading({}, totals(**pods)) for pods in ({"a": (100, 5)}, {}, {"a": (130, 6)})]
-    missed = latest(readings[0], readings[1])
-    assert missed == readings[0]
-    assert since(missed, readings[2]).primary == totals(a=(30, 1))
-
-
-def test_what_is_no_count_is_not_kept_for_the_next_look():
-    kept = latest(Reading(totals(a=(100, 5))), Reading(totals(a=(math.nan, 5), b=(math.inf, 0), c=(1, 0))))
-    assert kept == Reading(totals(a=(100, 5), c=(1, 0)))
-
-
-def test_the_sum_of_a_side():
-    assert total_of(totals(a=(10, 1), b=(20, 2))) == {"total": 30, "bad": 3}
-
-
-def test_a_reading_survives_the_status():
-    reading = Reading(totals(a=(100, 5)), {"destination/b": {"100": 5.5, "inf": 1e15}})
-    assert Reading.from_status(reading.to_status()) == reading
+@pytest.mark.parametrize(
+    ("samples", "slower"),
+    [
+        pytest.param([bucket("100", 5), bucket("1000", 8), bucket("+Inf", 9)], (9, 4, 1), id="as Envoy spells edges"),
+        pytest.param([bucket("100.0", 5), bucket("1000.0", 8), bucket("+Inf", 9)], (9, 4, 1), id="as Prometheus 3"),
+        pytest.param(
+            [bucket("100", 5), bucket("100.0", 7), bucket("1000", 8), bucket("+Inf", 9)],
+            (9, 2, 1),
+            id="of both spellings after an upgrade the one that still counts",
+        ),
+        pytest.param(
+            [bucket("100", 10), bucket("1000", 8), bucket("+Inf", 9)],
+            (9, math.nan, 1),
+            id="more below an edge than there are requests is no count",
+        ),
+    ],
+)
+def test_buckets_are_read_as_the_requests_above_each_edge(samples, slower):
+    reading = read_samples(make_canary(), samples, (100, 1000))
+    assert reading.problem is None
+    assert reading.canary["destination/a"] == pytest.approx(slower, nan_ok=True)
 
 
 @pytest.mark.parametrize(
-    "saved",
+    ("samples", "problem"),
     [
-        {},
-        {"canary": {}},
-        {"canary": {}, "primary": []},
-        {"canary": {}, "primary": {"destination/a": 5}},
-        {"canary": {}, "primary": {"destination/a": {"total": "many"}}},
-        {"canary": {}, "primary": {"destination/a": {"total": math.nan}}},
-        {"canary": {}, "primary": {"destination/a": {"total": None}}},
+        ([bucket("100", 5), bucket("+Inf", 9)], "no bucket up to 123 ms; of those asked it has 100, +Inf"),
+        ([bucket("100", 5), bucket("123", 5)], "no bucket up to +Inf ms; of those asked it has 100, 123"),
+        ([bucket("7", 5)], "no bucket up to 100, 123, +Inf ms; of those asked it has none"),
     ],
 )
-def test_a_malformed_reading_is_refused(saved):
-    with pytest.raises(EvidenceError, match="saved evidence: "):
-        Reading.from_status(saved)
+def test_an_edge_that_the_histogram_does_not_have_is_named(samples, problem):
+    assert read_samples(make_canary(), samples, (100, 123)).problem == f"the canary's histogram has {problem}"
 
 
-def test_a_bucket_has_one_name():
-    assert [bucket_key(edge) for edge in (100.0, 0.5, 1.8e6, 9.000000000000002, math.inf)] == [
-        "100",
-        "0.5",
-        "1800000",
-        "9",
-        "inf",
-    ]
+@pytest.mark.parametrize("value", [math.nan, -1.0, -math.inf])
+def test_a_sample_that_is_no_count_is_not_taken_for_one(value):
+    read = read_samples(make_canary(), requests(CANARY, "a", value, 5))
+    assert math.isnan(read.canary["destination/a"][0])
 
 
-POD = st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans(), st.booleans())
-"""In one look: good and bad requests, whether the scrape missed it, whether its proxy had restarted before."""
-
-
-def served_and_counted(looks: Sequence[Sequence[tuple[int, int, bool, bool]]]) -> tuple[float, float]:
-    """Requests that the canary's pods served, and those that looks counted."""
-    before, served, counted = Reading(), 0.0, 0.0
-    pods: dict[str, tuple[float, float]] = {}
-    for look in looks:
-        seen: dict[str, tuple[float, float]] = {}
-        for name, (good, bad, missed, restarted) in zip("ab", look, strict=True):
-            total, failed = (0.0, 0.0) if restarted else pods.get(name, (0.0, 0.0))
-            pods[name] = total + good + bad, failed + bad
-            served += good + bad
-            if not missed:
-                seen[name] = pods[name]
-        now = Reading(totals(**seen))
-        counted += total_of(since(before, now).canary).get("total", 0.0)
-        before = latest(before, now)
-    return served, counted
-
-
-@given(st.lists(st.tuples(POD, POD), max_size=8))
-def test_no_request_is_counted_twice(looks):
-    served, counted = served_and_counted(looks)
-    assert counted <= served
-
-
-@given(st.lists(st.tuples(POD, POD), max_size=8))
-def test_without_restarts_every_request_is_counted_once_all_pods_are_seen_again(looks):
-    steady = [[(good, bad, missed, False) for good, bad, missed, _ in look] for look in looks]
-    served, counted = served_and_counted([*steady, [(0, 0, False, False)] * 2])
-    assert counted == served
+def test_the_counters_are_asked_from_the_canary_s_own_prometheus_where_it_names_one():
+    canary = make_canary(
+        analysis={**WEIGHTED, "metrics": [{"name": "errors", "compare": {"errors": {}}}]},
+        metricsServer="http://own:9090",
+    )
+    probe = plan_counters(canary, canary.spec.analysis.metrics[0])
+    provider = MetricProvider(type="prometheus", address="http://own:9090")
+    assert probe == CounterProbe("errors", probe.query, provider, "prod")
+    assert 'destination_workload=~"backend|backend-primary"' in probe.query

@@ -8,36 +8,16 @@ from statistics import median
 
 import pytest
 
-from bench.rivals import repeated_z_test
+from bench.evidence import latency
+from bench.rivals import ALPHA, first_verdict, repeated_z_test
 from bench.traffic import QUIET, Latencies, Traffic
-from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.sequential import LatencyTest, Question, RateTest, Verdict
+from controller.core.evidence.question import Question, Verdict
 
 ROLLOUTS = 2000
-ALPHA = 0.05
 # What a test with a risk of exactly alpha exceeds once in a thousand suites.
 MOST_FALSE = ALPHA * ROLLOUTS + 3.1 * math.sqrt(ROLLOUTS * ALPHA * (1 - ALPHA))
 STEPPING = (0.05,) * 4 + (0.10,) * 4 + (0.25,) * 4 + (0.50,) * 28
-
-
-def counts(look):
-    return {
-        "canary_total": look.canary_total,
-        "canary_bad": look.canary_bad,
-        "primary_total": look.primary_total,
-        "primary_bad": look.primary_bad,
-    }
-
-
-def first(verdict, rollout, **question):
-    """The look, from 1, with the first such verdict; None without."""
-    test = RateTest.start(alpha=ALPHA, **question)
-    for number, look in enumerate(rollout, 1):
-        test = test.look(**counts(look))
-        if test.verdict is verdict:
-            return number
-    return None
 
 
 def jumping_shares(random):
@@ -76,7 +56,7 @@ def test_a_wrong_verdict_comes_as_seldom_as_promised_over_whole_rollouts(name, t
     for _ in range(ROLLOUTS):
         shares = traffic.get("shares") or jumping_shares(random)
         rollout = Traffic(**traffic | {"shares": shares}).rollout(random)
-        wrong += first(verdict, rollout, **question) is not None
+        wrong += first_verdict(rollout, verdict, Question(**question)) is not None
     assert wrong <= MOST_FALSE, f"{wrong} of {ROLLOUTS}"
 
 
@@ -93,13 +73,8 @@ def test_clumped_errors_keep_the_risk_when_dispersion_is_measured_and_break_it_w
     careless = careful = 0
     for _ in range(ROLLOUTS):
         rollout = traffic.rollout(random)
-        careless += careless < 500 and first(Verdict.FAIL, rollout) is not None
-        test, dispersion = RateTest.start(alpha=ALPHA), Dispersion()
-        for look in rollout:
-            for pods in look.pods:
-                dispersion = dispersion.look(pods)
-            test = test.look(**counts(look), dispersion=dispersion.value)
-        careful += test.verdict is Verdict.FAIL
+        careless += careless < 500 and first_verdict(rollout, Verdict.FAIL) is not None
+        careful += first_verdict(rollout, Verdict.FAIL, measured=True) is not None
     assert careful <= MOST_FALSE, f"{careful} of {ROLLOUTS}"
     assert careless == 500
 
@@ -119,7 +94,7 @@ def test_clumped_errors_keep_the_risk_when_dispersion_is_measured_and_break_it_w
 )
 def test_half_of_the_rollouts_have_their_verdict_within_so_many_looks(name, traffic, verdict, at_most):
     random = Random(name)
-    looks = [first(verdict, Traffic(**traffic).rollout(random)) or math.inf for _ in range(400)]
+    looks = [first_verdict(Traffic(**traffic).rollout(random), verdict) or math.inf for _ in range(400)]
     assert median(looks) <= at_most
 
 
@@ -130,14 +105,7 @@ def test_half_of_the_rollouts_have_their_verdict_within_so_many_looks(name, traf
 def test_half_of_the_slow_canaries_fail_within_so_many_looks(name, slower, at_most):
     random = Random(name)
     edges = (25, 50, 100, 250, 500, 1000)
-    looks = []
-    for _ in range(40):
-        test, needed = LatencyTest.start(edges_ms=edges), 0
-        for canary, primary in Latencies(edges_ms=edges, **slower).rollout(random):
-            test, needed = test.look(canary_buckets=canary, primary_buckets=primary), needed + 1
-            if test.verdict is Verdict.FAIL:
-                break
-        looks.append(needed)
+    looks = [latency(Latencies(edges_ms=edges, **slower).rollout(random)) or math.inf for _ in range(40)]
     assert median(looks) <= at_most
 
 
@@ -158,5 +126,5 @@ def test_the_plan_is_near_the_middle_of_what_happens(name, rate, ratio, verdict)
     requests = round(planned / 0.1 / 20)
     traffic = Traffic(rate=rate, ratio=ratio, requests=requests, shares=(0.1,) * 120)
     random = Random(name)
-    looks = [first(verdict, traffic.rollout(random)) or math.inf for _ in range(150)]
+    looks = [first_verdict(traffic.rollout(random), verdict) or math.inf for _ in range(150)]
     assert median(looks) * requests * 0.1 == pytest.approx(planned, rel=0.35)

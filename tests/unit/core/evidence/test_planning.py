@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
 
 from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.sequential import EvidenceError, Question
+from controller.core.evidence.question import EvidenceError, Question
 
 
 def test_rare_errors_and_a_small_share_give_the_formula_on_paper():
@@ -89,8 +88,7 @@ def test_dispersion_is_chi_square_over_df_and_a_standard_error_and_at_least_one(
     assert Dispersion(chi_square=50, degrees=100).value == 1
 
 
-def test_dispersion_is_saved_and_restored():
-    before = Dispersion().look([(100, 10), (100, 1)])
-    assert Dispersion.from_status(json.loads(json.dumps(before.to_status()))) == before
-    with pytest.raises(EvidenceError, match="chiSquare must be a finite number, is None"):
-        Dispersion.from_status({"degrees": 3})
+@pytest.mark.parametrize("estimate", [(-1.0, 1), (math.inf, 1), (math.nan, 1), (1.0, -1)])
+def test_a_dispersion_that_cannot_be_is_refused(estimate):
+    with pytest.raises(EvidenceError, match="dispersion must be finite and not negative"):
+        Dispersion(chi_square=estimate[0], degrees=estimate[1])

@@ -1,9 +1,9 @@
-"""What holds for all counts: the mean of a look's e-value under the null, saving and restoring, finite readings."""
+"""What holds for all counts: the mean of a look's e-value under the null, finite evidence, no evidence from nothing."""
 
 from __future__ import annotations
 
-import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from controller.core.evidence import e_values as em
 from controller.core.evidence.e_values import Counts
-from controller.core.evidence.question import LEAST_REQUESTS
-from controller.core.evidence.sequential import LatencyTest, RateTest, Verdict
+from controller.core.evidence.question import LEAST_REQUESTS, Question, Verdict
+from controller.core.evidence.sequential import SequentialTest
 
 unhurried = settings(deadline=None)  # the machine may be busy; time is not what is tested
 
@@ -100,73 +100,32 @@ def looks(draw, most=1e12):
         total = draw(st.one_of(st.integers(0, 50), st.floats(0, most)))
         return total, total * draw(st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1), st.floats(0, 1e-4)))
 
-    (canary_total, canary_bad), (primary_total, primary_bad) = side(), side()
-    return {
-        "canary_total": canary_total,
-        "canary_bad": canary_bad,
-        "primary_total": primary_total,
-        "primary_bad": primary_bad,
-        "dispersion": draw(st.one_of(st.just(1.0), st.floats(1, 20))),
-    }
+    return Counts(*side(), *side())
 
 
-questions = st.fixed_dictionaries(
-    {
-        "alpha": st.floats(1e-6, 0.5),
-        "harmless_ratio": st.floats(0.1, 3),
-        "harmful_ratio": st.floats(3.01, 900),
-        "metrics": st.integers(1, 20),
-    }
+dispersions = st.one_of(st.just(1.0), st.floats(1, 20))
+questions = st.builds(
+    Question,
+    alpha=st.floats(1e-6, 0.5),
+    harmless_ratio=st.floats(0.1, 3),
+    harmful_ratio=st.floats(3.01, 900),
+    metrics=st.integers(1, 20),
 )
 
 
 @unhurried
-@given(questions, st.lists(looks(), max_size=12))
-def test_a_test_saved_and_restored_after_every_look_is_the_test_that_never_stopped(question, sequence):
-    running = restarted = RateTest.start(**question)
-    for look in sequence:
-        running = running.look(**look)
-        restarted = restarted.look(**look)
-        saved = json.dumps(restarted.to_status(), allow_nan=False)
-        # The API server writes whole numbers without a point.
-        saved = json.loads(
-            saved, parse_float=lambda text: int(float(text)) if float(text).is_integer() else float(text)
-        )
-        restarted = RateTest.from_status(saved)
-        assert restarted == running
-        assert restarted.verdict is running.verdict
-
-
-@unhurried
-@given(st.lists(st.tuples(looks(most=1e6), st.floats(0, 1)), max_size=6))
-def test_a_latency_test_saved_and_restored_after_every_look_is_the_same(sequence):
-    running = restarted = LatencyTest.start(edges_ms=[100, 250.5], metrics=2)
-    for look, within in sequence:
-        canary = histogram(look["canary_total"], look["canary_bad"], within)
-        primary = histogram(look["primary_total"], look["primary_bad"], within)
-        running = running.look(canary_buckets=canary, primary_buckets=primary, dispersion=look["dispersion"])
-        restarted = restarted.look(canary_buckets=canary, primary_buckets=primary, dispersion=look["dispersion"])
-        restarted = LatencyTest.from_status(json.loads(json.dumps(restarted.to_status(), allow_nan=False)))
-        assert restarted == running
-
-
-def histogram(total, slow, within):
-    return {100: (total - slow) * within, 250.5: total - slow, math.inf: total}
-
-
-@unhurried
-@given(questions, st.lists(looks(), min_size=1, max_size=12))
-def test_readings_are_finite_and_agree_with_each_other(question, sequence):
-    test, failed = RateTest.start(**question), False
-    for look in sequence:
-        before, test = test, test.look(**look)
+@given(questions, st.lists(st.tuples(looks(), dispersions), min_size=1, max_size=12))
+def test_what_is_shown_is_finite_and_agrees_with_the_verdict(question, sequence):
+    test, failed = SequentialTest.start(question), False
+    for look, dispersion in sequence:
+        before, test = test, test.look([look], dispersion)
         assert 0 <= test.evidence < math.inf
         assert 0 <= test.pass_evidence < math.inf
         assert 0 < test.p_value <= before.p_value
         failed = failed or test.log_evidence >= math.log(test.question.metrics / test.question.alpha) + 1e-4
         if failed:
             assert test.verdict is Verdict.FAIL
-        empty = min(look["canary_total"], look["primary_total"]) < LEAST_REQUESTS
+        empty = min(look.canary_total, look.primary_total) < LEAST_REQUESTS
         assert (test.skipped is not None) == empty
         if test.skipped is not None:
             assert test == before.skip(test.skipped)
@@ -175,8 +134,8 @@ def test_readings_are_finite_and_agree_with_each_other(question, sequence):
 @unhurried
 @given(looks(most=1e6))
 def test_more_bad_requests_on_the_canary_never_speak_for_it(look):
-    worse = look | {"canary_bad": min(look["canary_total"], look["canary_bad"] + 1)}
-    one, other = RateTest.start().look(**look), RateTest.start().look(**worse)
+    worse = replace(look, canary_bad=min(look.canary_total, look.canary_bad + 1))
+    one, other = SequentialTest.start().look([look]), SequentialTest.start().look([worse])
     assert other.log_evidence >= one.log_evidence - 1e-3
     assert other.log_pass_evidence <= one.log_pass_evidence + 1e-3
 
@@ -184,6 +143,5 @@ def test_more_bad_requests_on_the_canary_never_speak_for_it(look):
 @unhurried
 @given(looks(most=1e6), st.floats(1, 20))
 def test_dispersion_never_adds_evidence_of_harm(look, dispersion):
-    one = RateTest.start().look(**look | {"dispersion": 1.0})
-    other = RateTest.start().look(**look | {"dispersion": dispersion})
+    one, other = SequentialTest.start().look([look]), SequentialTest.start().look([look], dispersion)
     assert other.peak <= one.peak + 1e-3 or one.log_evidence < 0

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from controller.api.status import Phase
-from controller.core.analysis.comparison import Comparison
+from controller.core.evidence.comparison import Comparison
 from controller.core.model import Decision, Passed, QueryFailed, Refused, Value
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, canary_manifest, webhook
 from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, clone, forget, initialized
@@ -89,7 +89,7 @@ class Rollout:
         return seen
 
     def kept(self, metric: str = "errors") -> Comparison:
-        return Comparison.from_status(self.cluster.state.evidence[metric])
+        return self.cluster.state.evidence[metric]
 
     @property
     def message(self) -> str:
@@ -274,7 +274,7 @@ def test_prometheus_out_of_reach_is_a_failed_check_and_loses_no_request():
     )
     rollout.look()
     served = sum(total for (workload, _, _), (total, _) in rollout.mesh.requests.items() if workload == CANARY)
-    assert rollout.kept().counts["canaryTotal"] == served
+    assert rollout.kept().strongest.seen.canary_total == served
 
 
 def test_a_threshold_beside_the_comparison_fails_checks_by_itself():
@@ -297,13 +297,13 @@ def test_a_new_revision_starts_without_the_evidence_of_the_one_before():
     rollout = Rollout(analysis(), users=3000)
     for _ in range(4):
         rollout.look()
-    assert rollout.kept().counts["canaryTotal"] > 0
+    assert rollout.kept().strongest.seen.canary_total > 0
     rollout.cluster.set_image("podinfo:3")
     rollout.mesh.restart(CANARY)
     rollout.look()
     assert rollout.cluster.state.evidence == {}
     rollout.look()
-    assert rollout.kept().counts["canaryTotal"] == 0
+    assert rollout.kept().strongest.seen.canary_total == 0
 
 
 def test_an_edited_comparison_starts_anew_and_the_rollout_goes_on():
@@ -313,7 +313,7 @@ def test_an_edited_comparison_starts_anew_and_the_rollout_goes_on():
     rollout.cluster.edit_analysis(metrics=[{"name": "errors", "compare": {"errors": {}, "harmlessRatio": 1.5}}])
     state = rollout.look().state
     assert (state.phase, state.routes.canary_weight) == (Phase.PROGRESSING, 40)
-    assert rollout.kept().counts["canaryTotal"] == 0
+    assert rollout.kept().strongest.seen.canary_total == 0
 
 
 def test_new_pods_for_the_same_revision_do_not_wash_the_canary_clean():
@@ -325,7 +325,7 @@ def test_new_pods_for_the_same_revision_do_not_wash_the_canary_clean():
     rollout.mesh.restart(CANARY)
     weights = [rollout.look().state.routes.canary_weight for _ in range(3)]
     assert weights == [0, 10, 20]
-    assert rollout.kept().counts["canaryTotal"] > before.counts["canaryTotal"] > 0
+    assert rollout.kept().strongest.seen.canary_total > before.strongest.seen.canary_total > 0
     assert rollout.kept().test.p_value < before.test.p_value
 
 
@@ -404,7 +404,7 @@ def test_a_canary_is_proven_though_every_other_scrape_misses_its_pods():
             served = rollout.mesh.requests.get((CANARY, "destination", CANARY), (0.0, 0.0))[0]
         if state.phase is Phase.PROMOTING:
             break
-    assert (rollout.cluster.phase, rollout.kept().counts["canaryTotal"]) == (Phase.PROMOTING, served)
+    assert (rollout.cluster.phase, rollout.kept().strongest.seen.canary_total) == (Phase.PROMOTING, served)
 
 
 def test_the_example_of_the_docs_is_a_canary_that_is_promoted():

@@ -11,9 +11,10 @@ import pytest
 
 from controller.api.canary import Canary
 from controller.api.status import Phase
-from controller.core.analysis.counters import BAD, TOTAL
+from controller.core.evidence.e_values import Counts
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.sequential import RateTest, Verdict
+from controller.core.evidence.question import Question, Verdict
+from controller.core.evidence.sequential import SequentialTest
 from controller.core.model import Routes, Value
 from controller.core.simulation.schedule import Expectation, Traffic, plan_schedule, plan_steps
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, WEIGHTED, canary_manifest, make_canary, webhook
@@ -98,7 +99,7 @@ def expectations(canary: Canary, requests_per_second: float, *rates: float) -> t
 
 
 def test_at_one_weight_a_verdict_takes_the_requests_that_planning_says():
-    question = RateTest.start().question
+    question = Question()
     needs = (
         requests_to_fail(question, primary_rate=0.01, ratio=2.0, canary_share=0.1),
         requests_to_fail(question, primary_rate=0.01, ratio=10.0, canary_share=0.1),
@@ -125,18 +126,13 @@ def test_the_expected_look_is_that_of_the_test_fed_with_the_mean():
     """An end to end check of the sum over steps of different weight."""
     analysis = {"interval": "30s", "threshold": 1, "stepWeights": list(range(5, 51, 5)), "metrics": [COMPARE]}
     canary, rate, pace = make_canary(analysis=analysis), 0.005, 60.0
-    test, found = RateTest.start(), dict[tuple[Verdict, float], int]()
+    test, found = SequentialTest.start(), dict[tuple[Verdict, float], int]()
     for ratio, verdict in ((2.0, Verdict.FAIL), (1.0, Verdict.PASS)):
         each = test
         for number, step in enumerate(plan_steps(canary.spec.analysis), start=1):
-            total = {TOTAL: pace * 30 * step.routes.canary_weight / 100, BAD: pace * 30}
-            primary = total[BAD] - total[TOTAL]
-            each = each.look(
-                canary_total=total[TOTAL],
-                canary_bad=total[TOTAL] * rate * ratio,
-                primary_total=primary,
-                primary_bad=primary * rate,
-            )
+            total = pace * 30 * step.routes.canary_weight / 100
+            primary = pace * 30 - total
+            each = each.look([Counts(total, total * rate * ratio, primary, primary * rate)])
             if each.verdict is verdict:
                 found.setdefault((verdict, ratio), number)
     planned = {(each.verdict, each.ratio): each.look or 0 for each in expectations(canary, pace, rate)}

@@ -1,0 +1,66 @@
+"""Counters of many pods, and what they counted from one reading to the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+SeriesCounts: TypeAlias = tuple[float, ...]
+"""Cumulative counts of one series: its requests, then those that are bad by each rate that is compared. A count that
+could not be read is NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What all counters say, or what they counted since the reading before.
+
+    Attributes:
+        canary: counts by series (``REPORTER/INSTANCE``) of the target's pods.
+        primary: the same of the primary's.
+        problem: why the reading as a whole cannot be compared; None when it can.
+    """
+
+    canary: Mapping[str, SeriesCounts] = field(default_factory=dict)
+    primary: Mapping[str, SeriesCounts] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def is_pod(key: str) -> bool:
+    """Whether a series is what a pod counted itself, and not what its callers could not bring to it."""
+    return key.startswith("destination/")
+
+
+def since(before: Reading, now: Reading) -> Reading:
+    """What was counted between two readings.
+
+    The canary's pods are no older than its rollout: one that is new began at 0. A pod of the primary that is new may
+    have served for weeks, and only have missed a scrape: it counts from its second reading on.
+    """
+    known = {key: counts for key, counts in now.primary.items() if key in before.primary or not is_pod(key)}
+    return Reading(_since(before.canary, now.canary), _since(before.primary, known), now.problem)
+
+
+def _since(before: Mapping[str, SeriesCounts], now: Mapping[str, SeriesCounts]) -> dict[str, SeriesCounts]:
+    return {key: _delta(before.get(key, (0.0,) * len(counts)), counts) for key, counts in now.items()}
+
+
+def _delta(before: SeriesCounts, now: SeriesCounts) -> SeriesCounts:
+    """A series that fell began again at 0: its pod's proxy restarted."""
+    pairs = list(zip(before, now, strict=True))
+    return now if any(new < old for old, new in pairs) else tuple(new - old for old, new in pairs)
+
+
+def latest(before: Reading, now: Reading) -> Reading:
+    """The newest counts of every series; one that is missing now may come back after a scrape that failed."""
+    return Reading({**before.canary, **_readable(now.canary)}, {**before.primary, **_readable(now.primary)})
+
+
+def _readable(side: Mapping[str, SeriesCounts]) -> dict[str, SeriesCounts]:
+    return {key: counts for key, counts in side.items() if all(map(math.isfinite, counts))}
+
+
+def totals(side: Mapping[str, SeriesCounts], rates: int) -> SeriesCounts:
+    """The sum over all series of a side: its requests, and the bad ones by each of ``rates`` rates."""
+    return tuple(map(sum, zip(*side.values(), strict=True))) or (0.0,) * (1 + rates)

@@ -1,0 +1,120 @@
+"""What two readings of many pods' counters say about the time between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core.evidence.readings import Reading, latest, since, totals
+
+
+def pods(**counts: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+    return {f"destination/{pod}": count for pod, count in counts.items()}
+
+
+SIDES = [
+    pytest.param(pods(a=(100, 5)), pods(a=(150, 7)), pods(a=(50, 2)), id="a counter that rose"),
+    pytest.param(pods(a=(100, 5)), pods(a=(100, 5)), pods(a=(0, 0)), id="a counter that stood still"),
+    pytest.param(pods(a=(100, 5)), pods(a=(30, 1)), pods(a=(30, 1)), id="one that fell began again at 0"),
+    pytest.param(
+        pods(a=(100, 5)), pods(a=(130, 1)), pods(a=(130, 1)), id="it is enough that the bad ones fell: a restart"
+    ),
+    pytest.param(
+        pods(a=(100, 5), b=(100, 5)),
+        pods(a=(110, 5)),
+        pods(a=(10, 0)),
+        id="a pod that is gone counts nothing",
+    ),
+    pytest.param({}, {}, {}, id="nothing at all"),
+]
+
+
+@pytest.mark.parametrize(("before", "now", "counted"), SIDES)
+def test_what_a_side_counted_between_two_readings(before, now, counted):
+    assert since(Reading(before, {}), Reading(now, {})) == Reading(counted, {})
+    assert since(Reading({}, before), Reading({}, now)) == Reading({}, counted)
+
+
+def test_a_new_pod_of_the_canary_began_at_0():
+    counted = since(Reading(pods(a=(100, 5))), Reading(pods(a=(110, 5), b=(20, 1))))
+    assert counted.canary == pods(a=(10, 0), b=(20, 1))
+
+
+def test_a_new_pod_of_the_primary_may_be_an_old_one_and_counts_from_its_second_reading_on():
+    before, now, later = (
+        Reading({}, pods(**counts))
+        for counts in (
+            {"a": (100, 5)},
+            {"a": (110, 5), "b": (90_000, 800)},
+            {"a": (120, 5), "b": (90_011, 801)},
+        )
+    )
+    assert since(before, now).primary == pods(a=(10, 0))
+    assert since(latest(before, now), later).primary == pods(a=(10, 0), b=(11, 1))
+
+
+def test_requests_that_reached_no_pod_of_the_primary_count_at_once():
+    now = Reading({}, {"source/gateway": (5, 5)})
+    assert since(Reading(), now) == now
+
+
+def test_a_pod_that_misses_a_scrape_brings_what_it_counted_with_the_next():
+    readings = [Reading({}, pods(**counts)) for counts in ({"a": (100, 5)}, {}, {"a": (130, 6)})]
+    missed = latest(readings[0], readings[1])
+    assert missed == readings[0]
+    assert since(missed, readings[2]).primary == pods(a=(30, 1))
+
+
+def test_what_makes_a_reading_incomparable_is_told_of_the_time_before_it_and_not_kept():
+    now = Reading(pods(a=(math.nan, 5)), problem="no bucket")
+    assert since(Reading(), now).problem == "no bucket"
+    assert latest(Reading(), now) == Reading()
+
+
+def test_what_is_no_count_is_not_kept_for_the_next_look():
+    kept = latest(Reading(pods(a=(100, 5))), Reading(pods(a=(math.nan, 5), b=(math.inf, 0), c=(1, 0))))
+    assert kept == Reading(pods(a=(100, 5), c=(1, 0)))
+
+
+def test_the_sum_of_a_side():
+    assert totals(pods(a=(10, 1), b=(20, 2)), rates=1) == (30, 3)
+    assert totals({}, rates=2) == (0, 0, 0)
+
+
+POD = st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans(), st.booleans())
+"""In one look: good and bad requests, whether the scrape missed it, whether its proxy had restarted before."""
+
+
+def served_and_counted(looks: Sequence[Sequence[tuple[int, int, bool, bool]]]) -> tuple[float, float]:
+    """Requests that the canary's pods served, and those that looks counted."""
+    before, served, counted = Reading(), 0.0, 0.0
+    counters: dict[str, tuple[float, float]] = {}
+    for look in looks:
+        seen: dict[str, tuple[float, float]] = {}
+        for name, (good, bad, missed, restarted) in zip("ab", look, strict=True):
+            total, failed = (0.0, 0.0) if restarted else counters.get(name, (0.0, 0.0))
+            counters[name] = total + good + bad, failed + bad
+            served += good + bad
+            if not missed:
+                seen[name] = counters[name]
+        now = Reading(pods(**seen))
+        counted += totals(since(before, now).canary, rates=1)[0]
+        before = latest(before, now)
+    return served, counted
+
+
+@given(st.lists(st.tuples(POD, POD), max_size=8))
+def test_no_request_is_counted_twice(looks):
+    served, counted = served_and_counted(looks)
+    assert counted <= served
+
+
+@given(st.lists(st.tuples(POD, POD), max_size=8))
+def test_without_restarts_every_request_is_counted_once_all_pods_are_seen_again(looks):
+    steady = [[(good, bad, missed, False) for good, bad, missed, _ in look] for look in looks]
+    served, counted = served_and_counted([*steady, [(0, 0, False, False)] * 2])
+    assert counted == served
