@@ -14,9 +14,9 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help setup up demo down status test check unit components apiserver e2e format generate bench-evidence bench-analysis
+.PHONY: help setup up demo down status test check unit apiserver e2e format generate bench-evidence bench-analysis
 
-help: ## what there is to do
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- set-up -------------------------------------------------------------------------------------------------------------
@@ -49,20 +49,17 @@ down: setup ## remove all that `make up` made
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 
-test: check unit components apiserver e2e ## every test
+test: check unit apiserver e2e ## every test
 
-check: setup ## style, types, layers, generated files
+check: setup ## style, types, layers, generated files; no cluster
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m controller.api.crd --check
 
-unit: setup ## the core, the shell, the API, the sandbox: no cluster
-	@$(PYTEST) -n 2 tests/unit
-
-components: setup ## the Pulumi program, on mocks
-	@$(PYTEST) tests/components
+unit: setup ## the controller against fakes, the program against Pulumi's mocks; no cluster
+	@$(PYTEST) -n 2 tests/unit tests/components
 
 apiserver: setup ## against a real kube-apiserver
 	@$(PYTHON) -m sandbox build
@@ -73,7 +70,7 @@ e2e: setup ## in a sandbox of their own, with real traffic
 
 # --- upkeep -------------------------------------------------------------------------------------------------------------
 
-format: setup ## write the style
+format: setup ## format the code
 	@.venv/bin/ruff check --fix --quiet
 	@.venv/bin/ruff format --quiet
 

@@ -1,0 +1,65 @@
+"""What the repository says about itself is true."""
+
+import json
+import re
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from stack.config import DEFAULT_ISTIO_VERSION
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("bench", "components", "controller", "crds", "docs", "sandbox", "stack", "tests")
+NAMES = [path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*")]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+PATH = re.compile(rf"(?<![\w./:-])(?:(?:{'|'.join(ROOMS)})/[\w./*-]*|[\w./*-]+\.(?:py|toml|md))(?![\w-])")
+LINK = re.compile(r"\]\(([^)#\s]+)")
+
+
+def exists(path: str, page: Path) -> bool:
+    """Whether ``path`` leads somewhere from the root or from the page, or is the end of a path in the repository."""
+    found = (ROOT / path).exists() or (page.parent / path).exists()
+    return found or any(fnmatch(f"/{name}", f"*/{path}") for name in NAMES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_in_the_documentation_exists(page):
+    text = re.sub(r"https?://[^\s)]+", "", page.read_text())
+    named = {path.rstrip("./") for path in (*PATH.findall(text), *LINK.findall(text))}
+    assert [path for path in sorted(named) if not exists(path, page)] == []
+
+
+def managed_versions(file: str) -> dict[str, str]:
+    """What Renovate's custom managers find in ``file``: name to version."""
+    found = {}
+    for manager in json.loads((ROOT / "renovate.json").read_text())["customManagers"]:
+        if any(re.search(pattern.strip("/"), file) for pattern in manager["managerFilePatterns"]):
+            for pattern in manager["matchStrings"]:
+                for match in re.finditer(pattern.replace("(?<", "(?P<"), (ROOT / file).read_text()):
+                    named = match.groupdict()
+                    found[named.get("depName") or manager["depNameTemplate"]] = named["currentValue"]
+    return found
+
+
+def test_renovate_finds_every_version_of_the_sandbox():
+    (file,) = (name for name in NAMES if name.endswith("/versions.toml"))
+    tables = tomllib.loads((ROOT / file).read_text())
+    entries = [tables["toolchain"], *tables["wheel"].values(), *tables["go"].values()]
+    versions = {each.get("module") or each["package"]: each["version"] for each in entries if "version" in each}
+    assert managed_versions(file) == versions
+
+
+def test_renovate_finds_the_versions_that_a_stack_installs():
+    found = managed_versions("stack/config.py")
+    assert found["istiod"] == DEFAULT_ISTIO_VERSION
+    assert found.keys() == {"istiod", "grafana", "prom/prometheus", "ghcr.io/fluxcd/flagger-loadtester"}
+
+
+def test_renovate_finds_the_version_of_uv():
+    assert managed_versions("Makefile").keys() == {"uv"}
