@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.api.errors import CanaryError
-from controller.api.metric import DEFAULT_HARMFUL_RATIO, DEFAULT_HARMLESS_RATIO, DEFAULT_RISK, MOST_RATIO
+from controller.api.metric import DEFAULT_HARMFUL_RATIO, DEFAULT_HARMLESS_RATIO, DEFAULT_RISK, MAX_RATIO
 from controller.core.evidence.e_values import Counts
 
 MOST_REQUESTS = 1e15  # in one look; whole numbers are exact up to here
@@ -46,11 +46,11 @@ class Question:
     def __post_init__(self) -> None:
         if not 0 < self.alpha <= 0.5:
             raise EvidenceError(f"alpha, the risk of a false alarm, must be above 0 and at most 0.5, is {self.alpha}")
-        if not 0 < self.harmless_ratio < MOST_RATIO:
-            raise EvidenceError(f"harmless ratio must be above 0 and below {MOST_RATIO:g}, is {self.harmless_ratio}")
-        if not self.harmless_ratio < self.harmful_ratio <= MOST_RATIO:
+        if not 0 < self.harmless_ratio < MAX_RATIO:
+            raise EvidenceError(f"harmless ratio must be above 0 and below {MAX_RATIO:g}, is {self.harmless_ratio}")
+        if not self.harmless_ratio < self.harmful_ratio <= MAX_RATIO:
             raise EvidenceError(
-                f"harmful ratio must be above the harmless ratio {self.harmless_ratio:g} and at most {MOST_RATIO:g}, "
+                f"harmful ratio must be above the harmless ratio {self.harmless_ratio:g} and at most {MAX_RATIO:g}, "
                 f"is {self.harmful_ratio}"
             )
         if self.metrics < 1:
