@@ -1,27 +1,21 @@
-"""The ``canary`` command. Each subcommand imports what it needs when it runs."""
+"""The ``canary`` command line: a module for each command, imported when the command is called."""
 
 from __future__ import annotations
 
 import typer
 
-from controller.cli import commands
-from controller.cli.flags import GoFlagsGroup
-from controller.cli.run import run
+from controller.cli.group import CommandGroup
 
 app = typer.Typer(
     name="canary",
-    cls=GoFlagsGroup,
+    cls=CommandGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # twice as fast
+    rich_markup_mode=None,  # starts twice as fast
 )
 
 
 @app.callback()
 def canary() -> None:
-    """Progressive delivery on Istio: the controller, and what talks to it."""
-
-
-for command in (run, commands.get, commands.watch, commands.lint, commands.plan, commands.replay, commands.crds):
-    app.command()(command)
+    """Progressive delivery on Istio: the controller, and tools for its Canaries."""

@@ -6,5 +6,8 @@ from controller.api.crd import render
 
 
 def crds() -> None:
-    """Print all of them, as one file of several documents."""
+    """Print the CustomResourceDefinitions.
+
+    The output is one YAML stream: `canary crds | kubectl apply --server-side -f -`.
+    """
     print("---\n".join(render().values()), end="")

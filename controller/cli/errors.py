@@ -1,4 +1,4 @@
-"""What a command cannot do, as one sentence for the terminal."""
+"""Errors of a command: one sentence on standard error, and exit status 1."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from controller.api.errors import CanaryError
+from controller.api import CanaryError
 
 P = ParamSpec("P")
 
 
 class CommandError(CanaryError):
-    """What was asked cannot be done. The message says what was wrong, where, and what to do."""
+    """The command cannot do what was asked. The message says what was wrong, where, and what to do."""
 
 
-def tells_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """End the process with status 1, and the sentence, where ``command`` raises one of the controller's errors."""
-    name = command.__module__.rpartition(".")[2]
+def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """End the process with status 1 and the message if ``command`` raises one of the controller's errors."""
 
     @functools.wraps(command)
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+    def reporting(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
         except CanaryError as error:
-            sys.exit(f"canary {name}: {error}")
+            sys.exit(f"canary {command.__name__}: {error}")
 
-    return told
+    return reporting

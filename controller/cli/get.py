@@ -1,17 +1,25 @@
-"""``canary get`` and ``canary watch``: the Canaries of a cluster, with the evidence in their status."""
+"""``canary get``: the Canaries of a cluster, with the evidence in their status."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.live import Live
 
-from controller.cli.errors import CommandError, tells_errors
+from controller.cli.errors import CommandError, reports_errors
+from controller.cli.options import (
+    AllNamespacesOption,
+    CanaryArgument,
+    ContextOption,
+    NamespaceOption,
+    Output,
+    OutputOption,
+    one_namespace,
+)
 from controller.cli.table import CanaryRow, draw_canaries, read_rows
 from controller.core.model import Manifest
 from controller.shell.kubernetes.access import find_access
@@ -19,31 +27,25 @@ from controller.shell.kubernetes.client import Kube, KubeClient
 from controller.shell.kubernetes.errors import Rejected
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT
 
+T = TypeVar("T")
 
-@tells_errors
-def get(name: str, namespace: str, context: str, output: str) -> None:
-    """Print the Canaries, or the one called ``name``."""
-    rows = asyncio.run(_with_cluster(context, lambda kube: find_rows(kube, name, namespace)))
+
+@reports_errors
+def get(
+    name: CanaryArgument = "",
+    namespace: NamespaceOption = "",
+    all_namespaces: AllNamespacesOption = False,
+    context: ContextOption = "",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show the Canaries of a cluster and their evidence."""
+    wanted = one_namespace(namespace, all_namespaces)
+    rows = asyncio.run(with_cluster(context, lambda kube: find_rows(kube, name, wanted)))
     print_rows(rows, output)
 
 
-@tells_errors
-def watch(name: str, namespace: str, context: str, every: float) -> None:
-    """Show the Canaries, refreshed every ``every`` seconds, until interrupted."""
-
-    async def follow(kube: Kube) -> None:
-        with Live(auto_refresh=False) as live:
-            while True:
-                live.update(draw_canaries(await find_rows(kube, name, namespace)), refresh=True)
-                await asyncio.sleep(every)
-
-    try:
-        asyncio.run(_with_cluster(context, follow))
-    except KeyboardInterrupt:
-        return
-
-
-async def _with_cluster(context: str, ask: Callable[[Kube], Any]) -> Any:
+async def with_cluster(context: str, ask: Callable[[Kube], Awaitable[T]]) -> T:
+    """What ``ask`` returns for the cluster of a kubeconfig context; empty for the current one."""
     access = find_access(context=context)
     async with access.open_session() as session:
         return await ask(KubeClient(session, access.server, lambda _verb, _kind: None))
@@ -53,7 +55,7 @@ async def find_rows(kube: Kube, name: str = "", namespace: str = "") -> tuple[Ca
     """The Canaries of one namespace, or of all, by namespace and name.
 
     Raises:
-        CommandError: there is none called ``name``, or listing all namespaces is not allowed.
+        CommandError: there is none called ``name``, or the user may not list all namespaces.
         ClusterError: the API does not answer.
     """
     try:
@@ -76,9 +78,9 @@ async def _deployments(kube: Kube, namespace: str) -> Sequence[Manifest]:
         return ()
 
 
-def print_rows(rows: Sequence[CanaryRow], output: str) -> None:
+def print_rows(rows: Sequence[CanaryRow], output: Output) -> None:
     """As a table, or as JSON."""
-    if output == "json":
+    if output is Output.JSON:
         print(json.dumps([_as_json(row) for row in rows], indent=2))
     else:
         Console().print(draw_canaries(rows))

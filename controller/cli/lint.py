@@ -1,4 +1,4 @@
-"""``canary lint``: what the API server, the preview and the controller would say about manifests, before they do."""
+"""``canary lint``: what the API server and the controller would reject, without a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from controller.api import (
     AlertProvider,
@@ -19,7 +21,7 @@ from controller.api import (
     parse_metric_template,
     unsupported_fields,
 )
-from controller.cli.errors import tells_errors
+from controller.cli.errors import reports_errors
 from controller.cli.manifests import Document, UnreadableFile, read_documents
 from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
 from controller.core.model import QueryFailed
@@ -41,7 +43,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to say about a file; ``str()`` is the line to print, as compilers write it."""
+    """One problem in a file; ``str()`` is the line to print, in the format of a compiler."""
 
     file: str
     line: int
@@ -53,21 +55,27 @@ class Finding:
         return f"{place}: {self.severity}: {self.message}"
 
 
-@tells_errors
-def lint(files: Sequence[str]) -> None:
-    """Print every finding; exit status 1 where one of them is an error."""
+@reports_errors
+def lint(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="YAML files; - reads standard input.")],
+) -> None:
+    """Check manifests without a cluster.
+
+    Checks Canaries, MetricTemplates and AlertProviders, and skips all other objects. Exits with status 1 if there is an
+    error.
+    """
     findings, objects = check_files(files)
     for finding in findings:
         print(finding)
     found = {severity: sum(finding.severity is severity for finding in findings) for severity in Severity}
-    told = ", ".join(_plural(number, severity) for severity, number in found.items() if number)
-    print(f"{_plural(objects, 'object')} checked: {told or 'nothing to say'}", file=sys.stderr)
+    summary = ", ".join(_plural(number, severity) for severity, number in found.items() if number)
+    print(f"{_plural(objects, 'object')} checked: {summary or 'no problems found'}", file=sys.stderr)
     if found[Severity.ERROR]:
         raise SystemExit(1)
 
 
 def check_files(files: Sequence[str]) -> tuple[list[Finding], int]:
-    """The findings, in the order of the files, and how many objects were of a kind that is checked."""
+    """The findings, in the order of the files, and the number of objects checked."""
     documents, findings = list[Document](), list[Finding]()
     for file in files:
         try:
@@ -100,11 +108,11 @@ def _finding(document: Document, severity: Severity, message: str, path: str = "
 
 def _unsupported(document: Document, resource: Resource) -> Iterator[Finding]:
     for sentence in unsupported_fields(resource):
-        yield _finding(document, Severity.WARNING, sentence, sentence.partition(":")[0])
+        yield _finding(document, Severity.ERROR, sentence, sentence.partition(":")[0])
 
 
 def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTemplate]) -> Iterator[Finding]:
-    """What no schema can see."""
+    """What the schema cannot check."""
     for message in _unlike_sides(canary):
         path = next(
             f"spec.analysis.metrics[{n}].compare" for n, m in enumerate(canary.spec.analysis.metrics) if m.compare
@@ -114,7 +122,7 @@ def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTe
     for number, metric in enumerate(canary.spec.analysis.metrics):
         path, key = f"spec.analysis.metrics[{number}]", template_key(canary, metric)
         if key in missing:
-            found = f"{path}.templateRef: MetricTemplate {key} is not among the files; it must exist in the cluster"
+            found = f"{path}.templateRef: MetricTemplate {key} is not in these files; it must exist in the cluster"
             yield _finding(document, Severity.NOTE, found, f"{path}.templateRef")
         elif metric.bounds and isinstance(planned := plan_query(canary, metric, templates), QueryFailed):
             yield _finding(document, Severity.ERROR, f"{path}: {planned.reason}", path)
@@ -125,13 +133,13 @@ def _unlike_sides(canary: Canary) -> Iterator[str]:
     analysis = canary.spec.analysis
     if not analysis.compares:
         return
-    unlike = "its users are not like the primary's, and their requests may fail more often for reasons of their own"
+    biased = "these users may differ from the primary's, and so may their rate of failed requests"
     if analysis.strategy is Strategy.AB_TESTING:
-        yield f"with analysis.match the canary serves those who match: {unlike}"
+        yield f"with analysis.match the canary serves only the requests that match: {biased}"
     if analysis.session_affinity:
-        yield f"with analysis.sessionAffinity the canary keeps the users it has: {unlike}"
+        yield f"with analysis.sessionAffinity the canary keeps its users: {biased}"
     if analysis.strategy is Strategy.BLUE_GREEN and not analysis.mirror:
-        yield "blue/green sends the canary no users while it is compared; analysis.mirror: true sends it a copy"
+        yield "blue/green sends no user traffic to the canary during the analysis; set analysis.mirror: true to copy it"
 
 
 def _plural(number: int, noun: str) -> str:

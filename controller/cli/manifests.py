@@ -1,4 +1,4 @@
-"""Objects from YAML files, each with the place where it was found."""
+"""Objects from YAML files, with their line numbers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ STDIN = "-"
 
 
 class UnreadableFile(CommandError):  # noqa: N818 -- what is wrong is the file, as with InvalidObject
-    """A file that is not there, or no YAML.
+    """A file that does not exist, or is not YAML.
 
     Attributes:
         file: its name.
-        line: where it stops being YAML, from 1; 0 where that is not known.
-        reason: what is wrong with it.
+        line: of the syntax error, from 1; 0 if not known.
+        reason: what is wrong.
     """
 
     def __init__(self, file: str, line: int, reason: str) -> None:
@@ -50,7 +50,7 @@ class Document:
 
     @property
     def kind(self) -> str:
-        """Its kind where it is of our API group, else empty."""
+        """Its kind if it belongs to our API group, else empty."""
         if not isinstance(self.value, Mapping):
             return ""
         ours = str(self.value.get("apiVersion", "")).partition("/")[0] == GROUP
@@ -71,7 +71,7 @@ class Document:
         return str(metadata.get(key) or "") if isinstance(metadata, Mapping) else ""
 
     def line(self, path: str = "") -> int:
-        """The line, from 1, of the field at ``path`` (``spec.metrics[0].name``), or of what should hold it."""
+        """The line, from 1, of the field at ``path`` (``spec.metrics[0].name``), or of its nearest parent."""
         node = self.node
         for part in path.replace("[", ".[").split("."):
             inner = _child(node, part)
@@ -96,21 +96,21 @@ def read_documents(file: str) -> Iterator[Document]:
     """Every object of a YAML file of several documents; the items of a ``List`` one by one.
 
     Raises:
-        UnreadableFile: it is not there, or no YAML.
+        UnreadableFile: the file does not exist, or is not YAML.
     """
     try:
         text = sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UnreadableFile(file, 0, str(reason)) from None
     try:
         for number, node in enumerate(yaml.compose_all(text, yaml.SafeLoader), start=1):
             yield from _items(Document(file, number, node, SafeConstructor().construct_document(node)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UnreadableFile(file, mark.line + 1 if mark else 0, f"no YAML: {error.problem}") from None
+        raise UnreadableFile(file, mark.line + 1 if mark else 0, f"invalid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise UnreadableFile(file, 0, f"no YAML: {error}") from None
+        raise UnreadableFile(file, 0, f"invalid YAML: {error}") from None
 
 
 def _items(document: Document) -> Iterator[Document]:
@@ -125,12 +125,11 @@ def _items(document: Document) -> Iterator[Document]:
 
 
 def load_canary(files: Sequence[str], name: str = "") -> tuple[Canary, dict[str, MetricTemplate]]:
-    """The one Canary of the files (``name`` chooses among several), and their MetricTemplates by ``NAMESPACE/NAME``.
+    """The one Canary of the files (``name`` selects among several), and their MetricTemplates by ``NAMESPACE/NAME``.
 
     Raises:
         UnreadableFile: as `read_documents`.
-        InvalidObject: one of them is not what its CRD asks for.
-        CommandError: there is no such Canary, or there are several.
+        CommandError: there is no such Canary, there are several, or an object is invalid.
     """
     canaries: dict[str, Canary] = {}
     templates: dict[str, MetricTemplate] = {}
@@ -146,7 +145,7 @@ def load_canary(files: Sequence[str], name: str = "") -> tuple[Canary, dict[str,
         raise CommandError(f"{where}: no Canary {name!r}" if name else f"{where}: no Canary")
     if len(canaries) > 1:
         names = ", ".join(canary.name for canary in canaries.values())
-        raise CommandError(f"{where}: several Canaries ({names}); --name chooses one")
+        raise CommandError(f"{where}: several Canaries ({names}); select one with --name")
     return next(iter(canaries.values())), templates
 
 

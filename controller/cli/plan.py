@@ -1,4 +1,4 @@
-"""``canary plan``: the steps of a rollout and the traffic that its verdicts need, before anyone starts."""
+"""``canary plan``: the steps of a rollout, how long it takes, and the traffic that its verdicts need."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from controller.api import Canary, Metric, Strategy, parse_duration, unsupported_fields
 from controller.api.durations import is_duration
 from controller.cli import words
-from controller.cli.errors import CommandError, tells_errors
+from controller.cli.errors import CommandError, reports_errors
 from controller.cli.manifests import load_canary
+from controller.cli.options import FilesOption, NameOption, Output, OutputOption
 from controller.cli.recording import fetch_recording
 from controller.core.analysis.counters import plan_counters
 from controller.core.evidence.question import Verdict
@@ -26,16 +28,15 @@ from controller.core.simulation.schedule import Expectation, Schedule, Traffic, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
-    """What the command line says beside the files.
+class KnownTraffic:
+    """What the command line says about the traffic.
 
     Attributes:
-        requests_per_second: of all users; None where it is to be measured, or not known.
-        error_rate: part (0-1) of the requests that fail on the primary.
-        slow_rate: part (0-1) of the requests that are slower than an edge of ``latency``.
-        prometheus: where to measure; empty for not.
-        window: for how long until now to look back, as in ``1h``.
-        minimum_interval: the controller's floor, as in ``10s``.
+        requests_per_second: of all users; None if it is to be measured, or not known.
+        error_rate: part (0-1) of the primary's requests that fails.
+        slow_rate: part (0-1) of the primary's requests that is slower than an edge of ``compare.latency``.
+        prometheus: where to measure; empty for nowhere.
+        window: how far back to measure, as in ``1h``.
     """
 
     requests_per_second: float | None = None
@@ -43,20 +44,51 @@ class PlanOptions:
     slow_rate: float | None = None
     prometheus: str = ""
     window: str = "1h"
-    minimum_interval: str = "10s"
 
 
-@tells_errors
-def plan(files: Sequence[str], name: str, options: PlanOptions, output: str) -> None:
-    """Print the plan of the one Canary of the files."""
+@reports_errors
+def plan(  # noqa: PLR0917 -- typer passes them by name
+    files: FilesOption,
+    name: NameOption = "",
+    prometheus: Annotated[
+        str, typer.Option(metavar="URL", help="Prometheus server to measure the current traffic with.")
+    ] = "",
+    window: Annotated[str, typer.Option(metavar="DURATION", help="With --prometheus: how far back to measure.")] = "1h",
+    requests_per_second: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="Requests of all users, instead of a measurement.")
+    ] = None,
+    error_rate: Annotated[
+        float | None, typer.Option(metavar="PART", help="Part of the primary's requests that fails: 0.01 is 1%.")
+    ] = None,
+    slow_rate: Annotated[
+        float | None,
+        typer.Option(metavar="PART", help="Part of the primary's requests slower than an edge of compare.latency."),
+    ] = None,
+    minimum_interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="Value of --minimum-interval of the controller.")
+    ] = "10s",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Predict how a rollout will run.
+
+    Prints the steps and how long they take. For each metric with compare, prints how many requests a verdict needs and
+    when to expect it.
+    """
     canary, _ = load_canary(files, name)
     if canary.spec.skip_analysis:
-        raise CommandError("spec.skipAnalysis: this Canary promotes without an analysis, there is nothing to plan")
-    floor = _seconds("--minimum-interval", options.minimum_interval)
-    traffic, remarks = find_traffic(canary, options)
+        raise CommandError("spec.skipAnalysis: this Canary is promoted without an analysis, so there is no plan")
+    known = KnownTraffic(
+        requests_per_second=requests_per_second,
+        error_rate=error_rate,
+        slow_rate=slow_rate,
+        prometheus=prometheus,
+        window=window,
+    )
+    floor = _seconds("--minimum-interval", minimum_interval)
+    traffic, remarks = find_traffic(canary, known)
     schedule = plan_schedule(canary.spec.analysis, traffic, floor=floor)
     remarks += tuple(_remarks(canary, schedule, traffic))
-    if output == "json":
+    if output is Output.JSON:
         print(json.dumps(_as_json(canary, schedule, traffic, remarks), indent=2))
     else:
         _print(canary, schedule, traffic, remarks)
@@ -71,21 +103,21 @@ def _seconds(option: str, text: str) -> float:
 # --- traffic ----------------------------------------------------------------------------------------------------------
 
 
-def find_traffic(canary: Canary, options: PlanOptions) -> tuple[Traffic | None, tuple[str, ...]]:
-    """The traffic as given, else as measured, and what to know about it; None where nothing is known."""
+def find_traffic(canary: Canary, known: KnownTraffic) -> tuple[Traffic | None, tuple[str, ...]]:
+    """The traffic as given, else as measured, with remarks about it; None if nothing is known."""
     compared = [metric for metric in canary.spec.analysis.metrics if metric.compare]
     if not compared:
         return None, ()
     measured, remarks = (
-        _measure_traffic(canary, compared, options) if options.prometheus else (Traffic(requests_per_second=0.0), ())
+        _measure_traffic(canary, compared, known) if known.prometheus else (Traffic(requests_per_second=0.0), ())
     )
     rates = dict(measured.bad_rates)
     for metric in compared:
-        given = options.slow_rate if metric.compare and metric.compare.latency else options.error_rate
+        given = known.slow_rate if metric.compare and metric.compare.latency else known.error_rate
         if given is not None:
             edges = len(metric.compare.latency.edges_ms) if metric.compare and metric.compare.latency else 1
             rates[metric.name] = (_checked_rate(given),) * edges
-    pace = measured.requests_per_second if options.requests_per_second is None else options.requests_per_second
+    pace = measured.requests_per_second if known.requests_per_second is None else known.requests_per_second
     if not pace > 0:
         return None, remarks
     return Traffic(requests_per_second=pace, bad_rates=rates), remarks
@@ -93,19 +125,19 @@ def find_traffic(canary: Canary, options: PlanOptions) -> tuple[Traffic | None, 
 
 def _checked_rate(rate: float) -> float:
     if not 0 < rate < 1:
-        raise CommandError(f"a rate must be above 0 and below 1 (0.01 is 1%), is {rate:g}")
+        raise CommandError(f"--error-rate and --slow-rate must be above 0 and below 1 (0.01 is 1%), got {rate:g}")
     return rate
 
 
 def _measure_traffic(
-    canary: Canary, compared: Sequence[Metric], options: PlanOptions
+    canary: Canary, compared: Sequence[Metric], known: KnownTraffic
 ) -> tuple[Traffic, tuple[str, ...]]:
-    """What the primary served (the target, where there is no primary yet), from its counters."""
-    window = _seconds("--window", options.window)
+    """What the primary served (the target, if there is no primary yet), from its counters."""
+    window = _seconds("--window", known.window)
     now = datetime.now(UTC)
     queries = {metric.name: plan_counters(canary, metric).query for metric in compared}
     recording = fetch_recording(
-        options.prometheus,
+        known.prometheus,
         (traffic_query(canary), *queries.values()),
         start=now - timedelta(seconds=window),
         end=now,
@@ -113,7 +145,7 @@ def _measure_traffic(
     )
     looks = [reading for _, reading in recording.counted(canary, traffic_query(canary))]
     requests = sum(requests_of(reading.canary) + requests_of(reading.primary) for reading in looks)
-    remarks = [f"Measured over the last {options.window}: {words.count(requests)} requests."]
+    remarks = [f"Measured over the last {known.window}: {words.count(requests)} requests."]
     rates: dict[str, tuple[float, ...]] = {}
     for metric in compared if requests else ():
         rates[metric.name], seen = _bad_rates(canary, metric, recording)
@@ -122,7 +154,7 @@ def _measure_traffic(
 
 
 def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tuple[float, ...], list[str]]:
-    """The bad part of the requests, for latency at each edge; where none was bad, as if one of them had been."""
+    """The bad part of the requests, for latency at each edge; if none was bad, as if one had been."""
     edges = metric.compare.edges_ms if metric.compare else ()
     kinds = [f"slower than {edge:g} ms" for edge in edges] or ["failed"]
     readings = [reading for _, reading in recording.counted(canary, plan_counters(canary, metric).query, edges)]
@@ -130,9 +162,9 @@ def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tu
     looks = primary if any(look[0] > 0 for look in primary) else [totals(r.canary, len(kinds)) for r in readings]
     total, *bad = map(sum, zip(*looks, strict=True)) if looks else (0.0,)
     if not total:
-        return (), ["nothing was counted, so no verdict can be predicted"]
+        return (), ["no requests were counted, so its verdicts cannot be predicted"]
     remarks = [
-        f"none of {words.count(total)} requests {kind}; taken as one of them"
+        f"none of {words.count(total)} requests {kind}; counted as one"
         for kind, seen in zip(kinds, bad, strict=True)
         if seen <= 0
     ]
@@ -143,38 +175,38 @@ def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tu
 
 
 def _remarks(canary: Canary, schedule: Schedule, traffic: Traffic | None) -> Iterator[str]:
-    """What a reader should know before he starts."""
+    """What to know before the rollout starts."""
     analysis = canary.spec.analysis
     if refused := unsupported_fields(canary):
         yield f"The controller would refuse this Canary: {'; '.join(refused)}."
     if schedule.longest is None:
-        yield "A gate (confirm-traffic-increase, confirm-promotion) may hold the rollout for as long as it is closed."
+        yield "A closed gate (confirm-traffic-increase, confirm-promotion) can block the rollout without limit."
     compared = [metric.name for metric in analysis.metrics if metric.compare]
     if not compared:
         return
     if analysis.strategy is Strategy.AB_TESTING:
-        yield "How many requests match is not known before they come, so no verdict of a comparison can be foretold."
+        yield "The number of requests that will match is not known, so the verdicts of comparisons cannot be predicted."
         return
     if traffic is None:
         yield (
-            "How soon the comparisons have a verdict depends on the traffic: --prometheus URL measures it, "
-            "--requests-per-second N with --error-rate or --slow-rate says it."
+            "When the comparisons reach a verdict depends on the traffic: measure it with --prometheus URL, or set "
+            "--requests-per-second with --error-rate or --slow-rate."
         )
         return
     for name in compared:
         if name not in traffic.bad_rates:
-            yield f"{name}: its rate of bad requests is not known; --error-rate, --slow-rate (latency) or --prometheus."
+            yield f"{name}: its rate of bad requests is not known; set --error-rate, --slow-rate or --prometheus."
     for each in schedule.expectations:
         if each.look is None:
             yield _out_of_reach(canary, each)
 
 
 def _out_of_reach(canary: Canary, each: Expectation) -> str:
-    needs = f"needs {words.count(each.needs)}" if math.isfinite(each.needs) else "cannot be had from any number of"
+    needs = f"needs {words.count(each.needs)}" if math.isfinite(each.needs) else "cannot be reached with any number of"
     short = f"{each.metric}: {each.verdict} at {words.ratio(each.ratio)} {needs} canary requests, the plan counts "
     if each.verdict is Verdict.FAIL:
-        return f"{short}{words.count(each.gets)}: such a canary is not told from a good one in that time."
-    end = "wait for a person" if canary.spec.analysis.on_inconclusive == "gate" else "be rolled back"
+        return f"{short}{words.count(each.gets)}: the analysis is too short to detect such a canary."
+    end = "wait for approval" if canary.spec.analysis.on_inconclusive == "gate" else "be rolled back"
     return f"{short}{words.count(each.gets)}: even a canary as good as the primary would {end} without a verdict."
 
 
@@ -188,10 +220,10 @@ def _print(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks:
     console.print(_steps_table(canary, schedule, traffic))
     console.print()
     longest = "no limit" if schedule.longest is None else words.duration(schedule.longest)
-    print(f"From first traffic to promotion at the earliest: {words.duration(schedule.shortest)}")
-    print(f"From first traffic to promotion or rollback at the latest: {longest}")
+    print(f"Earliest promotion after the first traffic: {words.duration(schedule.shortest)}")
+    print(f"Latest promotion or rollback after the first traffic: {longest}")
     if schedule.healthy is not None and canary.spec.analysis.compares:
-        print(f"A canary as good as the primary: {words.duration(schedule.healthy)}")
+        print(f"Expected promotion of a canary as good as the primary: {words.duration(schedule.healthy)}")
     if schedule.expectations:
         console.print()
         console.print(_verdict_table(schedule))
@@ -222,7 +254,7 @@ def _verdict_table(schedule: Schedule) -> Table:
         table.add_column(column, justify="right" if column == "CANARY REQUESTS" else "left")
     for each in schedule.expectations:
         as_bad = "as good" if each.ratio == 1 else f"{words.ratio(each.ratio)} as bad"
-        when = "not within the plan"
+        when = "not in this plan"
         if each.look is not None and each.seconds is not None:
             when = f"look {each.look}, after {words.duration(each.seconds)}"
         table.add_row(each.metric, as_bad, str(each.verdict), words.count(each.needs), when)

@@ -1,4 +1,4 @@
-"""Recordings: fetched from Prometheus by range queries, saved to a file and read back.
+"""Recordings: fetched from Prometheus with range queries, saved to a file and loaded.
 
 https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
 """
@@ -21,13 +21,13 @@ from controller.cli.errors import CommandError
 from controller.core.simulation.recording import Recording, Series
 
 MOST_POINTS = 10_000
-"""In one request; Prometheus gives at most 11,000."""
+"""In one request; Prometheus allows 11,000."""
 QUERY_SECONDS = 120
 AT_ONCE = 4
 
 
 def parse_time(option: str, text: str, now: datetime) -> datetime:
-    """A time: ``2026-11-24T12:00`` (UTC unless it says otherwise), ``now``, or a duration, so long before ``now``."""
+    """``2026-11-24T12:00`` (UTC by default), ``now``, or a duration before ``now``."""
     if text == "now":
         return now
     if is_duration(text):
@@ -36,7 +36,7 @@ def parse_time(option: str, text: str, now: datetime) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise CommandError(
-            f"{option} {text!r}: a time as in 2026-11-24T12:00, or a duration as in 24h for so long ago"
+            f"{option} {text!r}: must be a time as in 2026-11-24T12:00, or a duration before now as in 24h"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
@@ -53,11 +53,14 @@ def fetch_recording(
     """The answers to ``queries`` from ``start`` to ``end``, every ``step`` seconds.
 
     Raises:
-        CommandError: the times are the wrong way round, or Prometheus does not answer.
+        CommandError: the time range is empty, or Prometheus does not answer.
     """
     points = math.floor((end - start).total_seconds() / step) + 1
     if points < 2:
-        raise CommandError(f"from {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} there is no step of {step:g}s")
+        raise CommandError(
+            f"--start {start:%Y-%m-%d %H:%M:%S} must be at least one interval ({step:g}s) before --end "
+            f"{end:%Y-%m-%d %H:%M:%S}"
+        )
     recording = Recording(start=start, step=step, points=points)
     answers = asyncio.run(_fetch(address, tuple(dict.fromkeys(queries)), recording, headers or {}))
     return Recording(start=start, step=step, points=points, answers=answers)
@@ -111,7 +114,7 @@ async def _ask(http: aiohttp.ClientSession, url: str, form: Mapping[str, str]) -
 
 
 def _series(elements: Sequence[Mapping[str, Any]], grid: Recording, where: str) -> tuple[Series, ...]:
-    """Prometheus' matrix on the grid; parts of one series are put together."""
+    """A Prometheus matrix on the grid; parts of one series are joined."""
     found: dict[str, Series] = {}
     try:
         for element in elements:
@@ -162,7 +165,7 @@ def load_recording(path: Path) -> Recording:
     """The recording that `save_recording` wrote.
 
     Raises:
-        CommandError: the file is not there, or holds something else.
+        CommandError: the file does not exist, or is not a recording.
     """
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
@@ -173,7 +176,7 @@ def load_recording(path: Path) -> Recording:
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise CommandError(f"{path} is no recording of `canary replay --save`: {error!r}") from None
+        raise CommandError(f"{path} is not a recording of `canary replay --save`: {error!r}") from None
     if grid.step <= 0 or grid.start.tzinfo is None:
         raise CommandError(f"{path}: stepSeconds must be above 0, and start must have a time zone")
     return Recording(start=grid.start, step=grid.step, points=grid.points, answers=answers)

@@ -18,17 +18,19 @@ def canary(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_help_names_every_command():
+def test_the_help_lists_every_command_with_the_first_sentence_of_its_own_help():
     code, shown = canary("--help")
     assert code == 0
-    listed = [line.split()[0] for line in shown.partition("Commands:")[2].splitlines() if line]
-    assert listed == ["run", "get", "watch", "lint", "plan", "replay", "crds"]
+    lines = (line.split(maxsplit=1) for line in shown.partition("Commands:")[2].splitlines() if line)
+    listed = {name: sentence.strip() for name, sentence in lines}
+    assert list(listed) == ["run", "get", "watch", "lint", "plan", "replay", "crds"]
+    assert listed == {name: canary(name, "--help")[1].splitlines()[2].strip() for name in listed}
 
 
 @pytest.mark.parametrize(
     "arguments", ["", "lint", "plan", "replay", "get -o yaml", "get -n prod -A", "no-such-command"]
 )
-def test_what_cannot_be_meant_is_a_usage_error(arguments):
+def test_wrong_arguments_are_a_usage_error(arguments):
     assert canary(*arguments.split())[0] == 2
 
 

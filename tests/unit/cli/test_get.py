@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from controller.cli import app, get
+from controller.cli import app, get, watch
 from controller.cli.errors import CommandError
+from controller.cli.options import Output
 from controller.cli.table import read_rows
 from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import Rejected
@@ -25,7 +26,7 @@ from tests.unit.shell.fakes import FakeKube
 def test_json_has_the_same(capsys):
     cluster = rolling_out()
     cluster.canary["status"]["checks"][0]["value"] = None
-    get.print_rows(read_rows([cluster.canary]), "json")
+    get.print_rows(read_rows([cluster.canary]), Output.JSON)
     (canary,) = json.loads(capsys.readouterr().out)
     assert {key: canary[key] for key in ("namespace", "name", "phase", "canaryWeight", "threshold")} == {
         "namespace": "prod",
@@ -146,14 +147,14 @@ def test_the_current_context_is_asked(cluster, arguments, path):
     assert cluster == [path, path.replace("flagger.app/v1beta1", "apps/v1").replace("canaries", "deployments")]
 
 
-def test_a_context_that_does_not_exist_is_told_with_those_that_do(cluster):
+def test_an_unknown_context_is_an_error_that_lists_the_known_ones(cluster):
     result = CliRunner().invoke(app, ["get", "--context", "other"])
     assert result.exit_code == 1
     assert result.output.startswith("canary get: ")
     assert "there is no context 'other'; there are: test." in result.output
 
 
-def test_watching_shows_the_table_again_and_again_until_interrupted(cluster, monkeypatch):
+def test_watch_refreshes_the_table_until_interrupted(cluster, monkeypatch):
     looks: list[tuple[Any, ...]] = []
     find = get.find_rows
 
@@ -166,7 +167,7 @@ def test_watching_shows_the_table_again_and_again_until_interrupted(cluster, mon
     async def no_pause(_: float) -> None:
         return
 
-    monkeypatch.setattr(get, "find_rows", find_twice)
+    monkeypatch.setattr(watch, "find_rows", find_twice)
     monkeypatch.setattr(asyncio, "sleep", no_pause)
     result = CliRunner().invoke(app, ["watch", "a", "-n", "prod"])
     assert (result.exit_code, looks) == (0, [("a", "prod")] * 2)

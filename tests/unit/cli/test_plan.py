@@ -1,4 +1,4 @@
-"""``canary plan``: a rollout foretold, from given and from measured traffic."""
+"""``canary plan``: a rollout predicted from given or measured traffic."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_without_comparisons_it_is_steps_and_times(plan):
         ["STEP", "AT", "CANARY"],
         ["1", "0s", "25%"],
         ["2", "30s", "50%"],
-        ["From", "first", "traffic", "to", "promotion", "at", "the", "earliest:", "1m"],
-        ["From", "first", "traffic", "to", "promotion", "or", "rollback", "at", "the", "latest:", "1m30s"],
+        ["Earliest", "promotion", "after", "the", "first", "traffic:", "1m"],
+        ["Latest", "promotion", "or", "rollback", "after", "the", "first", "traffic:", "1m30s"],
     ]
 
 
-def test_given_traffic_says_when_verdicts_come(plan):
+def test_with_known_traffic_the_verdicts_have_a_time(plan):
     code, shown = plan("--requests-per-second", "100", "--error-rate", "0.02", metrics=[ERRORS])
     assert code == 0
     lines = [line.split() for line in shown.splitlines()]
@@ -70,7 +70,7 @@ def test_given_traffic_says_when_verdicts_come(plan):
 @pytest.mark.parametrize(
     ("arguments", "analysis", "said"),
     [
-        pytest.param((), {}, "How soon the comparisons have a verdict depends on the traffic", id="no traffic"),
+        pytest.param((), {}, "When the comparisons reach a verdict depends on the traffic", id="no traffic"),
         pytest.param(("--requests-per-second", "9"), {}, "errors: its rate of bad requests is not known", id="no rate"),
         pytest.param(
             ("--requests-per-second", "1", "--error-rate", "0.001"),
@@ -81,13 +81,13 @@ def test_given_traffic_says_when_verdicts_come(plan):
         pytest.param(
             ("--requests-per-second", "1", "--error-rate", "0.001"),
             {"onInconclusive": "gate", "webhooks": [webhook("ask", "confirm-promotion")]},
-            "even a canary as good as the primary would wait for a person without a verdict",
+            "even a canary as good as the primary would wait for approval without a verdict",
             id="too little for a PASS, and a gate",
         ),
         pytest.param(
             ("--requests-per-second", "1", "--error-rate", "0.001"),
             {},
-            "canary requests, the plan counts 38: such a canary is not told from a good one in that time",
+            "canary requests, the plan counts 38: the analysis is too short to detect such a canary",
             id="too little for a FAIL",
         ),
         pytest.param(
@@ -97,17 +97,20 @@ def test_given_traffic_says_when_verdicts_come(plan):
             id="refused",
         ),
         pytest.param(
-            (), {"webhooks": [webhook("ask", "confirm-promotion")]}, "A gate (confirm-traffic-increase", id="a gate"
+            (),
+            {"webhooks": [webhook("ask", "confirm-promotion")]},
+            "A closed gate (confirm-traffic-increase",
+            id="a gate",
         ),
         pytest.param(
             ("--requests-per-second", "9", "--error-rate", "0.1"),
             AB_TESTING,
-            "How many requests match is not known",
+            "The number of requests that will match is not known",
             id="A/B",
         ),
     ],
 )
-def test_what_a_reader_should_know_is_said(arguments, analysis, said):
+def test_a_plan_has_remarks(arguments, analysis, said):
     steps = {} if "iterations" in analysis else STEPS
     assert any(said in remark for remark in run_plan(arguments, {**steps, "metrics": [ERRORS], **analysis})["remarks"])
 
@@ -150,21 +153,21 @@ def test_traffic_is_measured_from_the_primary_s_counters(planned):
     assert {form["step"] for _, form, _ in prometheus.requests} == {"60"}
 
 
-def test_where_no_request_failed_one_is_taken_to_have(planned):
+def test_without_failed_requests_one_counts_as_failed(planned):
     with Prometheus(lambda _, *grid: counters(*grid, good=1.0)).serve() as prometheus:
         found = planned("--prometheus", prometheus.address, metrics=[ERRORS])
     assert found["traffic"]["badRates"]["errors"] == [pytest.approx(1 / 3600)]
-    assert "errors: none of 3,600 requests failed; taken as one of them" in found["remarks"]
+    assert "errors: none of 3,600 requests failed; counted as one" in found["remarks"]
 
 
-def test_without_traffic_nothing_is_foretold(planned):
+def test_without_traffic_there_are_no_verdicts(planned):
     with Prometheus(lambda *_: []).serve() as prometheus:
         found = planned("--prometheus", prometheus.address, metrics=[ERRORS])
     assert (found["traffic"], found["verdicts"]) == (None, [])
     assert found["remarks"][0] == "Measured over the last 1h: 0 requests."
 
 
-def test_what_the_command_line_says_goes_before_what_is_measured(planned):
+def test_options_override_the_measurement(planned):
     with Prometheus(lambda _, *grid: counters(*grid, good=19.5, bad=0.5)).serve() as prometheus:
         arguments = ("--prometheus", prometheus.address, "--requests-per-second", "7", "--error-rate", "0.2")
         found = planned(*arguments, metrics=[ERRORS])
@@ -174,21 +177,21 @@ def test_what_the_command_line_says_goes_before_what_is_measured(planned):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--error-rate", "2"), "a rate must be above 0 and below 1 (0.01 is 1%), is 2"),
+        (("--error-rate", "2"), "--error-rate and --slow-rate must be above 0 and below 1 (0.01 is 1%), got 2"),
         (("--minimum-interval", "soon"), "--minimum-interval 'soon': must be a duration as in"),
         (("--window", "soon", "--prometheus", "http://127.0.0.1:1"), "--window 'soon': must be a duration as in"),
         (("--prometheus", "http://127.0.0.1:1"), "http://127.0.0.1:1/api/v1/query_range failed: "),
         (("--name", "other"), "no Canary 'other'"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(plan, arguments, said):
+def test_an_error_is_one_sentence(plan, arguments, said):
     code, shown = plan(*arguments, metrics=[ERRORS])
     assert code == 1
     assert shown.startswith("canary plan: ")
     assert said in shown
 
 
-def test_a_canary_that_is_invalid_is_told_with_its_place(plan):
+def test_an_invalid_canary_is_an_error_with_its_place(plan):
     code, shown = plan(interval="soon")
     assert code == 1
     assert 'canary.yaml:1: The Canary "prod/backend" is invalid:\n  spec.analysis.interval: Invalid value' in shown
@@ -200,6 +203,6 @@ def test_several_canaries_need_a_name(tmp_path):
     result = CliRunner().invoke(app, ["plan", "-f", str(path)])
     assert (result.exit_code, result.output.strip()) == (
         1,
-        f"canary plan: {path}: several Canaries (a, b); --name chooses one",
+        f"canary plan: {path}: several Canaries (a, b); select one with --name",
     )
     assert CliRunner().invoke(app, ["plan", "-f", str(path), "--name", "b"]).exit_code == 0

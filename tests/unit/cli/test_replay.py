@@ -152,14 +152,14 @@ def saved(manifest, tmp_path) -> Path:
     return path
 
 
-def test_the_table_tells_what_and_why(manifest, saved):
+def test_the_table_has_a_result_and_a_reason_for_each_rollout(manifest, saved):
     code, shown = replay(manifest, "--recorded", str(saved))
     assert code == 0
     lines = shown.splitlines()
-    assert lines[0] == "prod/backend, 2026-01-01 12:00:00 to 2026-01-01 12:20:00 UTC, a look every 10s"
+    assert lines[0] == "prod/backend, 2026-01-01 12:00:00 to 2026-01-01 12:20:00 UTC, one look every 10s"
     assert re.search(r"2026-01-01 12:09:50 +2m30s +7,500 +14% +rolled back: worse than the primary +1 +Rolling", shown)
-    assert any("false alarms of comparisons: 0 (0%; the risk stated is 5.0%)" in line for line in lines)
-    assert "- Webhooks were not recorded: every gate counts as open and no rollback hook as called." in lines
+    assert any("false alarms of comparisons: 0 (0%; risk is 5.0%)" in line for line in lines)
+    assert "- Webhooks are not recorded: gates count as open, and rollback hooks as not called." in lines
 
 
 def test_the_page_stands_alone_and_shows_every_rollout(manifest, saved, tmp_path):
@@ -195,30 +195,33 @@ def test_a_name_cannot_put_markup_into_the_page(tmp_path, saved):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give either --prometheus URL with --start, or --recorded FILE"),
-        (("--prometheus", "http://p", "--recorded", "r.json"), "give either --prometheus URL with --start"),
-        (("--prometheus", "http://p"), "--start is missing: a time as in 2026-11-24T12:00, or a duration"),
-        (("--prometheus", "http://p", "--start", "soon"), "--start 'soon': a time as in 2026-11-24T12:00"),
-        (("--prometheus", "http://p", "--start", "1h", "--end", "2h"), "there is no step of 10s"),
+        ((), "set either --prometheus with --start, or --recorded"),
+        (("--prometheus", "http://p", "--recorded", "r.json"), "set either --prometheus with --start"),
+        (("--prometheus", "http://p"), "--start is missing: set a time as in 2026-11-24T12:00, or a duration"),
+        (("--prometheus", "http://p", "--start", "soon"), "--start 'soon': must be a time as in 2026-11-24T12:00"),
+        (
+            ("--prometheus", "http://p", "--start", "1h", "--end", "2h"),
+            "must be at least one interval (10s) before --end",
+        ),
         (("--prometheus", "http://p", "--start", "1h", "--header", "token"), "--header 'token': must be NAME: VALUE"),
         (("--prometheus", "http://127.0.0.1:1", "--start", "1h"), "http://127.0.0.1:1/api/v1/query_range failed: "),
         (("--recorded", "none.json"), "none.json cannot be read: No such file or directory"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(manifest, arguments, said):
+def test_an_error_is_one_sentence(manifest, arguments, said):
     code, shown = replay(manifest, *arguments)
     assert (code, shown.startswith("canary replay: ")) == (1, True)
     assert said in shown
 
 
-def test_prometheus_own_words_are_passed_on_with_the_query(manifest):
+def test_an_error_of_prometheus_is_shown_with_the_query(manifest):
     with Prometheus(lambda *_: "parse error: unexpected {").serve() as prometheus:
         code, shown = replay(manifest, "--prometheus", prometheus.address, *SPAN)
     assert code == 1
     assert "answered 400: parse error: unexpected {\nThe query was: " in shown
 
 
-def test_a_recording_made_for_another_analysis_is_told(tmp_path, saved):
+def test_a_recording_of_other_metrics_is_an_error(tmp_path, saved):
     other = tmp_path / "other.yaml"
     metric = {"name": "errors", "compare": {"errors": {"responseCodes": "[45].."}}}
     other.write_text(yaml.safe_dump(canary_manifest(analysis={**ANALYSIS, "metrics": [metric]})))
@@ -230,7 +233,7 @@ def test_a_recording_made_for_another_analysis_is_told(tmp_path, saved):
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"start": "2026-01-01", "stepSeconds": 0, "points": 1, "answers": []}']
 )
-def test_a_file_that_is_no_recording_is_told(tmp_path, content):
+def test_a_file_that_is_not_a_recording_is_an_error(tmp_path, content):
     path = tmp_path / "r.json"
     path.write_text(content)
     with pytest.raises(CommandError, match=r"r\.json"):

@@ -105,7 +105,7 @@ def _scaled(value: float | None, logarithmic: bool) -> float | None:
 
 
 def _drawn(line: Line, points: Sequence[tuple[float, float] | None]) -> str:
-    """A dot for each point, and a line that begins anew after each gap."""
+    """A dot for each point, joined by lines except across gaps."""
     path, dots, pen_down = "", "", False
     for point in points:
         if point is not None:

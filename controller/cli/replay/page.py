@@ -1,4 +1,4 @@
-"""A replay as one HTML page: a table, and for every rollout what its metrics saw. Nothing is loaded from elsewhere."""
+"""A replay as one self-contained HTML page: a table, and plots of the metrics of each rollout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from controller.api import Canary, Compare
 from controller.cli import words
-from controller.cli.replay_view import NOTES, quiet_sentences, rollout_reason
-from controller.cli.svg import Level, Line, chart, legend
+from controller.cli.replay.chart import Level, Line, chart, legend
+from controller.cli.replay.report import NOTES, quiet_sentences, rollout_reason
 from controller.core.evidence.comparison import Comparison
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import PastRollout, Replay
@@ -52,9 +52,9 @@ def render_page(canary: Canary, recording: Recording, result: Replay) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Replay of {name}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Replay of {name}</h1>"
-        f"<p>{words.moment(first)} to {words.moment(last)} UTC, a look every {interval}.</p>"
+        f"<p>{words.moment(first)} to {words.moment(last)} UTC, one look every {interval}.</p>"
         f"<h2>Rollouts</h2>{_table(canary, result)}{rollouts}"
-        f"<h2>Quiet times</h2>{quiet}<h2>What a replay cannot know</h2><ul>{notes}</ul></body></html>\n"
+        f"<h2>Quiet times</h2>{quiet}<h2>Limits</h2><ul>{notes}</ul></body></html>\n"
     )
 
 
@@ -70,16 +70,16 @@ def _table(canary: Canary, result: Replay) -> str:
         for number, rollout in enumerate(result.rollouts, start=1)
     )
     return (
-        '<div class="wide"><table><tr><th></th><th>Begun</th><th class="number">Lasted</th>'
-        '<th class="number">Canary requests</th><th>This spec</th><th class="number">At look</th><th>Because</th></tr>'
+        '<div class="wide"><table><tr><th></th><th>Start (UTC)</th><th class="number">Duration</th>'
+        '<th class="number">Canary requests</th><th>Result</th><th class="number">At look</th><th>Reason</th></tr>'
         f"{rows}</table></div>"
     )
 
 
 def _rollout(canary: Canary, number: int, rollout: PastRollout) -> str:
     looks = rollout.run.looks
-    weight = Line("weight", "weight that this spec sets", [float(look.state.routes.canary_weight) for look in looks])
-    plots = [_figure("Weight that this spec sets", chart("Weight by look", [weight], label=lambda v: f"{v:.0f}%"), "")]
+    weight = Line("weight", "weight set by this Canary", [float(look.state.routes.canary_weight) for look in looks])
+    plots = [_figure("Weight set by this Canary", chart("Weight by look", [weight], label=lambda v: f"{v:.0f}%"), "")]
     for metric in canary.spec.analysis.metrics:
         if metric.compare:
             plots += _comparison_plots(metric.name, metric.compare, looks)
@@ -91,14 +91,14 @@ def _rollout(canary: Canary, number: int, rollout: PastRollout) -> str:
 
 
 def _comparison_plots(name: str, compare: Compare, looks: tuple[Look, ...]) -> Iterator[str]:
-    """What was bad on either side look by look, and the evidence from it."""
+    """The rate of bad requests of both sides at each look, and the evidence."""
     seen = [look.comparisons.get(name) for look in looks]
     canary = Line("canary", "canary", [None, *(_rate(one, two, "canary") for one, two in pairwise(seen))])
     primary = Line("primary", "primary", [None, *(_rate(one, two, "primary") for one, two in pairwise(seen))])
     drawn = chart(f"{name}: bad requests by look", [primary, canary], label=words.percent)
-    yield _figure(f"{name}: part of the requests that is bad", drawn, legend([canary, primary]))
-    worse = Line("bad", "that it is worse", [one.test.evidence if one else None for one in seen])
-    better = Line("good", "that it is not harmful", [one.test.pass_evidence if one else None for one in seen])
+    yield _figure(f"{name}: rate of bad requests", drawn, legend([canary, primary]))
+    worse = Line("bad", "canary is worse", [one.test.evidence if one else None for one in seen])
+    better = Line("good", "canary is not harmful", [one.test.pass_evidence if one else None for one in seen])
     question = seen[-1].test.question if seen[-1] else None
     levels: list[Level] = []
     if question:
@@ -107,12 +107,14 @@ def _comparison_plots(name: str, compare: Compare, looks: tuple[Look, ...]) -> I
             Level("good", "PASS", 1 / question.alpha),
         ]
     drawn = chart(f"{name}: evidence", [worse, better], levels=levels, label=_power, logarithmic=True)
-    verdict = str(seen[-1].verdict(compare)) if seen[-1] else "nothing counted"
-    yield _figure(f"{name}: evidence, dashed where it is enough; at the end {verdict}", drawn, legend([worse, better]))
+    verdict = str(seen[-1].verdict(compare)) if seen[-1] else "no requests counted"
+    yield _figure(
+        f"{name}: evidence (dashed: enough for a verdict); final verdict: {verdict}", drawn, legend([worse, better])
+    )
 
 
 def _rate(before: Comparison | None, now: Comparison | None, side: str) -> float | None:
-    """The bad part (0-1) of one look, at the edge with the most evidence now; None where the look did not count."""
+    """The bad part (0-1) of one look, at the edge with the most evidence; None if the look did not count."""
     if before is None or now is None:
         return None
     edge = now.test.strongest
@@ -125,9 +127,9 @@ def _rate(before: Comparison | None, now: Comparison | None, side: str) -> float
 def _threshold_plot(name: str, low: float | None, high: float | None, looks: tuple[Look, ...]) -> str:
     values = [next((check.value for check in look.checks if check.name == name), None) for look in looks]
     line = Line("canary", "canary", values)
-    bounds = (("smallest good value", low), ("largest good value", high))
+    bounds = (("minimum", low), ("maximum", high))
     levels = [Level("bad", what, bound) for what, bound in bounds if bound is not None]
-    return _figure(f"{name}, bounds dashed", chart(name, [line], levels=levels, label=lambda v: f"{v:.4g}"), "")
+    return _figure(f"{name} (dashed: limits)", chart(name, [line], levels=levels, label=lambda v: f"{v:.4g}"), "")
 
 
 def _figure(caption: str, drawing: str, key: str) -> str:

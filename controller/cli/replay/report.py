@@ -1,4 +1,4 @@
-"""A replay in words and as JSON."""
+"""The results of a replay as text and as JSON."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from controller.core.simulation.replay import PastRollout, Replay
 from controller.core.simulation.run import Look, Outcome
 
 NOTES = (
-    "The recorded weights are those of then. Comparisons read the requests measured in each look, and so hold.",
-    "Thresholds see the canary under the load that it had then.",
-    "Webhooks were not recorded: every gate counts as open and no rollback hook as called.",
-    "Where the recorded rollout ended before this spec decides, nothing more is known: undecided.",
+    "Traffic weights are the recorded ones, not those of this Canary. Comparisons count requests, so they still hold.",
+    "Thresholds see the canary under its recorded load.",
+    "Webhooks are not recorded: gates count as open, and rollback hooks as not called.",
+    "A rollout is undecided if the recorded one ended before this Canary decided.",
 )
 
 
 def rollout_reason(canary: Canary, rollout: PastRollout) -> str:
-    """Why the replayed rollout ended as it did: its message, or the evidence at its last look."""
+    """Why the replayed rollout ended as it did: its message, or the evidence of its last look."""
     last = rollout.run.looks[-1]
     if rollout.run.outcome in (Outcome.HARM, Outcome.THRESHOLD, Outcome.INCONCLUSIVE):
         return last.state.message
@@ -33,26 +33,25 @@ def rollout_reason(canary: Canary, rollout: PastRollout) -> str:
 
 
 def quiet_sentences(canary: Canary, result: Replay) -> Iterator[str]:
-    """How often the spec would have alarmed without a canary."""
+    """How often the Canary would have raised a false alarm."""
     runs = len(result.quiet)
     if not runs:
         yield (
-            "Quiet times: none could be tried. It takes a stretch without a canary, as long as the analysis, in which"
-            " two pods of the primary serve requests."
+            "Quiet times: no runs. A run needs a time without a canary, as long as the analysis, in which two pods of"
+            " the primary serve requests."
         )
     else:
         count = Counter(null.run.outcome for null in result.quiet)
-        yield f"Quiet times: {runs} runs with one pod of the primary as the canary, the other pods as the primary."
+        yield f"Quiet times: {runs} runs, with one pod of the primary as the canary and its other pods as the primary."
         if canary.spec.analysis.compares:
             risk = max(metric.compare.risk for metric in canary.spec.analysis.metrics if metric.compare)
-            alarms = count[Outcome.HARM]
-            stated = f"the risk stated is {words.percent(risk)}"
-            yield f"  false alarms of comparisons: {alarms} ({words.percent(alarms / runs)}; {stated})"
+            rate = words.percent(count[Outcome.HARM] / runs)
+            yield f"  false alarms of comparisons: {count[Outcome.HARM]} ({rate}; risk is {words.percent(risk)})"
         yield f"  rolled back by failed checks: {count[Outcome.THRESHOLD]}"
         if canary.spec.analysis.compares:
-            yield f"  no verdict at the end: {count[Outcome.INCONCLUSIVE] + count[Outcome.GATE]}"
+            yield f"  ended without a verdict: {count[Outcome.INCONCLUSIVE] + count[Outcome.GATE]}"
     if result.left_out:
-        yield f"Not tried in quiet times, as the query does not name the target: {', '.join(result.left_out)}."
+        yield f"Not tested in quiet times, because the query does not name the target: {', '.join(result.left_out)}."
 
 
 def as_json(canary: Canary, recording: Recording, result: Replay) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``canary replay``: what a spec would have done in past rollouts, and how often it would have alarmed without one."""
+"""``canary replay``: what a Canary would have done in past rollouts, and its false alarms in quiet times."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from controller.api import Canary
 from controller.cli import words
-from controller.cli.errors import CommandError, tells_errors
+from controller.cli.errors import CommandError, reports_errors
 from controller.cli.manifests import load_canary
+from controller.cli.options import FilesOption, NameOption, Output, OutputOption
 from controller.cli.recording import fetch_recording, load_recording, parse_time, save_recording
-from controller.cli.replay_view import NOTES, as_json, quiet_sentences, rollout_reason
+from controller.cli.replay.page import render_page
+from controller.cli.replay.report import NOTES, as_json, quiet_sentences, rollout_reason
 from controller.core.simulation.recording import Recording
-from controller.core.simulation.replay import Replay, plan_recording, replay
+from controller.core.simulation.replay import Replay, plan_recording
+from controller.core.simulation.replay import replay as replay_recording
 from controller.core.simulation.run import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the metrics come from: a Prometheus and a span of time, or a file.
+    """Where the metrics come from: Prometheus and a time range, or a file.
 
     Attributes:
-        prometheus: its address; empty where ``recorded`` is given.
-        start, end: times, or durations for so long ago.
-        headers: ``NAME: VALUE`` to send along, for those that ask for a token or a tenant.
+        prometheus: its address; empty if ``recorded`` is given.
+        start, end: times, or durations before now.
+        headers: ``NAME: VALUE``, for servers that require a token or a tenant.
         recorded: a file that ``--save`` wrote.
     """
 
@@ -41,27 +46,46 @@ class Source:
     recorded: Path | None = None
 
 
-@tells_errors
-def replay_canary(
-    files: Sequence[str],
-    name: str,
-    source: Source,
-    *,
-    save: Path | None,
-    html: Path | None,
-    output: str,
-    most_quiet: int,
+@reports_errors
+def replay(  # noqa: PLR0917 -- typer passes them by name
+    files: FilesOption,
+    name: NameOption = "",
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="Prometheus server that has the metrics.")] = "",
+    start: Annotated[
+        str, typer.Option(metavar="TIME", help="2026-11-24T12:00 (UTC), or a duration: 24h is 24 hours ago.")
+    ] = "",
+    end: Annotated[str, typer.Option(metavar="TIME", help="Time as in --start, or now.")] = "now",
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME: VALUE", help="HTTP header for Prometheus. Can be repeated."),
+    ] = None,
+    recorded: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Replay this file instead of querying Prometheus.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the metrics to this file, for --recorded.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML report with plots to this file.")
+    ] = None,
+    quiet_runs: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Maximum number of runs in quiet times.")
+    ] = 200,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Replay the one Canary of the files; save the recording, write the page, print the table."""
+    """Test a Canary on recorded metrics.
+
+    Shows what this Canary would have done in past rollouts, and how often it would have raised a false alarm.
+    """
+    source = Source(prometheus=prometheus, start=start, end=end, headers=tuple(header or ()), recorded=recorded)
     canary, templates = load_canary(files, name)
-    queries = plan_recording(canary, templates)
-    recording = find_recording(canary, source, queries)
+    recording = find_recording(canary, source, plan_recording(canary, templates))
     if save:
         save_recording(save, recording)
-    result = replay(canary, templates, recording, most_quiet=most_quiet)
+    result = replay_recording(canary, templates, recording, most_quiet=quiet_runs)
     if html:
         _write_page(html, canary, recording, result)
-    if output == "json":
+    if output is Output.JSON:
         print(json.dumps(as_json(canary, recording, result), indent=2))
     else:
         _print(canary, recording, result)
@@ -70,13 +94,11 @@ def replay_canary(
 def find_recording(canary: Canary, source: Source, queries: Sequence[str]) -> Recording:
     """The recording that ``source`` names."""
     if (source.recorded is None) == (not source.prometheus):
-        raise CommandError("give either --prometheus URL with --start, or --recorded FILE")
+        raise CommandError("set either --prometheus with --start, or --recorded")
     if source.recorded is not None:
         return load_recording(source.recorded)
     if not source.start:
-        raise CommandError(
-            "--start is missing: a time as in 2026-11-24T12:00, or a duration as in 168h for so long ago"
-        )
+        raise CommandError("--start is missing: set a time as in 2026-11-24T12:00, or a duration before now as in 168h")
     now = datetime.now(UTC)
     headers = dict(_header(text) for text in source.headers)
     return fetch_recording(
@@ -97,8 +119,6 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _write_page(path: Path, canary: Canary, recording: Recording, result: Replay) -> None:
-    from controller.cli.replay_page import render_page  # noqa: PLC0415 -- only where a page is asked for
-
     try:
         path.write_text(render_page(canary, recording, result), encoding="utf-8")
     except OSError as error:
@@ -108,13 +128,13 @@ def _write_page(path: Path, canary: Canary, recording: Recording, result: Replay
 def _print(canary: Canary, recording: Recording, result: Replay) -> None:
     console = Console(highlight=False)
     span = f"{words.moment(recording.time(0))} to {words.moment(recording.time(recording.points - 1))} UTC"
-    console.print(f"[bold]{canary.namespace}/{canary.name}[/], {span}, a look every {_step(canary)}")
+    console.print(f"[bold]{canary.namespace}/{canary.name}[/], {span}, one look every {_step(canary)}")
     console.print()
     if result.rollouts:
         console.print(_rollouts_table(canary, result))
         console.print()
     else:
-        console.print("No rollout: the canary served no requests.")
+        console.print("No rollouts: the canary served no requests.")
     for sentence in quiet_sentences(canary, result):
         print(sentence)
     console.print()
@@ -128,11 +148,11 @@ def _step(canary: Canary) -> str:
 
 def _rollouts_table(canary: Canary, result: Replay) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ROLLOUT (UTC)", "LASTED", "CANARY REQUESTS", "SHARE", "THIS SPEC", "AT LOOK", "BECAUSE"):
-        right = column in {"LASTED", "CANARY REQUESTS", "SHARE", "AT LOOK"}
+    for column in ("ROLLOUT (UTC)", "DURATION", "CANARY REQUESTS", "SHARE", "RESULT", "AT LOOK", "REASON"):
+        right = column in {"DURATION", "CANARY REQUESTS", "SHARE", "AT LOOK"}
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for rollout in result.rollouts:
-        begun = words.moment(rollout.begins_at) + (" (begun before)" if rollout.cut_off else "")
+        begun = words.moment(rollout.begins_at) + (" (already running)" if rollout.cut_off else "")
         share = rollout.canary_requests / (rollout.canary_requests + rollout.primary_requests)
         last = rollout.run.looks[-1]
         table.add_row(

@@ -1,0 +1,43 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Output format.")]
+FilesOption = Annotated[
+    list[str],
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="YAML file with the Canary and its MetricTemplates; - reads standard input. Can be repeated.",
+    ),
+]
+NameOption = Annotated[str, typer.Option(metavar="NAME", help="Name of the Canary, if the files contain several.")]
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="List one namespace only.")
+]
+AllNamespacesOption = Annotated[
+    bool, typer.Option("--all-namespaces", "-A", help="List all namespaces. This is the default.")
+]
+ContextOption = Annotated[
+    str, typer.Option(metavar="NAME", help="kubeconfig context to use. Defaults to the current context.")
+]
+CanaryArgument = Annotated[str, typer.Argument(metavar="NAME", help="Show one Canary only.")]
+
+
+def one_namespace(namespace: str, all_namespaces: bool) -> str:
+    """The namespace to list; empty for all. Raises BadParameter if both options are given."""
+    if namespace and all_namespaces:
+        raise typer.BadParameter("-n and -A cannot be used together", param_hint="--namespace")
+    return namespace

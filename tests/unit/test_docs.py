@@ -1,0 +1,129 @@
+"""The documentation: its examples are valid, and its lists are complete."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+from typer.testing import CliRunner
+
+from controller.api import parse_canary
+from controller.api.support import UNSUPPORTED, Unsupported
+from controller.cli import app
+from stack.load import parse
+from tests.builders import canary_manifest
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/cli.md", "docs/from-flagger.md")
+
+
+def read(page: str) -> str:
+    return (REPOSITORY / page).read_text()
+
+
+def blocks(*languages: str) -> Iterator[Any]:
+    """The fenced blocks of the pages in one of the languages, as parameters of a test."""
+    for page in PAGES:
+        found = re.findall(r"^```(\w+)\n(.*?)^```$", read(page), re.MULTILINE | re.DOTALL)
+        for number, (language, text) in enumerate(found, start=1):
+            if language in languages:
+                yield pytest.param(text, id=f"{page} block {number}")
+
+
+def commands() -> Iterator[Any]:
+    """The command lines of the shell blocks and of the inline code, as parameters of a test."""
+    for block in blocks("sh", "console"):
+        (text,) = block.values
+        prompted = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+        yield from (pytest.param(line, id=f"{block.id}: {line}") for line in prompted or text.splitlines())
+    for page in PAGES:
+        inline = re.findall(r"`((?:canary|make) [^`\n]+)`", read(page))
+        yield from (pytest.param(line, id=f"{page}: {line}") for line in inline)
+
+
+def test_every_block_is_of_a_language_that_is_checked():
+    found = {language for page in PAGES for language in re.findall(r"^```(\w+)$", read(page), re.MULTILINE)}
+    assert found == {"sh", "console", "yaml"}
+    assert all(read(page).count("```") % 2 == 0 for page in PAGES)
+
+
+class StrictLoader(yaml.SafeLoader):
+    """As Pulumi and the API server read YAML: a repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"repeated key in {keys}"
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.parametrize("text", list(blocks("yaml")))
+def test_a_yaml_block_is_valid_where_the_text_says_to_put_it(text):
+    """Either at the end of the stack's file, or as a part of a Canary's spec."""
+    if text.startswith("  "):
+        stack = yaml.load(read("Pulumi.dev.yaml") + text, StrictLoader)
+        parse(
+            {key.removeprefix("canary-on-istio:"): value for key, value in stack["config"].items()}, "canary-on-istio"
+        )
+    else:
+        manifest = canary_manifest()
+        for section, value in yaml.load(text, StrictLoader).items():
+            manifest["spec"][section] |= value
+        parse_canary(manifest)
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_command_line_is_accepted(line):
+    for part in line.partition("#")[0].split("|"):
+        program, *arguments = shlex.split(part)
+        if program == "make":
+            targets = [each for each in arguments if "=" not in each]
+            assert all(re.search(rf"^{target}:", read("Makefile"), re.MULTILINE) for target in targets)
+        elif program == "canary" and arguments[0] != "COMMAND":
+            group: Any = typer.main.get_command(app)
+            command = group.get_command(None, arguments[0])
+            assert command
+            if arguments[1:]:  # without, it is the name of the command in a sentence
+                command.make_context(arguments[0], arguments[1:])
+        else:
+            assert program in ("canary", "helm", "kubectl", "uv")
+
+
+def test_the_plan_in_the_documentation_is_the_output_of_its_command():
+    analysis = {
+        "interval": "30s",
+        "threshold": 5,
+        "stepWeight": 10,
+        "maxWeight": 50,
+        "metrics": [{"name": "errors", "compare": {"errors": {}}}],
+    }
+    (example,) = (text for block in blocks("console") for text in block.values if "canary plan" in text)
+    command, _, output = example.removeprefix("$ canary ").partition("\n")
+    arguments = [each if each != "canary.yaml" else "-" for each in shlex.split(command)]
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(
+        app, arguments, input=yaml.safe_dump(canary_manifest(analysis=analysis))
+    )
+    assert result.exit_code == 0, result.output
+    assert [line.rstrip() for line in result.output.splitlines()] == output.splitlines()
+
+
+def unsupported_row(kind: str, entry: Unsupported) -> str:
+    values = [f"`{value}`" for value in (*entry.only, *entry.unless)]
+    which = f" {'other than ' if entry.unless else ''}{', '.join(values)}" if values else ""
+    return f"| {kind} | `{entry.path}`{which} | {entry.reason} |\n"
+
+
+def test_the_list_of_unsupported_fields_is_complete():
+    page = REPOSITORY / "docs/from-flagger.md"
+    rows = "".join(unsupported_row(kind, entry) for kind, entries in UNSUPPORTED.items() for entry in entries)
+    head, table, tail = re.split(r"(?<=\|---\|---\|---\|\n)((?:\|.*\n)*)", page.read_text(), maxsplit=1)
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        page.write_text(head + rows + tail)
+    else:
+        assert table == rows, "docs/from-flagger.md is outdated; run `make generate`"
