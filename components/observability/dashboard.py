@@ -1,18 +1,21 @@
 """The Grafana dashboard of a canary's analysis: what the controller decides on, primary beside canary.
 
-Its uid and variables are those of Flagger's own dashboard, so that links people have go on working:
+Its uid and variables are those of Flagger's own dashboard, so existing links keep working:
 ``/d/flagger-istio/istio-canary?var-namespace=prod&var-primary=backend-primary&var-canary=backend``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from controller.api import promql
 
 DASHBOARD_FILE = "istio-canary.json"
 
 _SOURCE = {"type": "prometheus", "uid": "prometheus"}
-_TRAFFIC = 'reporter="destination", destination_workload_namespace="$namespace", destination_workload="{workload}"'
-_RANGE = "[$__rate_interval]"
+_WINDOW = "$__rate_interval"
 _WIDTH, _HEIGHT = 8, 8
 
 
@@ -32,9 +35,9 @@ def build_dashboard() -> dict[str, Any]:
 
 
 def _variables() -> list[dict[str, Any]]:
-    workloads = 'label_values(istio_requests_total{destination_workload_namespace="$namespace"}, destination_workload)'
+    workloads = f'label_values({promql.REQUESTS}{{destination_workload_namespace="$namespace"}}, destination_workload)'
     return [
-        _variable("namespace", "label_values(istio_requests_total, destination_workload_namespace)"),
+        _variable("namespace", f"label_values({promql.REQUESTS}, destination_workload_namespace)"),
         _variable("primary", workloads, "/.*-primary$/"),
         _variable("canary", workloads, "/^(?!.*-primary$).*$/"),
     ]
@@ -59,18 +62,16 @@ def _position(index: int) -> dict[str, int]:
 
 
 def _rate() -> dict[str, Any]:
-    return _panel("Requests", "reqps", _both(f"sum(rate(istio_requests_total{{{_TRAFFIC}}}{_RANGE}))"))
+    return _panel("Requests", "reqps", _both(promql.request_rate))
 
 
 def _error_rate() -> dict[str, Any]:
-    bad = f'sum(rate(istio_requests_total{{{_TRAFFIC}, response_code=~"5.*"}}{_RANGE})) or vector(0)'
-    every = f"sum(rate(istio_requests_total{{{_TRAFFIC}}}{_RANGE}))"
-    return _panel("Error rate (5xx)", "percent", _both(f"100 * ({bad}) / {every}"))
+    return _panel("Error rate (5xx)", "percent", _both(promql.error_rate))
 
 
 def _latency(quantile: float) -> dict[str, Any]:
-    buckets = f"sum(rate(istio_request_duration_milliseconds_bucket{{{_TRAFFIC}}}{_RANGE})) by (le)"
-    return _panel(f"Latency, {quantile:.0%} of requests", "ms", _both(f"histogram_quantile({quantile}, {buckets})"))
+    query = partial(promql.latency, quantile=quantile)
+    return _panel(f"Latency, {quantile:.0%} of requests", "ms", _both(query))
 
 
 def _weight() -> dict[str, Any]:
@@ -83,9 +84,9 @@ def _checks() -> dict[str, Any]:
     return _panel("Metric checks, last value", "none", {"{{ metric }}": query})
 
 
-def _both(query: str) -> dict[str, str]:
+def _both(query: Callable[[str, str], str]) -> dict[str, str]:
     """`query` for the primary and for the canary."""
-    return {side: query.replace("{workload}", f"${side}") for side in ("primary", "canary")}
+    return {side: query(promql.destination('"$namespace"', f'"${side}"'), _WINDOW) for side in ("primary", "canary")}
 
 
 def _panel(title: str, unit: str, queries: dict[str, str]) -> dict[str, Any]:

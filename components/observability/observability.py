@@ -15,9 +15,8 @@ from components._shared.options import child_options
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
 from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
-from components.observability.metric_queries import ERROR_RATE, LATENCY
 from components.observability.prometheus import PORT, PROMETHEUS, build_configuration, build_prometheus_pod
-from controller.api import parse_metric_template
+from controller.api import parse_metric_template, promql
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
 from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
 from stack.merge import merge
@@ -50,7 +49,10 @@ class Observability(pulumi.ComponentResource):
         prometheus, grafana = args.config.prometheus, args.config.grafana
         self.prometheus_url = prometheus.url or f"http://{PROMETHEUS}.{ISTIO_NAMESPACE}:{PORT}"
         after = [self._prometheus(prometheus, args.controller, opts)] if prometheus.enabled else []
-        queries = {"error-rate": ERROR_RATE, "latency": LATENCY}
+        queries = {
+            "error-rate": promql.error_rate(promql.TARGET, promql.INTERVAL),
+            "latency": promql.latency(promql.TARGET, promql.INTERVAL),
+        }
         queries |= {template: settings.query for template, settings in args.config.metric_templates.items()}
         for template, query in queries.items():
             self._metric_template(template, query, child_options(self, opts, *after))

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 import yaml
 
-from components.observability.metric_queries import ERROR_RATE, LATENCY
+from controller.api import promql
 from controller.api.metric import BUILTIN_METRICS
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_metric_template
@@ -318,8 +318,8 @@ def template(name: str, query: str) -> Any:
 
 
 TEMPLATES = {
-    "istio-system/error-rate": template("error-rate", ERROR_RATE),
-    "istio-system/latency": template("latency", LATENCY),
+    "istio-system/error-rate": template("error-rate", promql.error_rate(promql.TARGET, promql.INTERVAL)),
+    "istio-system/latency": template("latency", promql.latency(promql.TARGET, promql.INTERVAL)),
 }
 SUCCESS, DURATION = BUILTIN_METRICS
 

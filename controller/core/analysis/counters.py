@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from controller.api import promql
 from controller.api.canary import Canary
 from controller.api.metric import Compare, CompareErrors, Metric
 from controller.api.metric_template import MetricProvider
@@ -70,7 +71,7 @@ def errors_query(canary: Canary, errors: CompareErrors) -> str:
     """
     reached = (
         "sum by (destination_workload, reporter, instance, response_code)"
-        f" (istio_requests_total{{{_destination(canary)}}})"
+        f" ({promql.REQUESTS}{{{_destination(canary)}}})"
     )
     return (
         f"sum by (destination_workload, reporter, instance, bad) (label_replace({reached} or {_unreached(canary)}"
@@ -83,16 +84,13 @@ def latency_query(canary: Canary, edges_ms: Sequence[float]) -> str:
     edges = _one_of(*(spelling for edge in (*edges_ms, math.inf) for spelling in _spellings(edge)))
     return (
         "sum by (destination_workload, reporter, instance, le)"
-        f" (istio_request_duration_milliseconds_bucket{{{_destination(canary)},le=~{edges}}})"
+        f" ({promql.BUCKETS}{{{_destination(canary)},le=~{edges}}})"
     )
 
 
 def _destination(canary: Canary) -> str:
     names = canary.names
-    return (
-        f'reporter="destination",destination_workload_namespace={_quoted(canary.namespace)}'
-        f",destination_workload=~{_one_of(names.target, names.primary)}"
-    )
+    return promql.destination(_quoted(canary.namespace), _one_of(names.target, names.primary))
 
 
 def _unreached(canary: Canary) -> str:
@@ -100,7 +98,7 @@ def _unreached(canary: Canary) -> str:
     names = canary.names
     series = (
         "sum by (destination_service_name, reporter, instance, response_code)"
-        f' (istio_requests_total{{reporter="source",response_flags=~".*({UNREACHED_FLAGS}).*"'
+        f' ({promql.REQUESTS}{{reporter="source",response_flags=~".*({UNREACHED_FLAGS}).*"'
         f",destination_service_namespace={_quoted(canary.namespace)}"
         f",destination_service_name=~{_one_of(names.canary_service, names.primary_service)}}})"
     )

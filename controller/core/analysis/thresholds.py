@@ -8,27 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from controller.api import promql
 from controller.api.canary import Canary
 from controller.api.errors import CanaryError
 from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
 from controller.api.metric_template import MetricProvider, MetricTemplate
 from controller.core.model import Check, MetricProbe, NoValues, ProbeResult, QueryFailed, Value
 
-_DESTINATION = (
-    'reporter="destination",destination_workload_namespace="{{ namespace }}",destination_workload=~"{{ target }}"'
-)
 BUILTIN_QUERIES: Mapping[str, str] = {
-    REQUEST_SUCCESS_RATE: (
-        f'100 * (sum(rate(istio_requests_total{{{_DESTINATION},response_code!~"5.*"}}[{{{{ interval }}}}]))'
-        f" or on() vector(0)) / (sum(rate(istio_requests_total{{{_DESTINATION}}}[{{{{ interval }}}}])) > 0)"
-    ),
-    REQUEST_DURATION: (
-        "histogram_quantile(0.99, sum(rate("
-        f"istio_request_duration_milliseconds_bucket{{{_DESTINATION}}}[{{{{ interval }}}}])) by (le))"
-    ),
+    REQUEST_SUCCESS_RATE: promql.success_rate(promql.TARGET, promql.INTERVAL),
+    REQUEST_DURATION: promql.latency(promql.TARGET, promql.INTERVAL),
 }
-"""Istio's own two metrics, percent and milliseconds. Flagger's success rate is empty where every answer is a 5xx,
-since its numerator then has no series; ours is 0 there, and empty only without traffic."""
+"""Istio's own two metrics, percent and milliseconds."""
 
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 
