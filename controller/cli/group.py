@@ -1,14 +1,15 @@
-"""The group of commands: loads a command when it is called, and accepts Flagger's command line for ``run``."""
+"""The group of commands: a command is imported when it is called."""
 
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import typer.core
 import typer.main
+
+from controller.cli.flagger import translate
 
 COMMANDS: Mapping[str, str] = {
     "run": "Run the controller.",
@@ -22,14 +23,12 @@ COMMANDS: Mapping[str, str] = {
 """The modules of `controller.cli` that hold a function of the same name, with the first sentence of its help."""
 
 DEFAULT_COMMAND = "run"
-_GO_FLAG = re.compile(r"-([a-z][a-z0-9-]+)(=.*)?", re.DOTALL)
 
 
 class CommandGroup(typer.core.TyperGroup):
     """Imports the module of a command only when that command is called, so that ``canary --help`` starts fast.
 
-    A Deployment written for Flagger runs this image with its arguments unchanged: without a command it is ``run``,
-    and ``-log-level=info`` is ``--log-level=info``.
+    A Deployment written for Flagger runs this image with its arguments unchanged: without a command it is ``run``.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -48,13 +47,8 @@ class CommandGroup(typer.core.TyperGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and (args[0].startswith("-") or args[0] == DEFAULT_COMMAND):
-            args = [to_double_dash(each) for each in args]
-        if args and args[0].startswith("--") and args[0] != "--help":
+        if args and args[0].startswith("-") and args[0] != "--help":
             args = [DEFAULT_COMMAND, *args]
+        if args and args[0] == DEFAULT_COMMAND:
+            args, ctx.obj = translate(args)
         return super().parse_args(ctx, args)
-
-
-def to_double_dash(argument: str) -> str:
-    """``-log-level=info`` as ``--log-level=info``; anything else, such as ``-h``, unchanged."""
-    return f"-{argument}" if _GO_FLAG.fullmatch(argument) else argument

@@ -1,14 +1,17 @@
-"""``canary run``: the controller, with Flagger's options."""
+"""``canary run``: the controller."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pydantic
 import typer
 
+from controller import __version__
 from controller.api.durations import parse_duration
 from controller.cli.errors import reports_errors
 from controller.shell.kubernetes.access import find_access
@@ -17,9 +20,12 @@ from controller.shell.operator import operate
 from controller.shell.reporting.logs import configure_logs
 from controller.shell.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 @reports_errors
 def run(  # noqa: PLR0917 -- typer passes them by name
+    context: typer.Context,
     metrics_server: Annotated[
         str, typer.Option(metavar="URL", help="Prometheus server for metrics without a provider.")
     ] = "http://prometheus:9090",
@@ -33,39 +39,52 @@ def run(  # noqa: PLR0917 -- typer passes them by name
     ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", help="Port of /metrics and /healthz.")] = 8080,
     event_webhook: Annotated[
-        str, typer.Option(metavar="URL", help="Webhook that receives the events of all Canaries.")
+        str,
+        typer.Option(
+            metavar="URL", envvar="EVENT_WEBHOOK_URL", help="Webhook that receives the events of all Canaries."
+        ),
     ] = "",
-    mesh_provider: Annotated[str, typer.Option(help="Accepted for Flagger's command line; must be istio.")] = "istio",
-    include_label_prefix: Annotated[
-        list[str] | None,
-        typer.Option(help="Accepted for Flagger's command line; the primary has all labels of its target."),
-    ] = None,
+    kubeconfig: Annotated[
+        str, typer.Option(metavar="FILE", envvar="KUBECONFIG", help="kubeconfig to use outside of a cluster.")
+    ] = "",
+    mesh_provider: Annotated[str, typer.Option(metavar="NAME", help="Only istio is supported.")] = "istio",
+    version: Annotated[bool, typer.Option(help="Print the version and exit.")] = False,
 ) -> None:
-    """Run the controller."""
-    if mesh_provider != "istio":
+    """Run the controller.
+
+    Accepts the options of Flagger, with one or two dashes. Those that have no effect here are logged.
+    """
+    if version:
+        print(__version__)
+        return
+    if mesh_provider not in ("", "istio"):
         raise typer.BadParameter(f"{mesh_provider!r} is not supported, only istio is", param_hint="--mesh-provider")
-    del include_label_prefix
-    serve(
-        parse_settings(
-            metrics_server=metrics_server,
-            log_level=log_level,
-            minimum_interval=minimum_interval,
-            namespaces=tuple(namespace or ()),
-            port=port,
-            event_webhook=event_webhook,
-        )
+    settings = parse_settings(
+        metrics_server=metrics_server,
+        log_level=log_level,
+        minimum_interval=minimum_interval,
+        namespaces=tuple(name for names in namespace or () for name in names.split(",") if name),
+        port=port,
+        event_webhook=event_webhook,
     )
-
-
-def serve(settings: Settings) -> None:
-    """Run the controller until SIGTERM. Raises StartError if it cannot start."""
     configure_logs(settings.log_level)
-    asyncio.run(_operate(settings))
+    for note in context.obj:
+        log.warning("Option %s", note)
+    serve(settings, os.environ | ({"KUBECONFIG": kubeconfig} if kubeconfig else {}))
 
 
-async def _operate(settings: Settings) -> None:
-    access = find_access()
-    logging.getLogger(__name__).info("Connecting to the Kubernetes API at %s", access.server)
+def serve(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Run the controller until SIGTERM, on the cluster that ``environment`` names.
+
+    Raises:
+        StartError: it cannot start.
+    """
+    asyncio.run(_operate(settings, environment))
+
+
+async def _operate(settings: Settings, environment: Mapping[str, str]) -> None:
+    access = find_access(environment)
+    log.info("Connecting to the Kubernetes API at %s", access.server)
     await operate(access, settings)
 
 

@@ -93,7 +93,7 @@ def test_with_known_traffic_the_verdicts_have_a_time(plan):
         pytest.param(
             (),
             {"sessionAffinity": {"cookieName": "c"}},
-            "The controller would refuse this Canary: spec.analysis.s",
+            "The controller rejects this Canary: spec.analysis.s",
             id="refused",
         ),
         pytest.param(

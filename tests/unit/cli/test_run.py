@@ -8,17 +8,29 @@ import logging
 import pytest
 from typer.testing import CliRunner
 
+from controller import __version__
 from controller.cli import app, run
-from controller.cli.group import to_double_dash
+from controller.cli.flagger import BOOLEANS, REFUSED, WITHOUT_EFFECT
 from controller.shell.reporting.logs import canary_log, configure_logs
 from controller.shell.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def own_logging(monkeypatch):
+    monkeypatch.delenv("EVENT_WEBHOOK_URL", raising=False)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    for name in ("kopf", "aiohttp.access", "asyncio"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture
 def started(monkeypatch) -> list[Settings]:
     """The settings that ``canary run`` would run with."""
     seen: list[Settings] = []
-    monkeypatch.setattr(run, "serve", seen.append)
+    monkeypatch.setattr(run, "serve", lambda settings, _environment: seen.append(settings))
     return seen
 
 
@@ -32,9 +44,16 @@ def started(monkeypatch) -> list[Settings]:
             id="those of Flagger's manifests, without a command",
         ),
         pytest.param(
-            "run --namespace prod --namespace dev --port 9090 --minimum-interval 1m30s --event-webhook http://hook/",
-            Settings(namespaces=("prod", "dev"), port=9090, minimum_interval=90.0, event_webhook="http://hook/"),
-            id="ours",
+            "-port 9090 --log-level debug -event-webhook http://hook/",
+            Settings(port=9090, log_level="debug", event_webhook="http://hook/"),
+            id="values after a space, one dash or two",
+        ),
+        pytest.param("-namespace= -event-webhook= -mesh-provider=", Settings(), id="empty values"),
+        pytest.param("-namespace=prod,dev", Settings(namespaces=("prod", "dev")), id="several namespaces in one"),
+        pytest.param(
+            "run --namespace prod --namespace dev --minimum-interval 1m30s",
+            Settings(namespaces=("prod", "dev"), minimum_interval=90.0),
+            id="those that Flagger does not have",
         ),
     ],
 )
@@ -44,25 +63,70 @@ def test_options_become_settings(started, arguments, settings):
     assert started == [settings]
 
 
-@pytest.mark.parametrize("arguments", ["-mesh-provider=linkerd", "run --no-such-option"])
-def test_an_unsupported_option_is_a_usage_error(started, arguments):
-    assert CliRunner().invoke(app, arguments.split()).exit_code == 2
-    assert started == []
+def test_the_event_webhook_can_be_in_the_environment(started):
+    assert CliRunner(env={"EVENT_WEBHOOK_URL": "http://hook/"}).invoke(app, ["run"]).exit_code == 0
+    assert started == [Settings(event_webhook="http://hook/")]
 
 
 @pytest.mark.parametrize(
-    ("argument", "taken"),
+    "arguments",
     [
-        ("-log-level=info", "--log-level=info"),
-        ("-port", "--port"),
-        ("--port", "--port"),
-        ("-h", "-h"),
-        ("prod", "prod"),
-        ("-1", "-1"),
+        "-mesh-provider=linkerd",
+        "-slack-url=https://hooks.slack.com/services/x",
+        "-msteams-url https://teams/x",
+        "-master=https://api:6443",
+        "-kubeconfig-service-mesh=/mesh",
+        "-enable-config-tracking=false",
+        "run --no-such-option",
     ],
 )
-def test_go_s_single_dash_is_python_s_double(argument, taken):
-    assert to_double_dash(argument) == taken
+def test_an_option_that_cannot_be_honoured_is_a_usage_error_that_names_it(started, arguments):
+    result = CliRunner().invoke(app, arguments.split())
+    assert (result.exit_code, started) == (2, [])
+    assert arguments.split()[-1 if arguments.startswith("run") else 0].partition("=")[0].lstrip("-") in result.output
+
+
+@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+def test_an_option_without_effect_is_logged(started, name):
+    value = "true" if name in BOOLEANS else "2"
+    for arguments in ([f"-{name}={value}"], [f"-{name}"] if name in BOOLEANS else [f"-{name}", value]):
+        result = CliRunner().invoke(app, [*arguments, "-port=9090"])
+        assert result.exit_code == 0, result.output
+        (line,) = map(json.loads, result.stderr.splitlines())
+        assert (line["level"], line["msg"]) == (
+            "warning",
+            f"Option --{name}={value} has no effect: {WITHOUT_EFFECT[name]}",
+        )
+    assert started == [Settings(port=9090)] * 2
+
+
+@pytest.mark.parametrize(
+    "arguments", ["-enable-leader-election=false", "-zap-replace-globals=0", "-slack-url=", "-enable-config-tracking"]
+)
+def test_an_option_that_asks_for_nothing_is_accepted(started, arguments):
+    assert CliRunner().invoke(app, [arguments]).exit_code == 0
+    assert started == [Settings()]
+
+
+FLAGGER = """
+cluster-name control-loop-interval enable-config-tracking enable-leader-election event-webhook include-label-prefix
+ingress-annotations-prefix ingress-class kubeconfig kubeconfig-burst kubeconfig-qps kubeconfig-service-mesh
+leader-election-namespace log-level master mesh-provider metrics-server msteams-proxy-url msteams-url namespace
+no-cross-namespace-refs port selector-labels slack-channel slack-proxy-url slack-url slack-user threadiness version
+zap-encoding zap-replace-globals
+"""
+
+
+def test_every_option_of_flagger_is_known():
+    shown = CliRunner().invoke(app, ["run", "--help"]).output
+    own = {name.strip(",").removeprefix("--") for name in shown.split() if name.startswith("--")}
+    assert sorted(set(FLAGGER.split()) - own - set(WITHOUT_EFFECT) - set(REFUSED)) == []
+
+
+def test_the_version_is_printed(started):
+    for arguments in (["-version"], ["--version"], ["run", "--version"]):
+        assert CliRunner().invoke(app, arguments).output == f"{__version__}\n"
+    assert started == []
 
 
 @pytest.mark.parametrize(
@@ -81,24 +145,14 @@ def test_an_invalid_value_is_an_error_that_says_what_is_allowed(started, argumen
     assert message in result.output
 
 
-def test_without_a_cluster_the_error_is_one_sentence(tmp_path, monkeypatch, own_logging):
+def test_without_a_cluster_the_error_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     result = CliRunner().invoke(app, ["run"])
     assert result.exit_code == 1
     assert "canary run: No cluster: " in result.output
 
 
-@pytest.fixture
-def own_logging():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    for name in ("kopf", "aiohttp.access", "asyncio"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
-
-
-def test_a_log_line_has_flagger_s_keys(own_logging, capsys):
+def test_a_log_line_has_flagger_s_keys(capsys):
     configure_logs("info")
     canary_log("backend", "prod", "controller.shell.reconciler.act").info("Service %s created", "backend")
     logging.getLogger("kopf.objects").info("noise")

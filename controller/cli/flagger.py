@@ -1,0 +1,86 @@
+"""Flagger's command line: every option is honoured by ``canary run``, reported as without effect, or refused.
+
+Go's syntax: ``-name value`` or ``-name=value``, with one or two dashes; a boolean stands alone or with ``=value``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import typer
+
+BOOLEANS = frozenset(
+    {"enable-config-tracking", "enable-leader-election", "no-cross-namespace-refs", "zap-replace-globals"}
+)
+
+WITHOUT_EFFECT: Mapping[str, str] = {
+    "cluster-name": "alerts are not supported",
+    "control-loop-interval": "a Canary is reconciled when it changes, and every analysis.interval",
+    "enable-config-tracking": "ConfigMaps and Secrets are always tracked",
+    "enable-leader-election": "there is no leader election; run one replica, with strategy Recreate",
+    "include-label-prefix": "the primary has all labels of its target",
+    "ingress-annotations-prefix": "Ingresses are not supported",
+    "ingress-class": "Ingresses are not supported",
+    "kubeconfig-burst": "requests to the Kubernetes API are not throttled by the client",
+    "kubeconfig-qps": "requests to the Kubernetes API are not throttled by the client",
+    "leader-election-namespace": "there is no leader election; run one replica, with strategy Recreate",
+    "msteams-proxy-url": "alerts are not supported",
+    "slack-channel": "alerts are not supported",
+    "slack-proxy-url": "alerts are not supported",
+    "slack-user": "alerts are not supported",
+    "threadiness": "Canaries are reconciled concurrently",
+    "zap-encoding": "logs are JSON",
+    "zap-replace-globals": "there is one logger",
+}
+"""Options that change nothing here, with the reason to log."""
+
+REFUSED: Mapping[str, str] = {
+    "kubeconfig-service-mesh": "a service mesh in another cluster is not supported",
+    "master": "set the address in the kubeconfig",
+    "msteams-url": "alerts are not supported; use --event-webhook",
+    "no-cross-namespace-refs": "references to other namespaces cannot be disabled",
+    "selector-labels": "the labels app, name and app.kubernetes.io/name are supported",
+    "slack-url": "alerts are not supported; use --event-webhook",
+}
+"""Options that cannot be ignored without a change of behaviour; empty values are allowed."""
+
+_OPTION = re.compile(r"--?([a-z][a-z0-9-]+)(?:=(.*))?", re.DOTALL)
+_FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
+
+
+def translate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments for ``canary run``, and what to log about those without effect.
+
+    Raises:
+        BadParameter: an option is refused.
+    """
+    kept: list[str] = []
+    notes: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        option = _OPTION.fullmatch(argument)
+        if option is None:
+            kept.append(argument)
+            continue
+        name, value = option.groups()
+        if value is None and name in BOOLEANS:
+            value = "true"
+        if name not in WITHOUT_EFFECT and name not in REFUSED:
+            kept.append(f"--{name}" if value is None else f"--{name}={value}")
+            continue
+        if value is None:
+            value = next(remaining, "")
+        if problem := _refusal(name, value):
+            raise typer.BadParameter(problem, param_hint=f"--{name}")
+        if name in WITHOUT_EFFECT and value not in _FALSE:
+            notes.append(f"--{name}={value} has no effect: {WITHOUT_EFFECT[name]}")
+    return kept, notes
+
+
+def _refusal(name: str, value: str) -> str:
+    if name in REFUSED and value and value not in _FALSE:
+        return REFUSED[name]
+    if name == "enable-config-tracking" and value in _FALSE:
+        return "cannot be disabled for all; annotate a ConfigMap or Secret with flagger.app/config-tracking: disabled"
+    return ""

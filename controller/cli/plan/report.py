@@ -1,0 +1,138 @@
+"""A plan as a table and as JSON, with remarks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from controller.api import Canary, Strategy, unsupported_fields
+from controller.cli import words
+from controller.core.evidence.question import Verdict
+from controller.core.simulation.schedule import Expectation, Schedule, Traffic
+
+
+def find_remarks(canary: Canary, schedule: Schedule, traffic: Traffic | None) -> Iterator[str]:
+    """What to know before the rollout starts."""
+    analysis = canary.spec.analysis
+    if refused := unsupported_fields(canary):
+        yield f"The controller rejects this Canary: {'; '.join(refused)}."
+    if schedule.longest is None:
+        yield "A closed gate (confirm-traffic-increase, confirm-promotion) can block the rollout without limit."
+    compared = [metric.name for metric in analysis.metrics if metric.compare]
+    if not compared:
+        return
+    if analysis.strategy is Strategy.AB_TESTING:
+        yield "The number of requests that will match is not known, so the verdicts of comparisons cannot be predicted."
+        return
+    if traffic is None:
+        yield (
+            "When the comparisons reach a verdict depends on the traffic: measure it with --prometheus URL, or set "
+            "--requests-per-second with --error-rate or --slow-rate."
+        )
+        return
+    for name in compared:
+        if name not in traffic.bad_rates:
+            yield f"{name}: its rate of bad requests is not known; set --error-rate, --slow-rate or --prometheus."
+    for each in schedule.expectations:
+        if each.look is None:
+            yield _out_of_reach(canary, each)
+
+
+def _out_of_reach(canary: Canary, each: Expectation) -> str:
+    needs = f"needs {words.count(each.needs)}" if math.isfinite(each.needs) else "cannot be reached with any number of"
+    short = f"{each.metric}: {each.verdict} at {words.ratio(each.ratio)} {needs} canary requests, the plan counts "
+    if each.verdict is Verdict.FAIL:
+        return f"{short}{words.count(each.gets)}: the analysis is too short to detect such a canary."
+    end = "wait for approval" if canary.spec.analysis.on_inconclusive == "gate" else "be rolled back"
+    return f"{short}{words.count(each.gets)}: even a canary as good as the primary would {end} without a verdict."
+
+
+def print_plan(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks: tuple[str, ...]) -> None:
+    console = Console()
+    name = f"{canary.namespace}/{canary.name}" if canary.namespace else canary.name
+    console.print(f"[bold]{name}[/]: {len(schedule.steps)} steps of {words.duration(schedule.interval)}")
+    console.print(_steps_table(canary, schedule, traffic))
+    console.print()
+    longest = "no limit" if schedule.longest is None else words.duration(schedule.longest)
+    print(f"Earliest promotion after the first traffic: {words.duration(schedule.shortest)}")
+    print(f"Latest promotion or rollback after the first traffic: {longest}")
+    if schedule.healthy is not None and canary.spec.analysis.compares:
+        print(f"Expected promotion of a canary as good as the primary: {words.duration(schedule.healthy)}")
+    if schedule.expectations:
+        console.print()
+        console.print(_verdict_table(schedule))
+    for remark in remarks:
+        print(f"- {remark}")
+
+
+def _steps_table(canary: Canary, schedule: Schedule, traffic: Traffic | None) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    ab_testing = canary.spec.analysis.strategy is Strategy.AB_TESTING
+    for column in ("STEP", "AT", "CANARY" if not ab_testing else "MATCHED TO CANARY"):
+        table.add_column(column, justify="right")
+    if traffic and not ab_testing:
+        table.add_column("CANARY REQUESTS", justify="right")
+    per_step = traffic.requests_per_second * schedule.interval if traffic else 0.0
+    for step in schedule.steps:
+        share = "copy" if step.routes.mirrored else f"{step.routes.canary_weight}%"
+        copied = canary.spec.analysis.mirror_weight or 100
+        part = (copied if step.routes.mirrored else step.routes.canary_weight) / 100
+        cells = [str(step.number), words.duration(step.begins_at), share]
+        table.add_row(*cells, *([words.count(part * per_step)] if traffic and not ab_testing else []))
+    return table
+
+
+def _verdict_table(schedule: Schedule) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("METRIC", "CANARY IS", "VERDICT", "CANARY REQUESTS", "EXPECTED AT"):
+        table.add_column(column, justify="right" if column == "CANARY REQUESTS" else "left")
+    for each in schedule.expectations:
+        as_bad = "as good" if each.ratio == 1 else f"{words.ratio(each.ratio)} as bad"
+        when = "not in this plan"
+        if each.look is not None and each.seconds is not None:
+            when = f"look {each.look}, after {words.duration(each.seconds)}"
+        table.add_row(each.metric, as_bad, str(each.verdict), words.count(each.needs), when)
+    return table
+
+
+def as_json(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "namespace": canary.namespace,
+        "name": canary.name,
+        "intervalSeconds": schedule.interval,
+        "steps": [
+            {
+                "step": step.number,
+                "beginsAtSeconds": step.begins_at,
+                "canaryWeight": step.routes.canary_weight,
+                "mirrored": step.routes.mirrored,
+            }
+            for step in schedule.steps
+        ],
+        "shortestSeconds": schedule.shortest,
+        "longestSeconds": schedule.longest,
+        "healthySeconds": schedule.healthy,
+        "traffic": None
+        if traffic is None
+        else {
+            "requestsPerSecond": traffic.requests_per_second,
+            "badRates": {name: list(rates) for name, rates in traffic.bad_rates.items()},
+        },
+        "verdicts": [
+            {
+                "metric": each.metric,
+                "verdict": str(each.verdict),
+                "ratio": each.ratio,
+                "canaryRequests": each.needs if math.isfinite(each.needs) else None,
+                "countedInPlan": each.gets,
+                "look": each.look,
+                "seconds": each.seconds,
+            }
+            for each in schedule.expectations
+        ],
+        "remarks": list(remarks),
+    }
