@@ -1,4 +1,4 @@
-"""Putting the controller together, and running it until it is told to stop."""
+"""Putting the controller together, and running it until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from controller import __version__
 from controller.core.model import Manifest
 from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
-from controller.shell.informer.reflector import Reflector
+from controller.shell.informer.lists import Lists
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.client import KubeClient
+from controller.shell.kubernetes.client import REQUEST_SECONDS, KubeClient
+from controller.shell.kubernetes.errors import StoppedError
 from controller.shell.kubernetes.kinds import CANARY, Key
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reconciler.reconciler import Reconciler
@@ -31,7 +32,12 @@ from controller.shell.settings import Settings
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 3
-"""How long a controller that is told to stop goes on sending events."""
+"""How long a controller that is stopped goes on sending events."""
+
+EXIT_SECONDS = 8
+"""How long kopf may take to end after our parts have ended."""
+SILENCE_SECONDS = 75
+"""A watch on which not even a bookmark came for so long is dead; the API server sends one about every minute."""
 
 
 async def operate(access: Access, settings: Settings) -> None:
@@ -39,51 +45,77 @@ async def operate(access: Access, settings: Settings) -> None:
 
     Raises:
         StartError: it cannot start.
+        StoppedError: a part that it cannot run without has ended.
     """
-    telemetry, tasks = Metrics(__version__), CanaryTasks()
-    cache = Cache(tasks.changed)
+    metrics, tasks = Metrics(__version__), CanaryTasks()
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(access.open_session())
         outside = await stack.enter_async_context(aiohttp.ClientSession(headers={"User-Agent": "canary-controller"}))
-        port = await stack.enter_async_context(serve(telemetry, tasks, settings.port))
+        port = await stack.enter_async_context(serve(metrics, tasks, settings.port))
         log.info("Starting canary controller %s, /metrics and /healthz on port %d", __version__, port)
-        kube = KubeClient(cluster, access.server, telemetry.requested)
-        running = _Running(kube=kube, outside=outside, cache=cache, tasks=tasks, telemetry=telemetry, settings=settings)
-        await kopf.operator(
-            registry=build_registry(access, cache, running.watching, running.start, running.stop),
+        kube = KubeClient(cluster, access.server, metrics.count_request)
+        operator = _Operator(kube, outside, tasks, metrics, settings)
+        await _run_kopf(access, settings, operator)
+        if operator.ended.done():
+            raise StoppedError(operator.ended.result())
+
+
+async def _run_kopf(access: Access, settings: Settings, operator: _Operator) -> None:
+    """Run kopf until it ends; after it has begun to stop, no longer than `EXIT_SECONDS`.
+
+    When one of its watches fails, kopf 1.45 stops the operator and then waits for the other watches without end.
+    """
+    running = asyncio.create_task(
+        kopf.operator(
+            registry=build_registry(access, operator.cache, operator.lists, operator.start, operator.stop),
             settings=_kopf_settings(),
             standalone=True,
             # Else kopf asks for the user's name, which the uid of a container need not have.
             identity="canary-controller",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
+            stop_flag=operator.ended,
         )
+    )
+    stopping = asyncio.create_task(operator.stopped.wait())
+    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((running,), timeout=EXIT_SECONDS)
+    if not running.done():
+        raise StoppedError("A watch failed, see the log.")
+    stopping.cancel()
+    if error := running.exception():
+        raise StoppedError(f"The watches ended: {error!r}") from error
 
 
-class _Running:
-    """The parts that live between kopf's start and stop."""
+class _Operator:
+    """The parts that live between kopf's start and stop. Each runs until `stop`; one that ends sooner ends all.
+
+    Attributes:
+        ended: the first part that ended too soon, and why.
+        stopped: set once all parts have ended.
+    """
 
     def __init__(
         self,
-        *,
         kube: KubeClient,
         outside: aiohttp.ClientSession,
-        cache: Cache,
         tasks: CanaryTasks,
-        telemetry: Metrics,
+        metrics: Metrics,
         settings: Settings,
     ) -> None:
-        self.watching = Reflector(kube, cache, telemetry, settings.namespaces)
-        self._cache = cache
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.stopped = asyncio.Event()
+        self.cache = Cache(tasks.changed)
+        self.lists = Lists(kube, self.cache, settings.namespaces)
         self._tasks = tasks
-        self._telemetry = telemetry
-        self._telling = EventRecorder(kube, outside, _now, settings.event_webhook)
-        self._reconciling = Reconciler(
+        self._metrics = metrics
+        self._recorder = EventRecorder(kube, outside, _now, settings.event_webhook)
+        self._reconciler = Reconciler(
             kube=kube,
-            cache=cache,
-            measuring=ProbeRunner(outside, kube, cache, settings.metrics_server),
-            telling=self._telling,
-            telemetry=telemetry,
+            cache=self.cache,
+            runner=ProbeRunner(outside, kube, self.cache, settings.metrics_server),
+            recorder=self._recorder,
+            metrics=metrics,
             depend=self._depend,
             clock=_now,
             minimum_interval=settings.minimum_interval,
@@ -91,46 +123,58 @@ class _Running:
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        await self.watching.first_lists()
-        log.info("Caches are synced, %d Canaries", len(self._cache.keys(CANARY.name)))
+        await self.lists.fill()
+        log.info("Caches are synced, %d Canaries", len(self.cache.keys(CANARY.name)))
         self._background = [
-            asyncio.create_task(self.watching.follow(), name="watch configs"),
-            asyncio.create_task(self._telling.run(), name="tell events"),
+            asyncio.create_task(self.lists.compare_relisted(), name="comparing the cache with the cluster"),
+            asyncio.create_task(self._recorder.run(), name="sending events"),
         ]
-        self._tasks.open(self._reconciling.run, self._gone)
+        for task in self._background:
+            task.add_done_callback(self._on_end)
+        self._tasks.open(self._reconciler.run, removed=self._on_removed, ended=self._on_end)
 
     async def stop(self) -> None:
         await self._tasks.stop()
-        await self._telling.flush(FLUSH_SECONDS)
-        for task in (*self._background, *self._reconciling.background):
+        await self._recorder.flush(FLUSH_SECONDS)
+        for task in (*self._background, *self._reconciler.background):
             task.cancel()
-        await asyncio.gather(*self._background, *self._reconciling.background, return_exceptions=True)
+        await asyncio.gather(*self._background, *self._reconciler.background, return_exceptions=True)
         log.info("Stopped")
+        self.stopped.set()
 
     def _depend(self, key: Key, needed: frozenset[Key]) -> None:
         if self._tasks.depend(key, needed):
-            self._cache.keep_bodies(self._tasks.needed())
+            self.cache.keep_bodies(self._tasks.needed())
 
-    def _gone(self, key: Key, last_seen: Manifest) -> None:
+    def _on_removed(self, key: Key, last_seen: Manifest) -> None:
         _, namespace, name = key
         target = ((last_seen.get("spec") or {}).get("targetRef") or {}).get("name", "")
-        self._telemetry.gone(name, namespace, str(target))
-        self._telling.forget(str(last_seen["metadata"]["uid"]))
-        self._cache.keep_bodies(self._tasks.needed())
+        self._metrics.remove(name, namespace, str(target))
+        self._recorder.forget(str(last_seen["metadata"]["uid"]))
+        self.cache.keep_bodies(self._tasks.needed())
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.ended.done():
+            return
+        error = task.exception()
+        log.error("%s ended, so the controller stops", task.get_name(), exc_info=error)
+        self.ended.set_result(f"{task.get_name()} ended: {error!r}")
 
 
 def _kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # the CRDs are there: the first lists have waited for them
-    settings.networking.error_backoffs = _ForEver()
+    settings.networking.error_backoffs = _NoEnd()
+    settings.networking.request_timeout = REQUEST_SECONDS
+    settings.watching.inactivity_timeout = SILENCE_SECONDS
     # Memory: kopf lists by pages, and keeps the task it makes for each object no longer than it is busy.
     settings.watching.chunk_size = 200
     settings.queueing.idle_timeout = 0.1
     return settings
 
 
-class _ForEver:
+class _NoEnd:
     """Waits between kopf's attempts of a request: an API server that is away for long must not end the controller."""
 
     def __iter__(self) -> Iterator[float]:

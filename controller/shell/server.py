@@ -17,23 +17,23 @@ from controller.shell.reporting.metrics import Metrics
 
 
 @asynccontextmanager
-async def serve(telemetry: Metrics, tasks: CanaryTasks, port: int) -> AsyncIterator[int]:
+async def serve(metrics: Metrics, tasks: CanaryTasks, port: int) -> AsyncIterator[int]:
     """Serve on all addresses until the block ends; yields the port, which the system chooses for 0.
 
     Raises:
         StartError: the port is taken.
     """
 
-    async def metrics(_: web.Request) -> web.Response:
-        telemetry.counted(tasks.counts())
-        return web.Response(body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def show_metrics(_: web.Request) -> web.Response:
+        metrics.set_totals(tasks.counts())
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:
-        problem = health_problem(telemetry, tasks)
+        problem = health_problem(tasks)
         return web.Response(text=(problem or "OK") + "\n", status=500 if problem else 200)
 
     application = web.Application()
-    application.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz)])
+    application.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", healthz)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
@@ -54,13 +54,10 @@ def _listen(port: int) -> socket.socket:
         raise StartError(f"Port {port} for /metrics and /healthz cannot be used: {error.strerror}") from error
 
 
-def health_problem(telemetry: Metrics, tasks: CanaryTasks) -> str:
-    """Why the process should be started anew; empty if it should not.
+def health_problem(tasks: CanaryTasks) -> str:
+    """Why the process should be restarted; empty if it should not.
 
-    A cluster that does not answer is no reason: starting anew would not bring it back.
+    A cluster that does not answer is no reason: a restart would not bring it back.
     """
     overdue = tasks.overdue(asyncio.get_running_loop().time())
-    if overdue:
-        return f"not looked at for too long: {', '.join(overdue[:10])}"
-    deaf = telemetry.deaf_kinds()
-    return f"the watches miss changes of: {', '.join(deaf)}" if deaf else ""
+    return f"not reconciled for too long: {', '.join(overdue[:10])}" if overdue else ""

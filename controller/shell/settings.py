@@ -19,11 +19,11 @@ class Settings:
 
     Attributes:
         metrics_server: Prometheus' address, for metrics that name no provider of their own.
-        log_level: least severity that is logged.
+        log_level: lowest severity that is logged.
         minimum_interval: floor of every Canary's ``analysis.interval``, seconds.
-        namespaces: the only ones that are looked at; empty: all.
+        namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
-        event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: nobody does.
+        event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
     """
 
     metrics_server: HttpUrl = "http://prometheus:9090"

@@ -1,4 +1,4 @@
-"""The cluster as the watches, and our own writes, have told it."""
+"""The cluster as the watches and our own writes have shown it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controller.core.model import Manifest
 from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, Key, key_of, version_of
 
 Listener = Callable[[Key, Manifest | None, Manifest | None], None]
-"""Told key, object before, object after; None where there is no object."""
+"""Called with key, object before, object after; None where there is no object."""
 
 
 class Cache:
@@ -22,7 +22,7 @@ class Cache:
     `listener` hears of changes that mean something: neither of an object that is equal but for its version, nor of the
     status of an HPA, which moves every 15 seconds and which nothing here depends on.
 
-    Of ConfigMaps and Secrets the watches tell the version only (`note`); a body is here once somebody put it.
+    Of ConfigMaps and Secrets the watches give the version only (`note`); a body is here once somebody put it.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -49,7 +49,7 @@ class Cache:
         return [(kind, where, name) for where, name in self._versions[kind] if namespace in ("", where)]
 
     def put(self, manifest: Mapping[str, Any], *, quietly: bool = False) -> bool:
-        """Take in an object; False if it is not newer than what is known. ``quietly``: nobody needs to hear."""
+        """Take in an object; False if it is not newer than what is known. ``quietly``: nobody is notified."""
         key = key_of(manifest)
         before, version = self.get(key), version_of(manifest)
         if version < self.version(key) or (before is not None and version == version_of(before)):
@@ -73,7 +73,7 @@ class Cache:
         return True
 
     def remove(self, key: Key, version: int | None = None) -> bool:
-        """Forget an object, unless what is known is newer than ``version``: then it was created anew meanwhile."""
+        """Forget an object, unless what is known is newer than ``version``: then it was created again meanwhile."""
         known = self.version(key)
         if not known or (version is not None and known > version):
             return False

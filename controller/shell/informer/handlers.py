@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import kopf
 
 from controller.shell.informer.cache import Cache
-from controller.shell.informer.reflector import Reflector
+from controller.shell.informer.lists import Lists, take_in
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.kinds import WATCHED, Kind, key_of, version_of
+from controller.shell.kubernetes.client import accept_header
+from controller.shell.kubernetes.kinds import CONFIGS, WATCHED, Kind, key_of, version_of
+
+_BY_PLURAL = {kind.plural: kind for kind in (*WATCHED, *CONFIGS)}
 
 
 def build_registry(
     access: Access,
     cache: Cache,
-    watching: Reflector,
+    lists: Lists,
     start: Callable[[], Awaitable[None]],
     stop: Callable[[], Awaitable[None]],
 ) -> kopf.OperatorRegistry:
@@ -29,7 +33,7 @@ def build_registry(
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.open_session())
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.open_session(_lists_and_watches(lists)))
 
     @kopf.on.startup(registry=registry)
     async def start_up(**_: Any) -> None:
@@ -39,18 +43,31 @@ def build_registry(
     async def clean_up(**_: Any) -> None:
         await stop()
 
-    for kind in WATCHED:
-        _watch(registry, kind, cache, watching)
+    for kind in _BY_PLURAL.values():
+        _watch(registry, kind, cache)
     return registry
 
 
-def _watch(registry: kopf.OperatorRegistry, kind: Kind, cache: Cache, watching: Reflector) -> None:
+def _watch(registry: kopf.OperatorRegistry, kind: Kind, cache: Cache) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, id=f"watch-{kind.plural}", registry=registry)
-    async def take_in(event: kopf.RawEvent, **_: Any) -> None:
+    async def receive(event: kopf.RawEvent, **_: Any) -> None:
         manifest = {**event["object"], "apiVersion": kind.api_version, "kind": kind.name}
-        if event["type"] is None:
-            watching.was_relisted(kind)
         if event["type"] == "DELETED":
             cache.remove(key_of(manifest), version_of(manifest))
         else:
-            cache.put(manifest)
+            take_in(cache, kind, manifest)
+
+
+def _lists_and_watches(lists: Lists) -> aiohttp.ClientMiddlewareType:
+    """What kopf has no setting for: metadata alone of ConfigMaps and Secrets, and notice of each new list."""
+
+    async def middleware(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        kind, watching = _BY_PLURAL.get(request.url.name), "watch" in request.url.query
+        if kind in CONFIGS:
+            request.headers["Accept"] = accept_header(metadata_only=True, listing=not watching)
+        response = await send(request)
+        if kind is not None and not watching:
+            lists.was_relisted(kind)
+        return response
+
+    return middleware

@@ -44,7 +44,7 @@ class Access:
     authorization: Authorization
     proxy: str | None = None
 
-    def open_session(self) -> aiohttp.ClientSession:
+    def open_session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """A new HTTP session that logs in by itself and follows the rotation of tokens."""
 
         async def log_in(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -62,7 +62,7 @@ class Access:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self.tls or True, limit=0),
             headers={"User-Agent": "canary-controller"},
-            middlewares=(log_in,),
+            middlewares=(*middlewares, log_in),
             proxy=self.proxy,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,10 +18,6 @@ from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Kind
 REQUEST_SECONDS = 30
 PAGE = 200
 """Objects in one answer to a list; a larger one is larger in memory, for good."""
-WATCH_SECONDS = 290
-"""After so long the API server ends a watch, and it is taken up again where it ended."""
-SILENCE_SECONDS = 120
-"""A watch on which not even a bookmark came for so long (they come every minute) is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +26,6 @@ class Listing:
 
     items: tuple[Manifest, ...]
     version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of a watch; ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
-
-    type: str
-    manifest: Manifest
 
 
 class Kube(Protocol):
@@ -49,10 +37,6 @@ class Kube(Protocol):
 
     async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
         """Read all objects of a kind, of the whole cluster where no namespace is given."""
-        ...
-
-    def watch(self, kind: Kind, namespace: str, version: str, *, metadata_only: bool = False) -> AsyncIterator[Change]:
-        """Follow the changes after ``version``; ends when the API server ends it."""
         ...
 
     async def create(self, manifest: Manifest) -> Manifest:
@@ -80,9 +64,9 @@ class KubeClient:
     """`Kube` over HTTP.
 
     Args:
-        session: logs in by itself (`kubeconfig.Access.open_session`).
+        session: logs in by itself (`Access.open_session`).
         server: the API server's URL.
-        count: told the verb and the kind of every request.
+        count: called with the verb and the kind of every request.
         field_manager: who is said to own the fields it writes.
     """
 
@@ -106,38 +90,17 @@ class KubeClient:
         query = {"limit": str(PAGE)}
         while True:
             page = await self._send(
-                "GET", kind, kind.path(namespace), verb="list", query=query, accept=_accept(metadata_only, "List")
+                "GET",
+                kind,
+                kind.path(namespace),
+                verb="list",
+                query=query,
+                accept=accept_header(metadata_only=metadata_only, listing=True),
             )
             items += [_typed(item, kind) for item in page.get("items") or ()]
             if not page["metadata"].get("continue"):
                 return Listing(tuple(items), str(page["metadata"].get("resourceVersion", "")))
             query["continue"] = page["metadata"]["continue"]
-
-    async def watch(
-        self, kind: Kind, namespace: str, version: str, *, metadata_only: bool = False
-    ) -> AsyncIterator[Change]:
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(WATCH_SECONDS),
-        }
-        request = f"GET {kind.path(namespace)} (watch)"
-        try:
-            async with self._open(
-                "GET",
-                kind,
-                kind.path(namespace),
-                verb="watch",
-                query=query,
-                accept=_accept(metadata_only, ""),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=SILENCE_SECONDS),
-            ) as response:
-                await _raise_for_status(request, response)
-                async for line in _lines(response.content):
-                    yield _change(request, kind, json.loads(line))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Transient(request, 0, _words(error)) from error
 
     async def create(self, manifest: Manifest) -> Manifest:
         kind, namespace, _ = _place(manifest)
@@ -209,9 +172,10 @@ class KubeClient:
         )
 
 
-def _accept(metadata_only: bool, suffix: str) -> str:
+def accept_header(*, metadata_only: bool, listing: bool) -> str:
+    """``Accept`` for whole objects or for their metadata alone, of a list or of single objects."""
     if metadata_only:
-        return f"application/json;as=PartialObjectMetadata{suffix};g=meta.k8s.io;v=v1"
+        return f"application/json;as=PartialObjectMetadata{'List' if listing else ''};g=meta.k8s.io;v=v1"
     return "application/json"
 
 
@@ -226,13 +190,6 @@ def _place(manifest: Manifest) -> tuple[Kind, str, str]:
     return KINDS[manifest["kind"]], metadata.get("namespace", ""), metadata["name"]
 
 
-def _change(request: str, kind: Kind, line: Mapping[str, Any]) -> Change:
-    if line["type"] == "ERROR":
-        status = line["object"]
-        raise cluster_error(request, int(status.get("code") or 500), str(status.get("message") or status))
-    return Change(str(line["type"]), _typed(line["object"], kind))
-
-
 async def _raise_for_status(request: str, response: aiohttp.ClientResponse) -> None:
     if response.status < 400:
         return
@@ -242,18 +199,6 @@ async def _raise_for_status(request: str, response: aiohttp.ClientResponse) -> N
     except (ValueError, KeyError, TypeError):
         reason = text.strip()[:300] or str(response.reason)
     raise cluster_error(request, response.status, reason)
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length (aiohttp's own iteration refuses those over 128 KiB; objects may have 1.5 MiB)."""
-    parts: list[bytes] = []
-    async for chunk in content.iter_any():
-        *whole, rest = chunk.split(b"\n")
-        for line in whole:
-            yield b"".join([*parts, line])
-            parts = []
-        if rest:
-            parts.append(rest)
 
 
 def _words(error: Exception) -> str:

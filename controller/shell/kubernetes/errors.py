@@ -2,10 +2,10 @@
 
 CanaryError                  (controller.api.errors)
 +-- StartError               the controller cannot start; one sentence for the terminal
++-- StoppedError             a part the controller cannot run without has ended
 +-- ClusterError             a request to the Kubernetes API failed
     +-- Transient            worth trying again: no connection, a time-out, 401, 429, 5xx
     +-- Conflict             409: the object is not as we saw it; look again, then decide again
-    +-- Gone                 410: a watch or a list has to start anew
     +-- Rejected             any other 4xx; trying the same again changes nothing
         +-- NotFound         404
 """
@@ -17,6 +17,10 @@ from controller.api.errors import CanaryError
 
 class StartError(CanaryError):
     """The controller cannot start. The message says what is missing and what to do."""
+
+
+class StoppedError(CanaryError):
+    """The controller cannot go on. The message names the part that ended, and why; the process ends with status 1."""
 
 
 class ClusterError(CanaryError):
@@ -44,10 +48,6 @@ class Conflict(ClusterError):  # noqa: N818 -- Kubernetes' own name
     """The object changed, or exists, since it was last seen."""
 
 
-class Gone(ClusterError):  # noqa: N818 -- Kubernetes' own name
-    """The resource version is too old to go on from."""
-
-
 class Rejected(ClusterError):  # noqa: N818 -- named for what happened
     """The API server refuses the request as it is."""
 
@@ -62,7 +62,7 @@ def cluster_error(request: str, status: int, reason: str) -> ClusterError:
         401: Transient,  # a token that is being rotated
         404: NotFound,
         409: Conflict,
-        410: Gone,
+        410: Transient,  # the next page of a list came too late
         429: Transient,
     }
     kind = exact.get(status) or (Transient if status >= 500 else Rejected)

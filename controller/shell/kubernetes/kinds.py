@@ -48,10 +48,10 @@ SECRET = Kind("Secret", "secrets", "v1")
 EVENT = Kind("Event", "events", "v1")
 
 WATCHED = (CANARY, METRIC_TEMPLATE, DEPLOYMENT, SERVICE, AUTOSCALER, VIRTUAL_SERVICE, DESTINATION_RULE)
-"""Watched whole, through kopf."""
+"""Watched whole."""
 
 CONFIGS = (CONFIG_MAP, SECRET)
-"""Watched by their metadata only: a cluster's Secrets are many, large and none of our business."""
+"""Watched by their metadata only: a cluster's Secrets are many, large and mostly unrelated."""
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*WATCHED, *CONFIGS, EVENT)}
 

@@ -18,7 +18,7 @@ async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action])
     """Do ``actions``. Each sees what the ones before it wrote; what is true already is not written.
 
     Raises:
-        Conflict: an object is not as it was seen. By then the cache has the newer one: decide anew at once.
+        Conflict: an object is not as it was seen. By then the cache has the newer one: decide again at once.
         ClusterError: a write failed; nothing after it was tried.
     """
     log = canary_log(facts.canary.name, facts.canary.namespace, __name__)

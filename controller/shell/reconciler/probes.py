@@ -1,4 +1,4 @@
-"""Running what the core wants to know: a webhook's answer, a query's number."""
+"""Running the probes the core asks for: webhooks and metric queries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ProbeRunner:
         return answers
 
     async def check_providers(self, providers: Mapping[str, tuple[MetricProvider | None, str]]) -> list[str]:
-        """What is wrong with each provider, told with its name in ``providers`` (name: provider, namespace)."""
+        """What is wrong with each provider, with its name in ``providers`` (name: provider, namespace)."""
         problems: list[str] = []
         for name, (described, namespace) in providers.items():
             opened = await self._open(described, namespace)

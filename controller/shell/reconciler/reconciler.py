@@ -1,4 +1,4 @@
-"""The loop of one Canary, top to bottom: observe, decide (measuring on the way), act, status, events, hooks."""
+"""The loop of one Canary, top to bottom: observe, decide (running probes on the way), act, status, events, hooks."""
 
 from __future__ import annotations
 
@@ -47,30 +47,30 @@ class Reconciler:
     """What every Canary's loop shares.
 
     Attributes:
-        depend: told which objects a Canary must be woken for.
+        depend: called with the objects whose changes must wake a Canary.
         clock: the time, aware, in UTC.
         minimum_interval: floor of every analysis interval, seconds.
     """
 
     kube: Kube
     cache: Cache
-    measuring: ProbeRunner
-    telling: EventRecorder
-    telemetry: Metrics
+    runner: ProbeRunner
+    recorder: EventRecorder
+    metrics: Metrics
     depend: Callable[[Key, frozenset[Key]], object]
     clock: Callable[[], datetime]
     minimum_interval: float
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
-        """Keep one Canary going until cancelled. ``resting`` is told how long the loop sleeps at most."""
+        """Reconcile one Canary until cancelled. ``resting`` is called with the seconds the loop sleeps at most."""
         loop, failures = asyncio.get_running_loop(), 0
         while True:
             resting(None)
             woken.clear()
             started = loop.time()
             outcome = await self._guarded_tick(key, failures)
-            self.telemetry.ticked(
+            self.metrics.observe_tick(
                 key[2], key[1], seconds=loop.time() - started, at=self.clock().timestamp(), result=outcome.result
             )
             failures = failures + 1 if outcome.failed else 0
@@ -84,7 +84,7 @@ class Reconciler:
         try:
             return _Outcome(await self.tick(key))
         except Conflict as error:
-            canary_log(key[2], key[1], __name__).info("looking again: %s", error)
+            canary_log(key[2], key[1], __name__).info("deciding again: %s", error)
             delay = 0.0 if failures < CONFLICTS_AT_ONCE else backoff_seconds(failures)
             return _Outcome(delay, "Conflict", failed=True)
         except Transient as error:
@@ -92,7 +92,7 @@ class Reconciler:
             result = "Transient"
         except InvalidObject as error:
             await self._report(key, str(error))
-            return _Outcome(None, "InvalidObject")  # only an edit can mend it, and that wakes
+            return _Outcome(None, "InvalidObject")  # only an edit can fix it, and that wakes
         except CanaryError as error:
             await self._report(key, str(error))
             result = type(error).__name__
@@ -103,7 +103,7 @@ class Reconciler:
         return _Outcome(backoff_seconds(failures + 1, first=FIRST_RETRY_SECONDS), result, failed=True)
 
     async def tick(self, key: Key) -> float | None:
-        """One pass: everything is decided on one snapshot, and the status is written last but for telling."""
+        """One pass: everything is decided on one snapshot, and the status is written before anything is reported."""
         manifest = self.cache.get(key)
         if manifest is None:
             return None
@@ -117,9 +117,9 @@ class Reconciler:
         self._check_providers_once(manifest, facts, before, decision.state)
         await act(self.kube, self.cache, facts, decision.actions)
         manifest = await self._write_status(manifest, facts, decision.state)
-        self.telemetry.told(canary, before, decision.state)
+        self.metrics.observe_status(canary, before, decision.state)
         for event in decision.events:
-            self._tell(manifest, canary, event)
+            self._record(manifest, canary, event)
         await self._call_hooks(manifest, canary, decision)
         return decision.requeue_after
 
@@ -136,7 +136,7 @@ class Reconciler:
             asked_again = [probe.key for probe in outcome.probes if probe.key in results]
             if asked_again or not outcome.probes:
                 raise RuntimeError(f"the core asks for what it was told: {asked_again or 'nothing'}")
-            results |= await self.measuring.measure(facts.canary, outcome.probes)
+            results |= await self.runner.measure(facts.canary, outcome.probes)
         return outcome
 
     async def _write_status(self, manifest: Manifest, facts: Facts, state: State) -> Manifest:
@@ -157,14 +157,14 @@ class Reconciler:
         return written
 
     async def _call_hooks(self, manifest: Manifest, canary: Canary, decision: Decision) -> None:
-        answers = await self.measuring.measure(canary, decision.hooks)
+        answers = await self.runner.measure(canary, decision.hooks)
         for probe in decision.hooks:
             answer, what = answers[probe.key], probe.webhook.hook_type.value.capitalize()
             if isinstance(answer, Passed):
-                self._tell(manifest, canary, Event(f"{what} check {probe.webhook.name} passed"))
+                self._record(manifest, canary, Event(f"{what} check {probe.webhook.name} passed"))
             else:
                 reason = getattr(answer, "reason", "")
-                self._tell(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
+                self._record(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
 
     async def _report(self, key: Key, problem: str) -> None:
         """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic."""
@@ -175,15 +175,15 @@ class Reconciler:
         if status.get("message") == problem:
             canary_log(key[2], key[1], __name__).debug("still: %s", problem)
             return
-        self.telling.tell(manifest, Event(problem, "Warning"))
+        self.recorder.record(manifest, Event(problem, "Warning"))
         try:
             await self._put_status(manifest, {**status, "message": problem})
         except ClusterError as error:
             canary_log(key[2], key[1], __name__).warning("the status could not be written: %s", error)
 
-    def _tell(self, manifest: Manifest, canary: Canary, event: Event) -> None:
+    def _record(self, manifest: Manifest, canary: Canary, event: Event) -> None:
         checksum = canary.status.last_applied_spec
-        self.telling.tell(manifest, event, canary.spec.analysis.webhooks, checksum)
+        self.recorder.record(manifest, event, canary.spec.analysis.webhooks, checksum)
 
     def _check_providers_once(self, manifest: Manifest, facts: Facts, before: State, after: State) -> None:
         """When a Canary is first initialised: are its metric providers there? It waits for no answer (Flagger)."""
@@ -205,12 +205,12 @@ class Reconciler:
             address = facts.canary.spec.metrics_server
             own = MetricProvider(type="prometheus", address=address) if address else None
             providers["the metrics server"] = (own, facts.canary.namespace)
-        problems = await self.measuring.check_providers(providers)
+        problems = await self.runner.check_providers(providers)
         if problems:
             event = Event(f"Error checking metric providers: {'; '.join(problems)}", "Warning")
         else:
             event = Event("all the metrics providers are available!")
-        self._tell(manifest, facts.canary, event)
+        self._record(manifest, facts.canary, event)
 
 
 async def _wait(woken: asyncio.Event, delay: float | None) -> None:

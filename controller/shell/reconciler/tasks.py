@@ -11,21 +11,22 @@ from controller.core.model import Manifest
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
 
 OVERDUE_SECONDS = 120.0
-"""A loop that has not woken so long after its time does not run any more."""
+"""A loop that has not woken this long after its time is stuck."""
 
 Run: TypeAlias = Callable[[Key, asyncio.Event, Callable[[float | None], None]], Coroutine[Any, Any, None]]
-"""The loop of one Canary: its key, what wakes it, and what it tells for how long it rests (`Reconciler.run`)."""
+"""The loop of one Canary: its key, what wakes it, and what it calls with the seconds it rests (`Reconciler.run`)."""
 
 
 class CanaryTasks:
-    """Starts a task when a Canary appears, wakes it when something changes, and stops it when the Canary is gone.
+    """Starts a task when a Canary appears, wakes it when something changes, and stops it when the Canary is deleted.
 
     Nothing starts before `open`: a Canary must not be judged by a cache that is filled in part.
     """
 
     def __init__(self) -> None:
         self._run: Run | None = None
-        self._gone: Callable[[Key, Manifest], None] | None = None
+        self._removed: Callable[[Key, Manifest], None] | None = None
+        self._ended: Callable[[asyncio.Task[None]], None] | None = None
         self._waiting: set[Key] = set()
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._wakers: dict[Key, asyncio.Event] = {}
@@ -33,9 +34,21 @@ class CanaryTasks:
         self._needs: dict[Key, frozenset[Key]] = {}
         self._dependents: defaultdict[Key, set[Key]] = defaultdict(set)
 
-    def open(self, run: Run, gone: Callable[[Key, Manifest], None]) -> None:
-        """Start the tasks of all Canaries known; ``gone`` is told each one that vanishes."""
-        self._run, self._gone = run, gone
+    def open(
+        self,
+        run: Run,
+        *,
+        removed: Callable[[Key, Manifest], None],
+        ended: Callable[[asyncio.Task[None]], None],
+    ) -> None:
+        """Start the tasks of all known Canaries.
+
+        Args:
+            run: the loop of one Canary.
+            removed: called for each Canary that was deleted, with its last manifest.
+            ended: called for each task that is over, a cancelled one too.
+        """
+        self._run, self._removed, self._ended = run, removed, ended
         for key in sorted(self._waiting):
             self._start(key)
         self._waiting.clear()
@@ -72,9 +85,8 @@ class CanaryTasks:
 
     def overdue(self, now: float) -> list[str]:
         """NAME.NAMESPACE of the Canaries whose loop should have run long before ``now`` (the event loop's time)."""
-        dead = [key for key, task in self._tasks.items() if task.done()]
         late = [key for key, due in self._due.items() if now > due + OVERDUE_SECONDS]
-        return [f"{name}.{namespace}" for _, namespace, name in sorted({*dead, *late})]
+        return [f"{name}.{namespace}" for _, namespace, name in sorted(late)]
 
     async def stop(self) -> None:
         """Cancel all tasks and wait for them."""
@@ -100,7 +112,7 @@ class CanaryTasks:
             self._wake(rival)
 
     def _start(self, key: Key) -> None:
-        if self._run is None:
+        if self._run is None or self._ended is None:
             self._waiting.add(key)
             return
         self._wakers[key] = asyncio.Event()
@@ -109,7 +121,9 @@ class CanaryTasks:
             self._due[key] = float("inf") if delay is None else asyncio.get_running_loop().time() + delay
 
         self._due[key] = float("inf")
-        self._tasks[key] = asyncio.create_task(self._run(key, self._wakers[key], resting), name=f"{key[2]}.{key[1]}")
+        task = asyncio.create_task(self._run(key, self._wakers[key], resting), name=f"Canary {key[2]}.{key[1]}")
+        task.add_done_callback(self._ended)
+        self._tasks[key] = task
 
     def _stop(self, key: Key, last_seen: Manifest) -> None:
         self._waiting.discard(key)
@@ -118,8 +132,8 @@ class CanaryTasks:
             del self._wakers[key], self._due[key]
         self.depend(key, frozenset())
         self._needs.pop(key, None)
-        if self._gone is not None:
-            self._gone(key, last_seen)
+        if self._removed is not None:
+            self._removed(key, last_seen)
 
     def _wake(self, key: Key) -> None:
         if key in self._wakers:

@@ -1,7 +1,7 @@
-"""EventRecorder what happened: a log line, a Kubernetes event on the Canary, and the Canary's ``type: event`` webhooks.
+"""Recording what happened: a log line, a Kubernetes event on the Canary, and the Canary's ``type: event`` webhooks.
 
-Events look as Flagger's do: reason ``Synced``, source ``flagger``. An event that is told again raises the count of the
-first one. EventRecorder never holds a rollout up: what does not fit its queue is only logged.
+Events look as Flagger's do: reason ``Synced``, source ``flagger``. An event that is repeated raises the count of the
+first one. Recording never holds a rollout up: what does not fit the queue is only logged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class _Telling:
+class _Entry:
     canary: Manifest
     event: Event
     webhooks: tuple[Webhook, ...]
@@ -59,7 +59,7 @@ class _Telling:
 
 
 class EventRecorder:
-    """Tells events, in order.
+    """Sends events in the background, in order.
 
     Args:
         kube: where the Kubernetes events go.
@@ -75,30 +75,30 @@ class EventRecorder:
         self._session = session
         self._clock = clock
         self._default = (Webhook(name="event-webhook", url=default_webhook, type="event"),) if default_webhook else ()
-        self._to_cluster: asyncio.Queue[_Telling] = asyncio.Queue(QUEUE_LENGTH)
-        self._to_webhooks: asyncio.Queue[_Telling] = asyncio.Queue(QUEUE_LENGTH)
+        self._to_cluster: asyncio.Queue[_Entry] = asyncio.Queue(QUEUE_LENGTH)
+        self._to_webhooks: asyncio.Queue[_Entry] = asyncio.Queue(QUEUE_LENGTH)
         self._sent: OrderedDict[tuple[str, str, str], _Sent] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
 
-    def tell(self, canary: Manifest, event: Event, webhooks: tuple[Webhook, ...] = (), checksum: str = "") -> None:
+    def record(self, canary: Manifest, event: Event, webhooks: tuple[Webhook, ...] = (), checksum: str = "") -> None:
         """Log ``event`` at once, and send it on when there is time."""
         metadata = canary["metadata"]
         log = canary_log(metadata["name"], metadata["namespace"], __name__)
         log.log(logging.WARNING if event.type == "Warning" else logging.INFO, "%s", event.message)
         listeners = tuple(each for each in webhooks if each.hook_type is HookType.EVENT) or self._default
-        telling = _Telling(canary, event, listeners, checksum, self._clock())
+        entry = _Entry(canary, event, listeners, checksum, self._clock())
         for queue in (self._to_cluster, *((self._to_webhooks,) if listeners else ())):
             if queue.full():
-                log.warning("too many events are waiting, this one is told here only: %s", event.message)
+                log.warning("too many events are waiting, this one is only logged: %s", event.message)
             else:
-                queue.put_nowait(telling)
+                queue.put_nowait(entry)
 
     def forget(self, uid: str) -> None:
-        """The Canary with this uid is gone."""
+        """Forget the Canary with this uid, which was deleted."""
         self._allowances.pop(uid, None)
 
     async def run(self) -> None:
-        """Send what is told; never returns."""
+        """Send what is recorded; never returns."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_all(self._to_cluster, self._send_to_cluster), name="send events")
             group.create_task(self._send_all(self._to_webhooks, self._send_to_webhooks), name="send event webhooks")
@@ -112,11 +112,11 @@ class EventRecorder:
             logging.getLogger(__name__).warning("%d events could not be sent", self._to_cluster.qsize())
 
     @staticmethod
-    async def _send_all(queue: asyncio.Queue[_Telling], send: Callable[[_Telling], Any]) -> None:
+    async def _send_all(queue: asyncio.Queue[_Entry], send: Callable[[_Entry], Any]) -> None:
         while True:
-            telling = await queue.get()
+            entry = await queue.get()
             try:
-                await send(telling)
+                await send(entry)
             except ClusterError as error:
                 logging.getLogger(__name__).warning("an event could not be sent: %s", error)
             except Exception:  # one event that cannot be sent must not silence all that follow
@@ -124,15 +124,15 @@ class EventRecorder:
             finally:
                 queue.task_done()
 
-    async def _send_to_cluster(self, telling: _Telling) -> None:
-        metadata, event = telling.canary["metadata"], telling.event
+    async def _send_to_cluster(self, entry: _Entry) -> None:
+        metadata, event = entry.canary["metadata"], entry.event
         if not self._may_send(str(metadata["uid"])):
             return
         key = (str(metadata["uid"]), event.type, event.message)
         sent = self._sent.get(key)
         if sent is not None:
             sent.count += 1
-            patch = {"count": sent.count, "lastTimestamp": _timestamp(telling.at)}
+            patch = {"count": sent.count, "lastTimestamp": _timestamp(entry.at)}
             try:
                 await self._kube.patch(EVENT, metadata["namespace"], sent.name, patch)
             except NotFound:  # they expire after an hour
@@ -140,7 +140,7 @@ class EventRecorder:
             else:
                 self._sent.move_to_end(key)
                 return
-        manifest = build_event(telling.canary, event, telling.at)
+        manifest = build_event(entry.canary, event, entry.at)
         await self._kube.create(manifest)
         self._sent[key] = _Sent(manifest["metadata"]["name"], 1)
         if len(self._sent) > REMEMBERED:
@@ -156,19 +156,19 @@ class EventRecorder:
         allowance.left -= 1
         return True
 
-    async def _send_to_webhooks(self, telling: _Telling) -> None:
-        metadata = telling.canary["metadata"]
-        for webhook in telling.webhooks:
+    async def _send_to_webhooks(self, entry: _Entry) -> None:
+        metadata = entry.canary["metadata"]
+        for webhook in entry.webhooks:
             own = {
-                "eventMessage": telling.event.message,
-                "eventType": telling.event.type,
-                "timestamp": str(int(telling.at.timestamp() * 1000)),
+                "eventMessage": entry.event.message,
+                "eventType": entry.event.type,
+                "timestamp": str(int(entry.at.timestamp() * 1000)),
             }
             payload = {
                 "name": metadata["name"],
                 "namespace": metadata["namespace"],
-                "phase": (telling.canary.get("status") or {}).get("phase", ""),
-                "checksum": telling.checksum,
+                "phase": (entry.canary.get("status") or {}).get("phase", ""),
+                "checksum": entry.checksum,
                 "metadata": {**webhook.metadata, **own},
             }
             answer = await post(self._session, webhook, payload)

@@ -1,6 +1,6 @@
 """The controller's own metrics: Flagger's, under Flagger's names, and a few of ours.
 
-Series of a Canary go when it goes (Flagger's stay until it restarts).
+The series of a Canary are removed with it (Flagger's stay until it restarts).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from controller.core.evidence.comparison import Comparison
 from controller.core.model import Check, State
 
 SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
-DEAF_COMPARISONS = 3
-"""A kind whose watch had missed something so many times in a row is taken to be deaf."""
 
 _STATUS = {Phase.PROGRESSING: 0, Phase.FAILED: 2}
 
@@ -33,7 +31,10 @@ class Metrics:
         self._status = self._gauge("flagger_canary_status", "0 progressing, 1 succeeded or at rest, 2 failed.", *canary)
         self._weight = self._gauge("flagger_canary_weight", "Share of the traffic, percent.", "workload", "namespace")
         self._duration = Histogram(
-            "flagger_canary_duration_seconds", "Time that one look at a Canary took.", canary, registry=self.registry
+            "flagger_canary_duration_seconds",
+            "Duration of one reconciliation of a Canary.",
+            canary,
+            registry=self.registry,
         )
         self._analysis = self._gauge("flagger_canary_metric_analysis", "Last value of a metric.", *canary, "metric")
         compared = (*canary, "metric")
@@ -55,40 +56,31 @@ class Metrics:
         outcome = (*canary, "deployment_strategy", "analysis_status")
         self._successes = self._counter("flagger_canary_successes", "Canaries promoted.", *outcome)
         self._failures = self._counter("flagger_canary_failures", "Canaries rolled back.", *outcome)
-        self._ticks = self._counter("canary_ticks", "Looks at a Canary, by result.", *canary, "result")
+        self._ticks = self._counter("canary_ticks", "Reconciliations of a Canary, by result.", *canary, "result")
         self._requests = self._counter("canary_api_requests", "Requests to the Kubernetes API.", "verb", "kind")
-        self._missed = self._counter("canary_watch_missed", "Changes that a watch had not told.", "kind")
-        self._reconciled = self._gauge("canary_last_reconcile_timestamp_seconds", "When a look at any Canary ended.")
+        self._reconciled = self._gauge(
+            "canary_last_reconcile_timestamp_seconds", "When the last reconciliation of any Canary ended."
+        )
         self._gauge("flagger_info", "Version and mesh.", "version", "mesh_provider").labels(version, "istio").set(1)
-        self._deaf: dict[str, int] = {}
 
-    def requested(self, verb: str, kind: str) -> None:
-        """One request was sent to the Kubernetes API."""
+    def count_request(self, verb: str, kind: str) -> None:
+        """Count one request to the Kubernetes API."""
         self._requests.labels(verb, kind).inc()
 
-    def compared(self, kind: str, missed: int) -> None:
-        """A kind was compared with the cluster; its watch had missed so many changes."""
-        self._missed.labels(kind).inc(missed)
-        self._deaf[kind] = self._deaf.get(kind, 0) + 1 if missed else 0
-
-    def deaf_kinds(self) -> list[str]:
-        """The kinds whose watch misses changes again and again."""
-        return sorted(kind for kind, times in self._deaf.items() if times >= DEAF_COMPARISONS)
-
-    def counted(self, totals: Iterable[tuple[str, int]]) -> None:
-        """There are so many Canaries in each namespace."""
+    def set_totals(self, totals: Iterable[tuple[str, int]]) -> None:
+        """Set the number of Canaries in each namespace."""
         self._total.clear()
         for namespace, total in totals:
             self._total.labels(namespace).set(total)
 
-    def ticked(self, name: str, namespace: str, *, seconds: float, at: float, result: str) -> None:
-        """One look at a Canary is over. ``at`` is the Unix time; ``result`` is ok, or the class of the error."""
+    def observe_tick(self, name: str, namespace: str, *, seconds: float, at: float, result: str) -> None:
+        """A reconciliation has ended at Unix time ``at``; ``result`` is ok, or the class of the error."""
         self._duration.labels(name, namespace).observe(seconds)
         self._ticks.labels(name, namespace, result).inc()
         self._reconciled.set(at)
 
-    def told(self, canary: Canary, before: State, after: State) -> None:
-        """What the status of a Canary says now."""
+    def observe_status(self, canary: Canary, before: State, after: State) -> None:
+        """Publish what the status of a Canary says now."""
         target, namespace = canary.names.target, canary.namespace
         self._status.labels(target, namespace).set(_STATUS.get(after.phase, 1))
         self._weight.labels(canary.names.primary, namespace).set(after.routes.primary_weight)
@@ -98,8 +90,8 @@ class Metrics:
         if after.phase is not before.phase:
             self._finished(canary, after.phase)
 
-    def gone(self, name: str, namespace: str, target: str) -> None:
-        """A Canary was deleted."""
+    def remove(self, name: str, namespace: str, target: str) -> None:
+        """Remove the series of a Canary that was deleted."""
         by_canary: tuple[MetricWrapperBase, ...] = (self._duration, self._ticks)
         by_target: tuple[MetricWrapperBase, ...] = (
             self._status,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from controller.core.model import Manifest
-from controller.shell.kubernetes.client import Change, Listing
+from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound
 from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
 
@@ -26,7 +25,6 @@ class FakeKube:
         self.requests: list[tuple[str, str]] = []
         self.failures: dict[str, list[ClusterError | None]] = defaultdict(list)
         self._objects: dict[Key, dict[str, Any]] = {}
-        self._watches: dict[str, list[asyncio.Queue[Change | ClusterError]]] = defaultdict(list)
         self._version = 0
         for manifest in manifests:
             self.set(manifest)
@@ -41,26 +39,19 @@ class FakeKube:
         """Somebody else creates or changes an object."""
         self._version += 1
         stored = copy.deepcopy(dict(manifest))
-        exists = key_of(stored) in self._objects
         stored["metadata"]["resourceVersion"] = str(self._version)
         stored["metadata"].setdefault("uid", f"uid-{self._version}")
         self._objects[key_of(stored)] = stored
-        self._announce("MODIFIED" if exists else "ADDED", stored)
         return copy.deepcopy(stored)
 
     def delete(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         self._version += 1
-        gone = self._objects.pop((kind, namespace, name))
-        gone["metadata"]["resourceVersion"] = str(self._version)
-        self._announce("DELETED", gone)
-        return gone
-
-    def break_watches(self, kind: str, error: ClusterError) -> None:
-        for queue in self._watches[kind]:
-            queue.put_nowait(error)
+        deleted = self._objects.pop((kind, namespace, name))
+        deleted["metadata"]["resourceVersion"] = str(self._version)
+        return deleted
 
     def writes(self) -> list[tuple[str, str]]:
-        return [request for request in self.requests if request[0] not in ("get", "list", "watch")]
+        return [request for request in self.requests if request[0] not in ("get", "list")]
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         self._requested("get", f"{kind.name}/{name}")
@@ -71,21 +62,6 @@ class FakeKube:
         items = [item for key, item in self._objects.items() if key[0] == kind.name and namespace in ("", key[1])]
         shown = [_metadata(item) if metadata_only else item for item in items]
         return Listing(tuple(copy.deepcopy(shown)), str(self._version))
-
-    async def watch(
-        self, kind: Kind, namespace: str, version: str, *, metadata_only: bool = False
-    ) -> AsyncIterator[Change]:
-        self._requested("watch", kind.name)
-        queue: asyncio.Queue[Change | ClusterError] = asyncio.Queue()
-        self._watches[kind.name].append(queue)
-        try:
-            while True:
-                change = await queue.get()
-                if isinstance(change, ClusterError):
-                    raise change
-                yield Change(change.type, _metadata(change.manifest)) if metadata_only else change
-        finally:
-            self._watches[kind.name].remove(queue)
 
     async def create(self, manifest: Manifest) -> Manifest:
         key = key_of(manifest)
@@ -132,10 +108,6 @@ class FakeKube:
         stored = self._stored(key_of(manifest))
         if stored["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
             raise Conflict(f"PUT {manifest['kind']}", 409, "the object has been modified")
-
-    def _announce(self, what: str, manifest: dict[str, Any]) -> None:
-        for queue in self._watches[manifest["kind"]]:
-            queue.put_nowait(Change(what, copy.deepcopy(manifest)))
 
 
 def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:

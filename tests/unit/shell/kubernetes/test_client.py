@@ -13,9 +13,9 @@ from aiohttp import web
 
 from controller.shell.kubernetes import client as kube
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.client import Change, KubeClient
-from controller.shell.kubernetes.errors import ClusterError, Conflict, Gone, NotFound, Rejected, Transient
-from controller.shell.kubernetes.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SECRET
+from controller.shell.kubernetes.client import KubeClient
+from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Rejected, Transient
+from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, SECRET
 
 Answer = Callable[[web.Request], Any]
 
@@ -132,7 +132,7 @@ def status(code: int, message: str) -> tuple[int, str]:
         ),
         (status(403, "forbidden"), Rejected, "answered 403: forbidden"),
         (status(422, "spec: invalid"), Rejected, "answered 422: spec: invalid"),
-        (status(410, "expired"), Gone, "answered 410: expired"),
+        (status(410, "expired"), Transient, "answered 410: expired"),
         (status(429, "too many"), Transient, "answered 429: too many"),
         ((502, "<html>bad gateway</html>"), Transient, "answered 502: <html>bad gateway</html>"),
         ((500, ""), Transient, "answered 500: Internal Server Error"),
@@ -173,44 +173,6 @@ async def test_a_new_token_that_is_refused_too_is_transient():
     async with client(Server(status(401, "Unauthorized"), status(401, "Unauthorized"))) as it:
         with pytest.raises(Transient, match="401"):
             await it.get(DEPLOYMENT, "prod", "backend")
-
-
-def stream(*lines: str) -> web.Response:
-    return web.Response(text="".join(f"{line}\n" for line in lines))
-
-
-def change(kind: str, version: str, size: int = 0) -> str:
-    metadata = {"name": "a", "namespace": "prod", "resourceVersion": version, "annotations": {"long": "x" * size}}
-    return json.dumps({"type": kind, "object": {"kind": "PartialObjectMetadata", "metadata": metadata}})
-
-
-async def test_a_watch_gives_each_change_however_long_its_line():
-    server = Server(stream(change("ADDED", "5", 600_000), change("BOOKMARK", "6")))
-    async with client(server) as it:
-        changes = [each async for each in it.watch(CONFIG_MAP, "", "4", metadata_only=True)]
-    assert [(each.type, each.manifest["kind"], each.manifest["metadata"]["resourceVersion"]) for each in changes] == [
-        ("ADDED", "ConfigMap", "5"),
-        ("BOOKMARK", "ConfigMap", "6"),
-    ]
-    assert isinstance(changes[0], Change)
-    _, path, query, _ = server.requests[0]
-    assert (path, query["watch"], query["resourceVersion"]) == ("/api/v1/configmaps", "true", "4")
-    assert query["allowWatchBookmarks"] == "true"
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (stream(json.dumps({"type": "ERROR", "object": {"code": 410, "message": "too old"}})), Gone),
-        (status(410, "too old"), Gone),
-        (stream('{"type": "ADDED", "obj'), Transient),
-        (status(403, "forbidden"), Rejected),
-    ],
-)
-async def test_a_watch_that_cannot_go_on_says_why(answer, error):
-    async with client(Server(answer)) as it:
-        with pytest.raises(error):
-            [each async for each in it.watch(CONFIG_MAP, "", "4")]
 
 
 async def test_a_silent_server_is_given_up(monkeypatch):

@@ -53,7 +53,7 @@ class Stage:
             cache.note(manifest)
         monkeypatch.setattr(measure, "ask_webhook", self._ask)
         monkeypatch.setattr(measure, "open_provider", self._open)
-        self.measuring = ProbeRunner(None, self.kube, cache, "http://prometheus:9090")  # type: ignore[arg-type]
+        self.runner = ProbeRunner(None, self.kube, cache, "http://prometheus:9090")  # type: ignore[arg-type]
 
     async def _ask(self, session, canary, probe) -> Passed:
         self.asked.append(probe.webhook.name)
@@ -74,7 +74,7 @@ async def test_every_probe_is_answered_under_its_key(monkeypatch):
     stage = Stage(monkeypatch)
     counters = CounterProbe("c", "x"), CounterProbe("d", "")
     probes = (MetricProbe("a", "four"), hook("first"), MetricProbe("b", ""), *counters, hook("second"))
-    answers = await stage.measuring.measure(make_canary(), probes)
+    answers = await stage.runner.measure(make_canary(), probes)
     assert answers == {
         "metric/a": Value(4),
         "metric/b": NoValues(),
@@ -95,14 +95,14 @@ SECURED = MetricProvider.model_validate(
 
 async def test_a_provider_s_secret_is_read_from_its_namespace(monkeypatch):
     stage = Stage(monkeypatch, TOKEN)
-    await stage.measuring.measure(make_canary(), (MetricProbe("a", "q", SECURED, "prod"),))
+    await stage.runner.measure(make_canary(), (MetricProbe("a", "q", SECURED, "prod"),))
     assert stage.opened[0].secret["data"] == TOKEN["data"]
 
 
 @pytest.mark.parametrize("namespace", ["other"])
 async def test_a_secret_that_is_not_there_fails_the_query(monkeypatch, namespace):
     stage = Stage(monkeypatch, TOKEN)
-    answers = await stage.measuring.measure(make_canary(), (MetricProbe("a", "q", SECURED, namespace),))
+    answers = await stage.runner.measure(make_canary(), (MetricProbe("a", "q", SECURED, namespace),))
     assert answers == {"metric/a": QueryFailed("no secret")}
 
 
@@ -110,7 +110,7 @@ async def test_a_secret_that_may_not_be_read_fails_the_query_and_nothing_else(mo
     stage = Stage(monkeypatch, TOKEN)
     stage.kube.failures["get"] = [Rejected("GET secrets/credentials", 403, "forbidden")]
     probes = (MetricProbe("a", "q", SECURED, "prod"), MetricProbe("b", "four"))
-    assert await stage.measuring.measure(make_canary(), probes) == {
+    assert await stage.runner.measure(make_canary(), probes) == {
         "metric/a": QueryFailed("Kubernetes API, GET secrets/credentials: answered 403: forbidden"),
         "metric/b": Value(4),
     }
@@ -124,7 +124,7 @@ async def test_providers_that_cannot_be_used_are_named(monkeypatch):
         "metric template a.b": (down, "b"),
         "metric template s.b": (SECURED, "b"),
     }
-    assert await stage.measuring.check_providers(providers) == [
+    assert await stage.runner.check_providers(providers) == [
         "prometheus in metric template a.b not available: connection refused",
         "prometheus in metric template s.b not available: no secret",
     ]

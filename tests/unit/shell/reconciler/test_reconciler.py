@@ -28,7 +28,7 @@ KEY = ("Canary", "prod", "backend")
 INTERVAL = 10.0
 
 
-class FakeMeasuring:
+class FakeProbeRunner:
     """Answers probes from ``answers`` by key; what is not named agrees, or measures 0."""
 
     def __init__(self) -> None:
@@ -57,15 +57,15 @@ class Stage:
         self.kube = FakeKube(*manifests)
         self.tasks = CanaryTasks()
         self.cache = Cache(self.tasks.changed)
-        self.measuring = FakeMeasuring()
-        self.telemetry = Metrics("test")
-        self.telling = EventRecorder(self.kube, None, self.now)  # type: ignore[arg-type]  # no Canary here has event webhooks
-        self.reconciling = Reconciler(
+        self.runner = FakeProbeRunner()
+        self.metrics = Metrics("test")
+        self.recorder = EventRecorder(self.kube, None, self.now)  # type: ignore[arg-type]  # no Canary here has event webhooks
+        self.reconciler = Reconciler(
             kube=self.kube,
             cache=self.cache,
-            measuring=self.measuring,  # type: ignore[arg-type]
-            telling=self.telling,
-            telemetry=self.telemetry,
+            runner=self.runner,  # type: ignore[arg-type]
+            recorder=self.recorder,
+            metrics=self.metrics,
             depend=self.tasks.depend,
             clock=self.now,
             minimum_interval=1.0,
@@ -75,15 +75,15 @@ class Stage:
     @property
     def ticks(self) -> float:
         labels = {"name": "backend", "namespace": "prod", "result": "ok"}
-        return self.telemetry.registry.get_sample_value("canary_ticks_total", labels) or 0.0
+        return self.metrics.registry.get_sample_value("canary_ticks_total", labels) or 0.0
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=asyncio.get_running_loop().time())
 
     async def open(self) -> None:
         await self.sync()
-        self.sending = asyncio.create_task(self.telling.run())
-        self.tasks.open(self.reconciling.run, lambda key, manifest: None)
+        self.sending = asyncio.create_task(self.recorder.run())
+        self.tasks.open(self.reconciler.run, removed=lambda key, manifest: None, ended=lambda task: None)
 
     async def close(self) -> None:
         await self.tasks.stop()
@@ -153,7 +153,7 @@ async def test_a_canary_is_initialised_from_nothing_but_its_target():
         assert stage.weights == [100, 0]
         assert stage.kube.object("Deployment", "prod", "backend")["spec"]["replicas"] == 0
         assert ("Initialization done! backend.prod", 1) in stage.events
-        assert "check" in stage.measuring.asked
+        assert "check" in stage.runner.asked
 
 
 async def test_a_new_version_is_promoted_step_by_step():
@@ -185,9 +185,9 @@ async def test_between_two_steps_nothing_is_measured():
     async with initialised() as stage:
         await stage.new_version("podinfo:2")
         await stage.settle(INTERVAL)
-        asked = len(stage.measuring.asked)
+        asked = len(stage.runner.asked)
         await stage.settle(INTERVAL / 4)
-        assert len(stage.measuring.asked) == asked
+        assert len(stage.runner.asked) == asked
 
 
 async def test_the_api_being_down_loses_nothing_and_is_tried_again_ever_more_slowly(caplog):
@@ -286,7 +286,7 @@ async def test_a_core_that_asks_twice_is_stopped(monkeypatch):
         measure = Measure((MetricProbe("x", "y"),))
         monkeypatch.setattr(reconcile, "decide", lambda state, observation: measure)
         with pytest.raises(RuntimeError, match="metric/x"):
-            await stage.reconciling.tick(KEY)
+            await stage.reconciler.tick(KEY)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ async def test_a_core_that_asks_twice_is_stopped(monkeypatch):
 )
 async def test_a_hook_that_cannot_block_is_told_afterwards(answer, message):
     async with initialised(webhooks=[webhook("after", "post-rollout")]) as stage:
-        stage.measuring.answers = {"metric/error-rate": NoValues(), "webhook/post-rollout/after": answer}
+        stage.runner.answers = {"metric/error-rate": NoValues(), "webhook/post-rollout/after": answer}
         await stage.new_version("podinfo:2")
         while stage.status["phase"] != "Failed":
             await stage.settle(INTERVAL)

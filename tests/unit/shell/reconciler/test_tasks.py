@@ -17,14 +17,15 @@ class Stage:
 
     def __init__(self, rest: float | None = None) -> None:
         self.looks: list[str] = []
-        self.gone: list[str] = []
+        self.removed: list[str] = []
+        self.ended: list[asyncio.Task[None]] = []
         self.rest = rest
         self.tasks = CanaryTasks()
         self.cache = Cache(self.tasks.changed)
         self.version = 0
 
     def open(self) -> None:
-        self.tasks.open(self.run, lambda key, manifest: self.gone.append(key[2]))
+        self.tasks.open(self.run, removed=lambda key, manifest: self.removed.append(key[2]), ended=self.ended.append)
 
     async def run(self, key, woken, resting) -> None:
         self.tasks.depend(key, frozenset({("Deployment", key[1], key[2])}))
@@ -91,7 +92,7 @@ async def test_a_status_wakes_its_own_canary_and_a_spec_all_of_that_target():
     await stage.tasks.stop()
 
 
-async def test_a_deleted_canary_is_stopped_and_told():
+async def test_a_deleted_canary_is_stopped_and_reported():
     stage = Stage()
     stage.open()
     stage.put(canary_manifest())
@@ -99,7 +100,7 @@ async def test_a_deleted_canary_is_stopped_and_told():
     assert stage.tasks.counts() == [("prod", 1)]
     stage.cache.remove(BACKEND)
     assert await stage.looked() == []
-    assert (stage.gone, stage.tasks.counts(), stage.tasks.needed()) == (["backend"], [], set())
+    assert (stage.removed, stage.tasks.counts(), stage.tasks.needed()) == (["backend"], [], set())
     stage.put(make_deployment())
     assert await stage.looked() == []
 
@@ -112,7 +113,7 @@ async def test_a_canary_deleted_before_the_caches_are_filled_never_starts():
     assert await stage.looked() == []
 
 
-async def test_a_loop_that_ended_or_slept_over_is_overdue():
+async def test_a_loop_that_slept_over_is_overdue():
     stage = Stage(rest=10)
     stage.open()
     stage.put(canary_manifest())
@@ -121,4 +122,18 @@ async def test_a_loop_that_ended_or_slept_over_is_overdue():
     assert stage.tasks.overdue(now + 10 + OVERDUE_SECONDS / 2) == []
     assert stage.tasks.overdue(now + 11 + OVERDUE_SECONDS) == ["backend.prod"]
     await stage.tasks.stop()
-    assert stage.tasks.overdue(now) == ["backend.prod"]
+
+
+async def test_a_loop_that_ends_is_reported():
+    stage = Stage()
+    stage.open()
+
+    async def broken(key, woken, resting) -> None:
+        raise ZeroDivisionError("bug")
+
+    stage.tasks.open(broken, removed=lambda key, manifest: None, ended=stage.ended.append)
+    stage.put(canary_manifest())
+    await stage.looked()
+    assert [(task.get_name(), repr(task.exception())) for task in stage.ended] == [
+        ("Canary backend.prod", "ZeroDivisionError('bug')")
+    ]

@@ -1,4 +1,4 @@
-"""Events: what is sent, how repetition is counted, and that telling never blocks."""
+"""Events: what is sent, how repetition is counted, and that recording never blocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANARY = {**canary_manifest(), "status": {"phase": "Progressing"}}
 
 
 @asynccontextmanager
-async def telling(kube: FakeKube, default_webhook: str = "") -> AsyncIterator[EventRecorder]:
+async def recording(kube: FakeKube, default_webhook: str = "") -> AsyncIterator[EventRecorder]:
     it = EventRecorder(kube, None, lambda: NOW, default_webhook)  # type: ignore[arg-type]  # `post` is replaced
     running = asyncio.create_task(it.run())
     try:
@@ -35,8 +35,8 @@ async def telling(kube: FakeKube, default_webhook: str = "") -> AsyncIterator[Ev
 
 async def test_an_event_looks_as_flagger_s_does():
     kube = FakeKube()
-    async with telling(kube) as it:
-        it.tell(CANARY, Event("Initialization done! backend.prod"))
+    async with recording(kube) as it:
+        it.record(CANARY, Event("Initialization done! backend.prod"))
         await it.flush(1)
     (sent,) = kube.objects("Event")
     name = sent["metadata"]["name"]
@@ -64,34 +64,34 @@ async def test_an_event_looks_as_flagger_s_does():
 
 async def test_an_event_told_again_is_counted_on_the_first_one():
     kube = FakeKube()
-    async with telling(kube) as it:
+    async with recording(kube) as it:
         for message in ("one", "two", "one", "one"):
-            it.tell(CANARY, Event(message))
+            it.record(CANARY, Event(message))
         await it.flush(1)
     assert [(event["message"], event["count"]) for event in kube.objects("Event")] == [("one", 3), ("two", 1)]
 
 
 async def test_an_event_that_has_expired_is_made_anew():
     kube = FakeKube()
-    async with telling(kube) as it:
-        it.tell(CANARY, Event("one"))
+    async with recording(kube) as it:
+        it.record(CANARY, Event("one"))
         await it.flush(1)
         kube.delete("Event", "prod", kube.objects("Event")[0]["metadata"]["name"])
-        it.tell(CANARY, Event("one"))
+        it.record(CANARY, Event("one"))
         await it.flush(1)
     assert [event["count"] for event in kube.objects("Event")] == [1]
 
 
 async def test_a_canary_that_tells_too_much_is_only_logged_for_a_while(caplog):
     kube = FakeKube()
-    async with telling(kube) as it:
+    async with recording(kube) as it:
         for number in range(BURST + 10):
-            it.tell(CANARY, Event(f"event {number}"))
+            it.record(CANARY, Event(f"event {number}"))
         await it.flush(1)
         assert len(kube.objects("Event")) == BURST
         await asyncio.sleep(2 * REFILL_SECONDS)
         for number in range(10):
-            it.tell(CANARY, Event(f"later {number}"))
+            it.record(CANARY, Event(f"later {number}"))
         await it.flush(1)
     assert len(kube.objects("Event")) == BURST + 2
 
@@ -99,16 +99,16 @@ async def test_a_canary_that_tells_too_much_is_only_logged_for_a_while(caplog):
 async def test_what_does_not_fit_the_queue_is_logged(caplog):
     it = EventRecorder(FakeKube(), None, lambda: NOW)  # type: ignore[arg-type]  # nothing is sent
     for number in range(QUEUE_LENGTH + 1):
-        it.tell(CANARY, Event(f"event {number}", "Warning"))
-    assert f"too many events are waiting, this one is told here only: event {QUEUE_LENGTH}" in caplog.text
+        it.record(CANARY, Event(f"event {number}", "Warning"))
+    assert f"too many events are waiting, this one is only logged: event {QUEUE_LENGTH}" in caplog.text
 
 
 async def test_an_event_that_cannot_be_sent_silences_none_that_follow(caplog):
     kube = FakeKube()
     kube.failures["create"] = [Transient("POST events", 500, "down"), ZeroDivisionError("bug")]  # type: ignore[list-item]
-    async with telling(kube) as it:
+    async with recording(kube) as it:
         for message in ("lost", "lost too", "kept"):
-            it.tell(CANARY, Event(message))
+            it.record(CANARY, Event(message))
         await it.flush(1)
     assert [event["message"] for event in kube.objects("Event")] == ["kept"]
     assert "an event could not be sent: Kubernetes API, POST events: answered 500: down" in caplog.text
@@ -133,8 +133,8 @@ async def test_event_webhooks_get_every_event(monkeypatch, webhooks, called):
         return Passed()
 
     monkeypatch.setattr(events, "post", post)
-    async with telling(FakeKube(), "http://hooks.test/all") as it:
-        it.tell(CANARY, Event("hello", "Warning"), webhooks, "0123456789abcdef")
+    async with recording(FakeKube(), "http://hooks.test/all") as it:
+        it.record(CANARY, Event("hello", "Warning"), webhooks, "0123456789abcdef")
         await it.flush(1)
         await asyncio.sleep(0)
     assert [url for url, _ in calls] == called
@@ -156,9 +156,9 @@ async def test_a_webhook_that_refuses_is_logged_and_holds_nothing_up(monkeypatch
 
     monkeypatch.setattr(events, "post", post)
     kube = FakeKube()
-    async with telling(kube) as it:
-        it.tell(CANARY, Event("one"), (OWN,))
-        it.tell(CANARY, Event("two"), (OWN,))
+    async with recording(kube) as it:
+        it.record(CANARY, Event("one"), (OWN,))
+        it.record(CANARY, Event("two"), (OWN,))
         await it.flush(1)
         assert [event["message"] for event in kube.objects("Event")] == ["one", "two"]
         await asyncio.sleep(3601)

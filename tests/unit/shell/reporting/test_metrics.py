@@ -14,26 +14,26 @@ from controller.core.evidence.comparison import Comparison
 from controller.core.model import Check, Routes, State
 from controller.shell.kubernetes.errors import StartError
 from controller.shell.reconciler.tasks import CanaryTasks
-from controller.shell.reporting.metrics import DEAF_COMPARISONS, Metrics
-from controller.shell.server import health_problem, serve
+from controller.shell.reporting.metrics import Metrics
+from controller.shell.server import serve
 from tests.builders import AB_TESTING, ERROR_RATE, NOW, WEIGHTED, make_canary
 from tests.unit.core.mesh import Mesh
 
 BACKEND = {"name": "backend", "namespace": "prod"}
 
 
-def value(telemetry: Metrics, metric: str, /, **labels: str) -> float | None:
-    return telemetry.registry.get_sample_value(metric, labels)
+def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(metric, labels)
 
 
-def told(*phases: Phase, **canary) -> Metrics:
-    telemetry = Metrics("1.2.3")
+def after(*phases: Phase, **canary) -> Metrics:
+    metrics = Metrics("1.2.3")
     for before, after in zip((Phase.NEW, *phases), phases, strict=False):
-        telemetry.told(make_canary(**canary), State(before), State(after, Routes(30)))
-    return telemetry
+        metrics.observe_status(make_canary(**canary), State(before), State(after, Routes(30)))
+    return metrics
 
 
-def test_version_and_mesh_are_told():
+def test_version_and_mesh_are_published():
     assert value(Metrics("1.2.3"), "flagger_info", version="1.2.3", mesh_provider="istio") == 1
 
 
@@ -42,22 +42,21 @@ def test_version_and_mesh_are_told():
     [(Phase.PROGRESSING, 0), (Phase.FAILED, 2), (Phase.SUCCEEDED, 1), (Phase.INITIALIZED, 1), (Phase.WAITING, 1)],
 )
 def test_the_status_is_flagger_s_number(phase, number):
-    assert value(told(phase), "flagger_canary_status", **BACKEND) == number
+    assert value(after(phase), "flagger_canary_status", **BACKEND) == number
 
 
-def test_weights_and_measured_values_are_told():
-    telemetry = Metrics("1.2.3")
+def test_weights_and_measured_values_are_published():
+    metrics = Metrics("1.2.3")
     checks = (
         Check("error-rate", passed=True, value=0.5, detail=""),
         Check("latency", passed=False, value=None, detail=""),
     )
-    metrics = [ERROR_RATE, {**ERROR_RATE, "name": "latency"}]
-    canary = make_canary(analysis={**WEIGHTED, "metrics": metrics})
-    telemetry.told(canary, State(Phase.PROGRESSING), State(Phase.PROGRESSING, Routes(30), checks=checks))
-    assert value(telemetry, "flagger_canary_weight", workload="backend", namespace="prod") == 30
-    assert value(telemetry, "flagger_canary_weight", workload="backend-primary", namespace="prod") == 70
-    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
-    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="latency") is None
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [ERROR_RATE, {**ERROR_RATE, "name": "latency"}]})
+    metrics.observe_status(canary, State(Phase.PROGRESSING), State(Phase.PROGRESSING, Routes(30), checks=checks))
+    assert value(metrics, "flagger_canary_weight", workload="backend", namespace="prod") == 30
+    assert value(metrics, "flagger_canary_weight", workload="backend-primary", namespace="prod") == 70
+    assert value(metrics, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+    assert value(metrics, "flagger_canary_metric_analysis", **BACKEND, metric="latency") is None
 
 
 COMPARED = make_canary(
@@ -90,32 +89,32 @@ def known(count: float, bad: float) -> Mesh:
     return mesh
 
 
-def with_evidence(telemetry: Metrics, **evidence: Comparison) -> None:
-    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=evidence))
+def with_evidence(metrics: Metrics, **evidence: Comparison) -> None:
+    metrics.observe_status(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=evidence))
 
 
-def test_of_a_metric_with_threshold_and_comparison_the_measured_value_is_told_and_not_the_p_value():
-    telemetry = Metrics("1.2.3")
+def test_of_a_metric_with_threshold_and_comparison_the_measured_value_is_published_and_not_the_p_value():
+    metrics = Metrics("1.2.3")
     checks = tuple(Check(name, True, number, "") for name, number in (("error-rate", 0.5), ("error-rate", 0.03)))
     checks = (*checks, Check("errors", True, 0.04, ""))
-    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=checks))
-    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
-    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="errors") is None
+    metrics.observe_status(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=checks))
+    assert value(metrics, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+    assert value(metrics, "flagger_canary_metric_analysis", **BACKEND, metric="errors") is None
     missing = (Check("error-rate", False, None, ""), Check("error-rate", True, 0.03, ""))
-    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=missing))
-    assert value(telemetry, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
+    metrics.observe_status(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, checks=missing))
+    assert value(metrics, "flagger_canary_metric_analysis", **BACKEND, metric="error-rate") == 0.5
 
 
-def test_the_evidence_of_a_comparison_is_told():
-    telemetry, compared = Metrics("1.2.3"), comparison(known(0, 0), HARMFUL)
-    with_evidence(telemetry, errors=compared)
+def test_the_evidence_of_a_comparison_is_published():
+    metrics, compared = Metrics("1.2.3"), comparison(known(0, 0), HARMFUL)
+    with_evidence(metrics, errors=compared)
     labels = {**BACKEND, "metric": "errors"}
-    assert value(telemetry, "canary_comparison_p_value", **labels) == compared.test.p_value < 0.05
-    assert value(telemetry, "canary_comparison_evidence", **labels, direction="fail") == compared.test.evidence > 20
-    assert value(telemetry, "canary_comparison_evidence", **labels, direction="pass") == compared.test.pass_evidence < 1
-    assert value(telemetry, "canary_comparison_ratio", **labels) == pytest.approx(30)
+    assert value(metrics, "canary_comparison_p_value", **labels) == compared.test.p_value < 0.05
+    assert value(metrics, "canary_comparison_evidence", **labels, direction="fail") == compared.test.evidence > 20
+    assert value(metrics, "canary_comparison_evidence", **labels, direction="pass") == compared.test.pass_evidence < 1
+    assert value(metrics, "canary_comparison_ratio", **labels) == pytest.approx(30)
     requests = {
-        (side, result): value(telemetry, "canary_comparison_requests", **labels, side=side, result=result)
+        (side, result): value(metrics, "canary_comparison_requests", **labels, side=side, result=result)
         for side in ("canary", "primary")
         for result in ("total", "bad")
     }
@@ -128,18 +127,18 @@ def test_the_evidence_of_a_comparison_is_told():
 
 
 def test_without_errors_on_the_primary_there_is_no_ratio():
-    telemetry = Metrics("1.2.3")
-    with_evidence(telemetry, errors=comparison(known(0, 0), SERVED))
+    metrics = Metrics("1.2.3")
+    with_evidence(metrics, errors=comparison(known(0, 0), SERVED))
     labels = {**BACKEND, "metric": "errors"}
-    assert value(telemetry, "canary_comparison_requests", **labels, side="canary", result="total") == 100
-    assert value(telemetry, "canary_comparison_ratio", **labels) is None
+    assert value(metrics, "canary_comparison_requests", **labels, side="canary", result="total") == 100
+    assert value(metrics, "canary_comparison_ratio", **labels) is None
 
 
 def test_the_evidence_of_the_rollout_before_goes_with_it():
-    telemetry = Metrics("1.2.3")
-    with_evidence(telemetry, errors=comparison(known(0, 0), HARMFUL))
-    telemetry.told(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING))
-    assert b"canary_comparison_p_value{" not in generate_latest(telemetry.registry)
+    metrics = Metrics("1.2.3")
+    with_evidence(metrics, errors=comparison(known(0, 0), HARMFUL))
+    metrics.observe_status(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING))
+    assert b"canary_comparison_p_value{" not in generate_latest(metrics.registry)
 
 
 @pytest.mark.parametrize(
@@ -151,39 +150,31 @@ def test_the_evidence_of_the_rollout_before_goes_with_it():
     ],
 )
 def test_an_outcome_is_counted_once(canary, name, labels):
-    telemetry = told(Phase.FINALISING, Phase.SUCCEEDED, Phase.SUCCEEDED, **canary)
-    assert value(telemetry, f"flagger_canary_{name}_total", **BACKEND, **labels) == 1
+    metrics = after(Phase.FINALISING, Phase.SUCCEEDED, Phase.SUCCEEDED, **canary)
+    assert value(metrics, f"flagger_canary_{name}_total", **BACKEND, **labels) == 1
 
 
-async def test_nothing_is_left_of_a_canary_that_is_gone():
-    telemetry = told(Phase.PROGRESSING, Phase.FAILED)
-    with_evidence(telemetry, errors=comparison(known(0, 0), HARMFUL))
-    telemetry.ticked("backend", "prod", seconds=0.1, at=5.0, result="ok")
-    async with serve(telemetry, CanaryTasks(), 0) as port:
+async def test_nothing_is_left_of_a_canary_that_was_deleted():
+    metrics = after(Phase.PROGRESSING, Phase.FAILED)
+    with_evidence(metrics, errors=comparison(known(0, 0), HARMFUL))
+    metrics.observe_tick("backend", "prod", seconds=0.1, at=5.0, result="ok")
+    async with serve(metrics, CanaryTasks(), 0) as port:
         assert 'namespace="prod"' in await fetch(port, "/metrics")
-        telemetry.gone("backend", "prod", "backend")
+        metrics.remove("backend", "prod", "backend")
         assert 'namespace="prod"' not in await fetch(port, "/metrics")
-    assert value(telemetry, "canary_last_reconcile_timestamp_seconds") == 5
+    assert value(metrics, "canary_last_reconcile_timestamp_seconds") == 5
 
 
-async def test_health_is_lost_when_watches_are_deaf_and_comes_back():
-    telemetry, tasks = Metrics("1.2.3"), CanaryTasks()
-    async with serve(telemetry, tasks, 0) as port:
-        assert await fetch(port, "/healthz") == "OK\n"
-        for _ in range(DEAF_COMPARISONS):
-            telemetry.compared("Service", 1)
-        assert await fetch(port, "/healthz", status=500) == "the watches miss changes of: Service\n"
-        telemetry.compared("Service", 0)
+async def test_health_is_lost_when_a_canary_is_not_reconciled(monkeypatch):
+    tasks, overdue = CanaryTasks(), ["backend.prod"]
+    monkeypatch.setattr(tasks, "overdue", lambda now: overdue)
+    async with serve(Metrics("1.2.3"), tasks, 0) as port:
+        assert await fetch(port, "/healthz", status=500) == "not reconciled for too long: backend.prod\n"
+        overdue.clear()
         assert await fetch(port, "/healthz") == "OK\n"
 
 
-async def test_health_is_lost_when_a_canary_is_not_looked_at(monkeypatch):
-    tasks = CanaryTasks()
-    monkeypatch.setattr(tasks, "overdue", lambda now: ["backend.prod"])
-    assert health_problem(Metrics("1"), tasks) == "not looked at for too long: backend.prod"
-
-
-async def test_a_port_that_is_taken_is_told():
+async def test_a_port_that_is_taken_is_named():
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(

@@ -1,0 +1,103 @@
+"""The lists: they fill the cache before the first tick, and find what was deleted while a watch was broken.
+
+kopf watches. When a watch has been broken for too long it lists the kind again, and reports the objects that exist; it
+does not report the ones that were deleted in between. So each kind is compared with the cluster after such a list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from controller.core.model import Manifest
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.backoff import backoff_seconds
+from controller.shell.kubernetes.client import Kube
+from controller.shell.kubernetes.errors import ClusterError, NotFound, Transient
+from controller.shell.kubernetes.kinds import CONFIGS, WATCHED, Kind, key_of
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 5
+"""How long after a kind was listed again it is compared: more of its objects may still arrive."""
+
+
+class Lists:
+    """Lists of all kinds in ``namespaces``; of the whole cluster if there are none."""
+
+    def __init__(self, kube: Kube, cache: Cache, namespaces: Iterable[str]) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._namespaces = tuple(namespaces) or ("",)
+        self._relisted: set[Kind] = set()
+        self._wanted = asyncio.Event()
+
+    async def fill(self) -> None:
+        """Fill the cache; return when every kind is complete, however long its CRD takes to be installed."""
+        for kind in (*WATCHED, *CONFIGS):  # one by one, so that an API server that is down is reported once
+            for namespace in self._namespaces:
+                await self._first_list(kind, namespace)
+
+    def was_relisted(self, kind: Kind) -> None:
+        """A watch has listed ``kind`` again."""
+        self._relisted.add(kind)
+        self._wanted.set()
+
+    async def compare_relisted(self) -> None:
+        """Remove from the cache what vanished before a list; never returns."""
+        attempt = 0
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(SETTLE_SECONDS if not attempt else backoff_seconds(attempt))
+            self._wanted.clear()
+            for kind in tuple(self._relisted):
+                self._relisted.discard(kind)
+                try:
+                    await self._drop_absent(kind)
+                    attempt = 0
+                except ClusterError as error:
+                    log.warning("%s could not be compared with the cluster: %s", kind.plural, error)
+                    attempt += 1
+                    self.was_relisted(kind)
+
+    async def _first_list(self, kind: Kind, namespace: str) -> None:
+        attempt, logged = 0, ""
+        while True:
+            try:
+                for item in (await self._kube.list(kind, namespace, metadata_only=kind in CONFIGS)).items:
+                    take_in(self._cache, kind, item)
+            except ClusterError as error:
+                attempt += 1
+                problem = _first_list_problem(kind, error)
+                if problem != logged:
+                    log.warning(problem)
+                logged = problem
+                await asyncio.sleep(backoff_seconds(attempt, limit=10))
+            else:
+                return
+
+    async def _drop_absent(self, kind: Kind) -> None:
+        for namespace in self._namespaces:
+            listing = await self._kube.list(kind, namespace, metadata_only=True)
+            listed = {key_of(item) for item in listing.items}
+            for key in self._cache.keys(kind.name, namespace):
+                if key not in listed:
+                    self._cache.remove(key, int(listing.version))
+
+
+def take_in(cache: Cache, kind: Kind, manifest: Manifest) -> None:
+    """Put a listed or changed object into the cache; of ConfigMaps and Secrets only the version is known."""
+    if kind in CONFIGS:
+        cache.note(manifest)
+    else:
+        cache.put(manifest)
+
+
+def _first_list_problem(kind: Kind, error: ClusterError) -> str:
+    if isinstance(error, NotFound):
+        owner = "this controller" if kind.group.startswith("flagger") else "Istio"
+        return f"Waiting: the CRD {kind.plural}.{kind.group} is not installed. It comes with {owner}."
+    if isinstance(error, Transient):
+        return f"Waiting for the Kubernetes API: {error}"
+    return f"Waiting: {kind.plural} cannot be listed, is the controller's ClusterRole installed? {error}"

@@ -1,0 +1,220 @@
+"""The whole process, kopf included, on an API server that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+
+from controller.shell import operator
+from controller.shell.informer import lists
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.access import Access
+from controller.shell.kubernetes.errors import StoppedError
+from controller.shell.kubernetes.kinds import CONFIGS, KINDS, WATCHED, Kind
+from controller.shell.reporting.events import EventRecorder
+from controller.shell.settings import Settings
+from tests.builders import make_deployment
+
+LONG = 10.0
+
+
+class ApiServer:
+    """Serves discovery, the lists of ``objects``, and watches on which nothing happens.
+
+    Attributes:
+        watches: kinds in the order in which their watches were opened.
+        accepted: the ``Accept`` header of each kind's watch.
+        watch_status: what a kind's watch is answered with, instead of a stream.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.watches: list[str] = []
+        self.accepted: dict[str, str] = {}
+        self.watch_status: dict[str, int] = {}
+        self._ends: dict[str, asyncio.Event] = {}
+        self._by_plural = {kind.plural: kind for kind in (*WATCHED, *CONFIGS)}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        kind = self._by_plural.get(request.path.rpartition("/")[2])
+        if kind is None:
+            return web.json_response(_discovery(request.path))
+        if "watch" in request.query:
+            return await self._watch(request, kind)
+        items = [manifest for manifest in self.objects.values() if manifest["kind"] == kind.name]
+        return web.json_response({"kind": f"{kind.name}List", "metadata": {"resourceVersion": "9"}, "items": items})
+
+    async def _watch(self, request: web.Request, kind: Kind) -> web.StreamResponse:
+        self.watches.append(kind.name)
+        self.accepted[kind.name] = request.headers["Accept"]
+        if kind.name in self.watch_status:
+            return web.json_response({"kind": "Status"}, status=self.watch_status[kind.name])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        ends = self._ends[kind.name] = asyncio.Event()
+        await ends.wait()
+        await response.write(json.dumps({"type": "ERROR", "object": {"code": 410}}).encode() + b"\n")
+        return response
+
+    def expire(self, kind: str) -> None:
+        """End the kind's watch: its version is too old to go on from."""
+        self._ends[kind].set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Serve on loopback; yields the address."""
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self.answer)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """The controller on this API server."""
+        async with self.serving() as address:
+            task = asyncio.create_task(operator.operate(Access(address, None, _no_token), Settings(port=0)))
+            try:
+                yield task
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+async def _no_token(fresh: bool) -> str:
+    return ""
+
+
+def _discovery(path: str) -> dict[str, Any]:
+    """``/api``, ``/apis``, and the kinds of one group version, as kopf reads them."""
+    kinds = [kind for kind in KINDS.values() if kind.path().startswith(f"{path}/")]
+    if path == "/api":
+        return {"versions": ["v1"]}
+    if path == "/apis":
+        groups: dict[str, dict[str, Any]] = {}
+        for kind in KINDS.values():
+            if kind.group:
+                version = {"groupVersion": kind.api_version, "version": kind.version}
+                groups[kind.group] = {"name": kind.group, "preferredVersion": version, "versions": [version]}
+        version = {"groupVersion": "apiextensions.k8s.io/v1", "version": "v1"}
+        groups["crds"] = {"name": "apiextensions.k8s.io", "preferredVersion": version, "versions": [version]}
+        return {"groups": list(groups.values())}
+    named = [(kind.plural, kind.name) for kind in kinds]
+    if path == "/apis/apiextensions.k8s.io/v1":
+        named = [("customresourcedefinitions", "CustomResourceDefinition")]
+    if path == "/api/v1":
+        named.append(("namespaces", "Namespace"))
+    verbs = ["get", "list", "watch", "patch"]
+    return {
+        "resources": [
+            {"name": plural, "kind": name, "singularName": name.lower(), "namespaced": True, "verbs": verbs}
+            for plural, name in named
+        ]
+    }
+
+
+async def until(holds, seconds: float = 8.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 -- what it waits for is no event of ours
+            await asyncio.sleep(0.02)
+
+
+ALL = {kind.name for kind in (*WATCHED, *CONFIGS)}
+
+
+async def test_every_kind_is_watched_and_of_configs_the_metadata_alone():
+    server = ApiServer()
+    async with server.running():
+        await until(lambda: set(server.watches) == ALL)
+    metadata_only = {kind for kind, accept in server.accepted.items() if "as=PartialObjectMetadata;" in accept}
+    assert metadata_only == {"ConfigMap", "Secret"}
+
+
+async def test_a_watch_that_cannot_go_on_ends_the_process_with_a_log_line(tmp_path):
+    server = ApiServer()
+    server.watch_status["Canary"] = 404
+    async with server.serving() as address:
+        config = tmp_path / "config"
+        config.write_text(yaml.safe_dump(kubeconfig(address)), encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", RUN),
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "KUBECONFIG": str(config)},
+        )
+        try:
+            _, log = await asyncio.wait_for(process.communicate(), 30)
+        finally:
+            if process.returncode is None:
+                process.kill()
+    assert process.returncode == 1
+    assert "The controller stops: A watch failed, see the log." in log.decode().splitlines()[-1]
+
+
+RUN = """
+from controller.cli import app
+from controller.shell import operator
+
+operator.EXIT_SECONDS = 0.2
+app(["run", "--port=0"])
+"""
+
+
+def kubeconfig(address: str) -> dict[str, Any]:
+    return {
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": address}}],
+        "users": [{"name": "test", "user": {}}],
+    }
+
+
+async def test_a_silent_watch_is_opened_again(monkeypatch):
+    assert operator.SILENCE_SECONDS < 90
+    monkeypatch.setattr(operator, "SILENCE_SECONDS", 0.2)
+    server = ApiServer()
+    async with server.running():
+        await until(lambda: server.watches.count("Canary") > 2)
+
+
+async def test_what_vanished_before_kopf_listed_again_is_removed_even_if_it_was_the_last(monkeypatch):
+    monkeypatch.setattr(lists, "SETTLE_SECONDS", 0.05)
+    caches: list[Cache] = []
+    server = ApiServer()
+    server.objects["backend"] = make_deployment()
+
+    class NotedCache(Cache):
+        def __init__(self, listener) -> None:
+            super().__init__(listener)
+            caches.append(self)
+
+    monkeypatch.setattr(operator, "Cache", NotedCache)
+    async with server.running():
+        await until(lambda: set(server.watches) == ALL)
+        assert caches[0].keys("Deployment") == [("Deployment", "prod", "backend")]
+        server.objects.clear()
+        server.expire("Deployment")
+        await until(lambda: not caches[0].keys("Deployment"))
+
+
+async def test_a_background_task_that_ends_ends_the_process(monkeypatch, caplog):
+    async def broken(self) -> None:
+        raise ZeroDivisionError("bug")
+
+    monkeypatch.setattr(EventRecorder, "run", broken)
+    async with ApiServer().running() as process:
+        with pytest.raises(StoppedError, match="sending events ended: ZeroDivisionError"):
+            await asyncio.wait_for(process, LONG)
+    assert "sending events ended, so the controller stops" in caplog.text
