@@ -15,7 +15,7 @@ from controller import __version__
 from controller.api.durations import parse_duration
 from controller.cli.errors import reports_errors
 from controller.shell.kubernetes.access import find_access
-from controller.shell.kubernetes.errors import StartError
+from controller.shell.kubernetes.errors import StartError, StoppedError
 from controller.shell.operator import operate
 from controller.shell.reporting.logs import configure_logs
 from controller.shell.settings import Settings
@@ -85,7 +85,12 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 async def _operate(settings: Settings, environment: Mapping[str, str]) -> None:
     access = find_access(environment)
     log.info("Connecting to the Kubernetes API at %s", access.server)
-    await operate(access, settings)
+    try:
+        await operate(access, settings)
+    except StoppedError as error:
+        log.critical("The controller stops: %s", error)
+        logging.shutdown()
+        os._exit(1)  # not by unwinding: kopf 1.45 can refuse the cancellation with which asyncio ends its tasks
 
 
 def parse_settings(*, minimum_interval: str, **options: Any) -> Settings:

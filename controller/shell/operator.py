@@ -56,7 +56,7 @@ async def operate(access: Access, settings: Settings) -> None:
         kube = KubeClient(cluster, access.server, metrics.count_request)
         operator = _Operator(kube, outside, tasks, metrics, settings)
         await _run_kopf(access, settings, operator)
-        if operator.ended.done():
+        if not operator.ended.cancelled():
             raise StoppedError(operator.ended.result())
 
 
@@ -140,6 +140,7 @@ class _Operator:
             task.cancel()
         await asyncio.gather(*self._background, *self._reconciler.background, return_exceptions=True)
         log.info("Stopped")
+        self.ended.cancel()
         self.stopped.set()
 
     def _depend(self, key: Key, needed: frozenset[Key]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -67,20 +68,30 @@ class ApiServer:
 
     def expire(self, kind: str) -> None:
         """End the kind's watch: its version is too old to go on from."""
-        self._ends[kind].set()
+        self._loop.call_soon_threadsafe(self._ends[kind].set)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """Serve on loopback; yields the address."""
+        """Serve on loopback, in a thread: kopf waits at its end for every task of its own loop. Yields the address."""
+        started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        thread = asyncio.create_task(asyncio.to_thread(asyncio.run, self._serve(started)))
+        try:
+            yield await started
+        finally:
+            self._loop.call_soon_threadsafe(self._over.set)
+            await thread
+
+    async def _serve(self, started: asyncio.Future[str]) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self.answer)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        started.get_loop().call_soon_threadsafe(started.set_result, address)
+        await self._over.wait()
+        await runner.cleanup()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -90,8 +101,9 @@ class ApiServer:
             try:
                 yield task
             finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                if not task.done():
+                    signal.raise_signal(signal.SIGTERM)
+                    await asyncio.wait_for(task, LONG)
 
 
 async def _no_token(fresh: bool) -> str:
@@ -210,11 +222,17 @@ async def test_what_vanished_before_kopf_listed_again_is_removed_even_if_it_was_
 
 
 async def test_a_background_task_that_ends_ends_the_process(monkeypatch, caplog):
+    watched = asyncio.Event()
+
     async def broken(self) -> None:
+        await watched.wait()
         raise ZeroDivisionError("bug")
 
     monkeypatch.setattr(EventRecorder, "run", broken)
-    async with ApiServer().running() as process:
+    server = ApiServer()
+    async with server.running() as process:
+        await until(lambda: set(server.watches) == ALL)
+        watched.set()
         with pytest.raises(StoppedError, match="sending events ended: ZeroDivisionError"):
             await asyncio.wait_for(process, LONG)
     assert "sending events ended, so the controller stops" in caplog.text
