@@ -45,16 +45,22 @@ REFUSED: Mapping[str, str] = {
 }
 """Options that cannot be ignored without a change of behaviour; empty values are allowed."""
 
+ENVIRONMENT: Mapping[str, str] = {"SLACK_URL": "slack-url", "MSTEAMS_URL": "msteams-url"}
+"""Variables that Flagger reads in place of options."""
+
 _OPTION = re.compile(r"--?([a-z][a-z0-9-]+)(?:=(.*))?", re.DOTALL)
 _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 
 
-def translate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def translate(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """The arguments for ``canary run``, and what to log about those without effect.
 
     Raises:
-        BadParameter: an option is refused.
+        BadParameter: an option, or its environment variable, is refused.
     """
+    for variable, name in ENVIRONMENT.items():
+        if environment.get(variable):
+            raise typer.BadParameter(REFUSED[name], param_hint=f"environment variable {variable}")
     kept: list[str] = []
     notes: list[str] = []
     remaining = iter(arguments)

@@ -15,14 +15,15 @@ from typing import Any
 
 import aiohttp
 
-from controller.api import parse_duration
+from controller.api import MetricProvider, parse_duration
 from controller.api.durations import is_duration
 from controller.cli.errors import CommandError
+from controller.core.model import QueryFailed
 from controller.core.simulation.recording import Recording, Series
+from controller.shell.providers.prometheus import Prometheus
 
 MOST_POINTS = 10_000
 """In one request; Prometheus allows 11,000."""
-QUERY_SECONDS = 120
 AT_ONCE = 4
 
 
@@ -61,56 +62,34 @@ def fetch_recording(
             f"--start {start:%Y-%m-%d %H:%M:%S} must be at least one interval ({step:g}s) before --end "
             f"{end:%Y-%m-%d %H:%M:%S}"
         )
+    if not address.startswith(("http://", "https://")):
+        raise CommandError(f"--prometheus {address!r}: must start with http:// or https://")
+    sent = {name: (value,) for name, value in (headers or {}).items()}
+    provider = MetricProvider(type="prometheus", address=address, headers=sent)
     recording = Recording(start=start, step=step, points=points)
-    answers = asyncio.run(_fetch(address, tuple(dict.fromkeys(queries)), recording, headers or {}))
+    answers = asyncio.run(_fetch(provider, tuple(dict.fromkeys(queries)), recording))
     return Recording(start=start, step=step, points=points, answers=answers)
 
 
-async def _fetch(
-    address: str, queries: Sequence[str], grid: Recording, headers: Mapping[str, str]
-) -> dict[str, tuple[Series, ...]]:
-    url, free = f"{address.rstrip('/')}/api/v1/query_range", asyncio.Semaphore(AT_ONCE)
-    async with aiohttp.ClientSession(headers=dict(headers), timeout=aiohttp.ClientTimeout(total=QUERY_SECONDS)) as http:
+async def _fetch(provider: MetricProvider, queries: Sequence[str], grid: Recording) -> dict[str, tuple[Series, ...]]:
+    free = asyncio.Semaphore(AT_ONCE)
+    async with aiohttp.ClientSession() as session:
+        prometheus = Prometheus(session, provider, {})
 
         async def ask(query: str) -> tuple[Series, ...]:
             elements: list[Mapping[str, Any]] = []
             for first in range(0, grid.points, MOST_POINTS):
                 last = min(first + MOST_POINTS, grid.points) - 1
-                form = {
-                    "query": query,
-                    "start": f"{grid.time(first).timestamp():.3f}",
-                    "end": f"{grid.time(last).timestamp():.3f}",
-                    "step": f"{grid.step:g}",
-                }
+                start, end = grid.time(first).timestamp(), grid.time(last).timestamp()
                 async with free:
-                    elements += await _ask(http, url, form)
-            return _series(elements, grid, url)
+                    answer = await prometheus.series(query, start=start, end=end, step=grid.step)
+                if isinstance(answer, QueryFailed):
+                    raise CommandError(f"{answer.reason}\nThe query was: {query}")
+                elements += answer
+            return _series(elements, grid, provider.address)
 
         found = await asyncio.gather(*(ask(query) for query in queries))
     return dict(zip(queries, found, strict=True))
-
-
-async def _ask(http: aiohttp.ClientSession, url: str, form: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    try:
-        async with http.post(url, data=form) as response:
-            status, text = response.status, await response.text(errors="replace")
-    except TimeoutError:
-        raise CommandError(
-            f"{url} gave no answer within {QUERY_SECONDS}s; ask for less time, or a longer step"
-        ) from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise CommandError(f"{url} failed: {error or type(error).__name__}") from None
-    try:
-        body = json.loads(text)
-    except ValueError:
-        raise CommandError(f"{url} answered {status}, which is not Prometheus' JSON: {text.strip()[:200]}") from None
-    if not isinstance(body, dict) or body.get("status") != "success":
-        reason = body.get("error") if isinstance(body, dict) else None
-        raise CommandError(f"{url} answered {status}: {reason or text.strip()[:200]}\nThe query was: {form['query']}")
-    result = body.get("data", {}).get("result")
-    if body.get("data", {}).get("resultType") != "matrix" or not isinstance(result, list):
-        raise CommandError(f"{url} gave a result that is no matrix: {text.strip()[:200]}")
-    return result
 
 
 def _series(elements: Sequence[Mapping[str, Any]], grid: Recording, where: str) -> tuple[Series, ...]:

@@ -1,4 +1,4 @@
-"""Prometheus: instant queries (https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries)."""
+"""Prometheus: instant and range queries (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 
 from controller.api.metric_template import MetricProvider
 from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
 
+T = TypeVar("T")
+
+Matrix: TypeAlias = tuple[Mapping[str, Any], ...]
+"""Elements with ``metric`` (labels) and ``values`` (pairs of Unix seconds and text)."""
+
 QUERY_SECONDS = 5
-"""Flagger's time-out of a query."""
+"""Timeout of an instant query, as in Flagger."""
+RANGE_SECONDS = 120
+"""Timeout of a range query."""
 
 
 class Prometheus:
@@ -29,7 +36,7 @@ class Prometheus:
 
     def __init__(self, session: aiohttp.ClientSession, provider: MetricProvider, secret: Mapping[str, Any]) -> None:
         self._session = session
-        self._url = f"{provider.address.rstrip('/')}/api/v1/query"
+        self._url = f"{provider.address.rstrip('/')}/api/v1"
         self._verify = not provider.insecure_skip_verify
         self._headers = [(name, value) for name, values in provider.headers.items() for value in values]
         self._secret = secret
@@ -45,19 +52,30 @@ class Prometheus:
 
     async def samples(self, query: str) -> Samples | QueryFailed:
         """All that an instant query gives; a scalar is one sample without labels."""
+        return await self._ask("query", {"query": query}, QUERY_SECONDS, lambda data: Samples(_samples(data)))
+
+    async def series(self, query: str, *, start: float, end: float, step: float) -> Matrix | QueryFailed:
+        """The series of a range query, as Prometheus gives them; ``start`` and ``end`` in Unix seconds."""
+        form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        return await self._ask("query_range", form, RANGE_SECONDS, _matrix)
+
+    async def _ask(
+        self, endpoint: str, form: Mapping[str, str], seconds: float, read: Callable[[Mapping[str, Any]], T]
+    ) -> T | QueryFailed:
+        url = f"{self._url}/{endpoint}"
         try:
             async with self._session.post(
-                self._url,
-                data={"query": query},
+                url,
+                data=form,
                 headers=[*self._headers, *_authorization(self._secret).items()],
                 ssl=self._verify,
-                timeout=aiohttp.ClientTimeout(total=QUERY_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=seconds),
             ) as response:
-                return _answer(self._url, response.status, await response.text(errors="replace"))
+                return _answer(url, response.status, await response.text(errors="replace"), read)
         except TimeoutError:
-            return QueryFailed(f"{self._url} gave no answer within {QUERY_SECONDS}s")
+            return QueryFailed(f"{url} gave no answer within {seconds:g}s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return QueryFailed(f"{self._url} failed: {error or type(error).__name__}")
+            return QueryFailed(f"{url} failed: {error or type(error).__name__}")
 
     async def check(self) -> str:
         """Why it cannot be used; empty if it can (Flagger asks it for ``vector(1)``)."""
@@ -67,7 +85,7 @@ class Prometheus:
             case QueryFailed(reason):
                 return reason
             case other:
-                return f"{self._url} answers vector(1) with {other}"
+                return f"{self._url}/query answers vector(1) with {other}"
 
 
 def _authorization(secret: Mapping[str, Any]) -> dict[str, str]:
@@ -89,7 +107,7 @@ def _decoded(name: str, text: str) -> str:
         raise ValueError(f"key {name!r} of the Secret is not text in base64") from None
 
 
-def _answer(url: str, status: int, text: str) -> Samples | QueryFailed:
+def _answer(url: str, status: int, text: str, read: Callable[[Mapping[str, Any]], T]) -> T | QueryFailed:
     try:
         body = json.loads(text)
     except ValueError:
@@ -98,7 +116,7 @@ def _answer(url: str, status: int, text: str) -> Samples | QueryFailed:
         reason = body.get("error") if isinstance(body, dict) else None
         return QueryFailed(f"{url} answered {status}: {reason or text.strip()[:200]}")
     try:
-        return Samples(_samples(body["data"]))
+        return read(body["data"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return QueryFailed(f"{url} gave a result that cannot be read ({error}): {text.strip()[:200]}")
 
@@ -111,3 +129,9 @@ def _samples(data: Mapping[str, Any]) -> tuple[Sample, ...]:
             return tuple(Sample(element["metric"], float(element["value"][1])) for element in data["result"])
         case other:
             raise ValueError(f"a {other} is not a number; the query must give a scalar or an instant vector")
+
+
+def _matrix(data: Mapping[str, Any]) -> Matrix:
+    if data["resultType"] != "matrix":
+        raise ValueError(f"a {data['resultType']} is not the answer to a range query")
+    return tuple(data["result"])

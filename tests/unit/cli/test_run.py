@@ -86,6 +86,13 @@ def test_an_option_that_cannot_be_honoured_is_a_usage_error_that_names_it(starte
     assert arguments.split()[-1 if arguments.startswith("run") else 0].partition("=")[0].lstrip("-") in result.output
 
 
+@pytest.mark.parametrize("variable", ["SLACK_URL", "MSTEAMS_URL"])
+def test_alerts_by_an_environment_variable_are_a_usage_error_that_names_it(started, variable):
+    result = CliRunner(env={variable: "https://hooks/x"}).invoke(app, ["run"])
+    assert (result.exit_code, started) == (2, [])
+    assert variable in result.output
+
+
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
 def test_an_option_without_effect_is_logged(started, name):
     value = "true" if name in BOOLEANS else "2"
