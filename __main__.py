@@ -9,39 +9,36 @@ from components.canary_app import CanaryApp, CanaryAppArgs
 from components.canary_controller import CanaryController, CanaryControllerArgs
 from components.canary_crds import CanaryCrds
 from components.gateway import PublicGateway, PublicGatewayArgs
-from components.istio import GATEWAY_LABELS, Istio
+from components.istio import Istio, IstioArgs
 from components.load_tester import LoadTester, LoadTesterArgs
-from components.namespace import AppNamespace
+from components.namespace import AppNamespace, AppNamespaceArgs
 from components.observability.observability import Observability, ObservabilityArgs
 from stack.load import load
 from stack.names import ISTIO_NAMESPACE
 
 settings = load()
 
-istio = Istio("istio", settings.istio)
+istio = Istio("istio", IstioArgs(settings.istio, settings.gateway))
+mesh = ResourceOptions(depends_on=[istio.istiod])
 crds = CanaryCrds("canary-crds")
 observability = Observability(
     "observability",
     ObservabilityArgs(settings.observability, controller=settings.controller.name),
-    ResourceOptions(depends_on=[istio, crds]),
+    ResourceOptions(depends_on=[istio.istiod, crds]),
 )
-gateway = PublicGateway(
-    "public-gateway",
-    PublicGatewayArgs(settings.gateway, selector=GATEWAY_LABELS),
-    ResourceOptions(depends_on=[istio]),
-)
-namespace = AppNamespace("apps", settings.namespace, ResourceOptions(depends_on=[istio]))
+gateway = PublicGateway("public-gateway", PublicGatewayArgs(settings.gateway, selector=istio.gateway_selector), mesh)
+namespace = AppNamespace("apps", AppNamespaceArgs(settings.namespace, settings.istio.revision), mesh)
 controller = CanaryController(
     "canary-controller",
     CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url),
-    ResourceOptions(depends_on=[istio, crds, observability, namespace]),
+    ResourceOptions(depends_on=[istio.istiod, crds, namespace, *observability.metrics]),
 )
-before_apps: list[pulumi.Resource] = [observability, gateway, namespace, controller]
+before_apps: list[pulumi.Resource] = [gateway, namespace, controller, *observability.metrics]
 if settings.load_tester.enabled:
     load_tester = LoadTester(
         "load-tester",
         LoadTesterArgs(settings.load_tester, settings.namespace.name, strict_mtls=settings.namespace.mtls == "STRICT"),
-        ResourceOptions(depends_on=[istio, namespace]),
+        ResourceOptions(depends_on=[istio.istiod, namespace]),
     )
     before_apps.append(load_tester)
 for name, app in settings.apps.items():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
-from pulumi_kubernetes import apps, autoscaling, core, meta
+from pulumi_kubernetes import apps, autoscaling, core, meta, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
 from components._shared.pods import resource_requirements
-from controller.api import Canary, InvalidObject, parse_canary, unsupported_fields
-from controller.api.names import API_VERSION, CANARY_KIND
+from controller.api.names import API_VERSION, CANARY_KIND, primary_name
 from stack.config import AppConfig
+from stack.objects import build_canary
+
+_PORT_NAME = "http"
+_PROBE_PERIOD = 5
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,8 @@ class CanaryApp(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CanaryAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:CanaryApp", name, None, opts)
-        canary = build_canary(args)
-        for field in unsupported_fields(canary):
-            pulumi.log.warn(f"Canary {args.namespace}/{args.name}: {field}", self)
         parts = [self._deployment(args, opts)]
+        self._disruption_budget(args, child_options(self, opts))
         if args.config.hpa.enabled:
             parts.append(self._autoscaler(args, child_options(self, opts, *parts)))
         self.canary = CustomResource(
@@ -51,7 +52,7 @@ class CanaryApp(pulumi.ComponentResource):
             api_version=API_VERSION,
             kind=CANARY_KIND,
             metadata=_metadata(args, args.name),
-            spec=canary.to_dict()["spec"],
+            spec=build_canary(args.name, args.namespace, args.config).to_dict()["spec"],
             opts=child_options(self, opts, *parts),
         )
         self.register_outputs({"canary": f"{args.namespace}/{args.name}"})
@@ -87,6 +88,18 @@ class CanaryApp(pulumi.ComponentResource):
             opts=child_options(self, opts, *settings),
         )
 
+    def _disruption_budget(self, args: CanaryAppArgs, opts: pulumi.ResourceOptions) -> None:
+        """For the primary, which has the users; one pod at a time, so that a node with the only one can be drained."""
+        policy.v1.PodDisruptionBudget(
+            args.name,
+            metadata=_metadata(args, args.name),
+            spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1,
+                selector=meta.v1.LabelSelectorArgs(match_labels={"app": primary_name(args.name)}),
+            ),
+            opts=opts,
+        )
+
     def _autoscaler(self, args: CanaryAppArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
         hpa = args.config.hpa
         cpu = autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=hpa.cpu_utilization)
@@ -109,30 +122,6 @@ class CanaryApp(pulumi.ComponentResource):
         )
 
 
-def build_canary(args: CanaryAppArgs) -> Canary:
-    """The app's Canary.
-
-    Raises:
-        pulumi.RunError: it is not valid, worded as the API server would word it.
-    """
-    config = args.config
-    spec: dict[str, Any] = {
-        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": args.name},
-        "progressDeadlineSeconds": config.progress_deadline_seconds,
-        "service": config.service.to_dict(),
-        "analysis": config.analysis.to_dict(),
-    }
-    if config.hpa.enabled:
-        spec["autoscalerRef"] = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": args.name}
-    switches = {"skipAnalysis": config.skip_analysis, "suspend": config.suspend}
-    spec |= {name: True for name, on in switches.items() if on}
-    metadata = {"name": args.name, "namespace": args.namespace}
-    try:
-        return parse_canary({"apiVersion": API_VERSION, "kind": CANARY_KIND, "metadata": metadata, "spec": spec})
-    except InvalidObject as error:
-        raise pulumi.RunError(str(error)) from error
-
-
 def _metadata(args: CanaryAppArgs, name: str, annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
     return meta.v1.ObjectMetaArgs(
         name=name, namespace=args.namespace, labels={"app": args.name}, annotations=annotations
@@ -141,21 +130,12 @@ def _metadata(args: CanaryAppArgs, name: str, annotations: dict[str, str] | None
 
 def _build_container(args: CanaryAppArgs) -> core.v1.ContainerArgs:
     config = args.config
-    target_port = config.service.target_port or config.service.port
-    port_name, port = ("http", target_port) if isinstance(target_port, int) else (target_port, config.service.port)
     sources = [
         core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=secret)) for secret in config.secrets
     ]
     if config.config:
         reference = core.v1.ConfigMapEnvSourceArgs(name=f"{args.name}-config")
         sources.insert(0, core.v1.EnvFromSourceArgs(config_map_ref=reference))
-
-    def probe(path: str | None) -> core.v1.ProbeArgs | None:
-        if path is None:
-            return None
-        check = core.v1.HTTPGetActionArgs(path=path, port=port_name)
-        return core.v1.ProbeArgs(http_get=check, timeout_seconds=5, period_seconds=5)
-
     return core.v1.ContainerArgs(
         name=args.name,
         image=f"{config.image}:{config.tag}",
@@ -163,8 +143,23 @@ def _build_container(args: CanaryAppArgs) -> core.v1.ContainerArgs:
         command=config.command or None,
         env=[core.v1.EnvVarArgs(name=name, value=value) for name, value in config.env.items()] or None,
         env_from=sources or None,
-        ports=[core.v1.ContainerPortArgs(name=port_name, container_port=port)],
-        readiness_probe=probe(config.readiness_path),
-        liveness_probe=probe(config.liveness_path),
+        ports=[core.v1.ContainerPortArgs(name=_PORT_NAME, container_port=config.container_port)],
+        readiness_probe=_probe(config.readiness_path),
+        liveness_probe=_probe(config.liveness_path),
+        startup_probe=_probe(
+            config.liveness_path, failure_threshold=math.ceil(config.progress_deadline_seconds / _PROBE_PERIOD)
+        ),
         resources=resource_requirements(config.resources),
+    )
+
+
+def _probe(path: str | None, failure_threshold: int | None = None) -> core.v1.ProbeArgs | None:
+    """A liveness probe begins when the startup probe has succeeded: a slow start is judged by the progress deadline."""
+    if path is None:
+        return None
+    return core.v1.ProbeArgs(
+        http_get=core.v1.HTTPGetActionArgs(path=path, port=_PORT_NAME),
+        timeout_seconds=5,
+        period_seconds=_PROBE_PERIOD,
+        failure_threshold=failure_threshold,
     )

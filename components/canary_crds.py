@@ -13,9 +13,14 @@ from components._shared.options import child_options
 
 CRD_FOLDER = Path(__file__).parent.parent / "crds"
 
+_ANNOTATIONS = {"pulumi.com/waitFor": "condition=Established", "pulumi.com/patchForce": "true"}
+
 
 class CanaryCrds(pulumi.ComponentResource):
     """Canary, MetricTemplate and AlertProvider, each awaited until the API server serves it.
+
+    A destroy keeps them: every Canary of the cluster would be deleted with them, those of other teams and of Flagger
+    included. For the same reason an existing CRD is taken over, by force where another tool has applied it.
 
     A component of its own, since the metric templates and the controller both depend on it.
     """
@@ -28,11 +33,13 @@ class CanaryCrds(pulumi.ComponentResource):
                 metadata["name"],
                 metadata=meta.v1.ObjectMetaArgs(
                     name=metadata["name"],
-                    annotations=metadata.get("annotations", {}) | {"pulumi.com/waitFor": "condition=Established"},
+                    annotations=metadata.get("annotations", {}) | _ANNOTATIONS,
                     labels=metadata.get("labels"),
                 ),
                 spec=manifest["spec"],
-                opts=child_options(self, opts),
+                opts=pulumi.ResourceOptions.merge(
+                    child_options(self, opts), pulumi.ResourceOptions(retain_on_delete=True)
+                ),
             )
         self.register_outputs({})
 

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes import core, helm, meta
 
+from components._shared.charts import chart_from_folder, chart_from_repository
 from components._shared.options import child_options
-from stack.config import IstioConfig
-from stack.merge import merge
+from stack.charts import gateway_selector, istio_values
+from stack.config import GatewayConfig, IstioConfig
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 
-GATEWAY_LABELS = {"istio": "gateway"}
-"""The labels of the gateway's pods, which the Gateway selects."""
 
-_DEFAULT_VALUES: dict[str, dict[str, Any]] = {
-    "base": {},
-    "istiod": {
-        "autoscaleEnabled": False,
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
-        "global": {"proxy": {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}},
-    },
-    "gateway": {
-        "autoscaling": {"enabled": False},
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "labels": GATEWAY_LABELS,
-    },
-}
-"""As in the workshop: one replica each, small requests. The stack's values are merged over these."""
+@dataclass(frozen=True)
+class IstioArgs:
+    """`gateway` has the ports that the ingress gateway must offer."""
+
+    config: IstioConfig
+    gateway: GatewayConfig
 
 
 class Istio(pulumi.ComponentResource):
@@ -37,17 +28,22 @@ class Istio(pulumi.ComponentResource):
     `helm.v3.Release` rather than `Chart`: istiod patches its own webhooks, which would be a permanent difference in a
     tracked object, and `helm` itself can list, upgrade and roll back the release.
 
+    Whoever needs sidecars waits for `istiod`, not for the component: a load balancer that never gets its address fails
+    the release of the gateway, and must not stop the apps.
+
     A destroy keeps Istio's CRDs: the chart marks them so, since every Istio object of the cluster would be deleted
     with them.
     """
 
     namespace: core.v1.Namespace
     istiod: helm.v3.Release
-    ingress: helm.v3.Release
+    gateway_service: str
+    gateway_selector: dict[str, str]
 
-    def __init__(self, name: str, args: IstioConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: IstioArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:Istio", name, None, opts)
-        self._args = args
+        self._config = args.config
+        self._values = istio_values(args.config, args.gateway)
         self.namespace = core.v1.Namespace(
             ISTIO_NAMESPACE,
             metadata=meta.v1.ObjectMetaArgs(name=ISTIO_NAMESPACE),
@@ -55,19 +51,27 @@ class Istio(pulumi.ComponentResource):
         )
         base = self._release("istio-base", "base", child_options(self, opts, self.namespace))
         self.istiod = self._release("istiod", "istiod", child_options(self, opts, base))
-        self.ingress = self._release(GATEWAY_RELEASE, "gateway", child_options(self, opts, self.istiod))
+        ingress_options = child_options(self, opts, self.istiod)
+        self._release(GATEWAY_RELEASE, "gateway", ingress_options, skip_await=not args.config.await_gateway)
         self.gateway_service = f"{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}"
+        self.gateway_selector = gateway_selector(self._values["gateway"])
         self.register_outputs({"gatewayService": self.gateway_service})
 
-    def _release(self, release: str, chart: str, opts: pulumi.ResourceOptions) -> helm.v3.Release:
-        local = self._args.chart_path
+    def _release(
+        self, release: str, chart: str, opts: pulumi.ResourceOptions, *, skip_await: bool = False
+    ) -> helm.v3.Release:
+        config = self._config
         return helm.v3.Release(
             release,
             name=release,
             namespace=ISTIO_NAMESPACE,
-            chart=str(local / chart) if local else chart,
-            version=None if local else self._args.version,
-            repository_opts=None if local else helm.v3.RepositoryOptsArgs(repo=self._args.repository),
-            values=merge(_DEFAULT_VALUES[chart], self._args.values.for_chart(chart)),
+            values=self._values[chart],
+            timeout=config.timeout_seconds,
+            skip_await=skip_await,
+            **(
+                chart_from_folder(config.chart_path, chart)
+                if config.chart_path
+                else chart_from_repository(config.repository, chart, config.version)
+            ),
             opts=opts,
         )

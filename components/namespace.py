@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
 from pulumi_kubernetes import core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -10,29 +12,45 @@ from components._shared.options import child_options
 from stack.config import NamespaceConfig
 
 
+@dataclass(frozen=True)
+class AppNamespaceArgs:
+    """`revision` is that of istiod; empty for the default one."""
+
+    config: NamespaceConfig
+    revision: str
+
+
 class AppNamespace(pulumi.ComponentResource):
     """A namespace whose pods get a sidecar. Created once istiod is ready: an earlier pod would have none."""
 
     namespace: core.v1.Namespace
 
-    def __init__(self, name: str, args: NamespaceConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: AppNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:AppNamespace", name, None, opts)
+        config = args.config
         self.namespace = core.v1.Namespace(
-            args.name,
+            config.name,
             metadata=meta.v1.ObjectMetaArgs(
-                name=args.name,
-                labels=args.labels | {"istio-injection": "enabled" if args.injection else "disabled"},
+                name=config.name,
+                labels=config.labels | _injection(config.injection, args.revision),
             ),
             opts=child_options(self, opts),
         )
-        if args.mtls is not None:
+        if config.mtls is not None:
             CustomResource(
-                f"{args.name}-mtls",
+                f"{config.name}-mtls",
                 api_version="security.istio.io/v1",
                 kind="PeerAuthentication",
                 # A policy without a selector, named `default` by convention, applies to the whole namespace.
-                metadata=meta.v1.ObjectMetaArgs(name="default", namespace=args.name),
-                spec={"mtls": {"mode": args.mtls}},
+                metadata=meta.v1.ObjectMetaArgs(name="default", namespace=config.name),
+                spec={"mtls": {"mode": config.mtls}},
                 opts=child_options(self, opts, self.namespace),
             )
-        self.register_outputs({"name": args.name})
+        self.register_outputs({"name": config.name})
+
+
+def _injection(enabled: bool, revision: str) -> dict[str, str]:
+    """A revision of istiod injects by its own label, and only where `istio-injection` is not set."""
+    if enabled and revision:
+        return {"istio.io/rev": revision}
+    return {"istio-injection": "enabled" if enabled else "disabled"}

@@ -1,44 +1,174 @@
-"""What is wrong between the sections of a stack, each of which is right by itself."""
+"""What is wrong between the sections of a stack, each of which is right by itself. All before anything is created."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 
-from controller.api import Problem, parse_duration
-from stack.config import StackConfig
-from stack.names import DEFAULT_TEMPLATES, ISTIO_NAMESPACE
+from controller.api import InvalidObject, Problem, parse_duration, unsupported_fields
+from controller.api.names import Names, primary_name
+from stack.charts import chart_problems
+from stack.config import AppConfig, StackConfig
+from stack.names import DEFAULT_TEMPLATES, GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
+from stack.objects import build_canary, build_metric_template
+
+_EXISTING_NAMESPACES = {ISTIO_NAMESPACE, "default", "kube-system", "kube-public", "kube-node-lease"}
+_INJECTION_LABELS = ("istio-injection", "istio.io/rev")
+_PROGRAM_ARGUMENTS = ("--metrics-server", "--log-level", "--minimum-interval", "--namespace", "--port")
+"""Arguments of the controller that this program sets."""
+_NAMES_IN_ISTIO_SYSTEM = {"prometheus", "flagger-grafana", "istiod", GATEWAY_RELEASE}
 
 
-def contradictions(config: StackConfig) -> Iterator[Problem]:
-    """Everything that cannot work as configured."""
-    yield from _intervals_below_the_floor(config)
-    yield from _unknown_templates(config)
-    yield from _apps_outside_the_controllers_namespaces(config)
-
-
-def _intervals_below_the_floor(config: StackConfig) -> Iterator[Problem]:
-    floor = config.controller.minimum_interval
+def find_problems(config: StackConfig) -> Iterator[Problem]:
+    """Everything that cannot work as configured, or that would have no effect."""
+    yield from chart_problems(config)
+    yield from _namespace(config)
+    yield from _controller(config)
+    yield from _metric_templates(config)
     for name, app in config.apps.items():
-        if app.analysis.interval_seconds < parse_duration(floor):
-            message = f"{app.analysis.interval} must not be below controller.minimumInterval, {floor}"
-            yield Problem(f"apps.{name}.analysis.interval", message)
+        yield from _canary(config, name, app)
+        yield from _workload(name, app)
+        yield from _templates(config, name, app)
+        yield from _routes(config, name, app)
+    yield from _generated_names(config)
+    yield from _shared_hosts(config)
 
 
-def _unknown_templates(config: StackConfig) -> Iterator[Problem]:
+def _namespace(config: StackConfig) -> Iterator[Problem]:
+    namespace = config.namespace
+    if namespace.name in _EXISTING_NAMESPACES:
+        yield Problem("namespace.name", f'Invalid value: "{namespace.name}": the namespace is created for the apps')
+    for label in _INJECTION_LABELS:
+        if label in namespace.labels:
+            yield Problem(f"namespace.labels.{label}", "Forbidden: set namespace.injection, or revision of istiod")
+    if namespace.mtls and not namespace.injection:
+        yield Problem("namespace.mtls", "Forbidden: without injection no proxy applies it")
+
+
+def _controller(config: StackConfig) -> Iterator[Problem]:
+    controller = config.controller
+    if controller.name in _NAMES_IN_ISTIO_SYSTEM:
+        yield Problem("controller.name", f'Invalid value: "{controller.name}": used in {ISTIO_NAMESPACE} already')
+    for argument in controller.args:
+        if argument.partition("=")[0] in _PROGRAM_ARGUMENTS:
+            yield Problem("controller.args", f'Forbidden: "{argument}": this program sets it; use the key for it')
+    if controller.namespaces and config.apps and config.namespace.name not in controller.namespaces:
+        message = f'must include "{config.namespace.name}", the namespace of the apps (namespace.name)'
+        yield Problem("controller.namespaces", f"Invalid value: {message}")
+
+
+def _metric_templates(config: StackConfig) -> Iterator[Problem]:
+    for name, template in config.observability.metric_templates.items():
+        try:
+            build_metric_template(name, template.query, config.observability.prometheus.address)
+        except InvalidObject as error:
+            at = f"observability.metricTemplates.{name}"
+            yield from (Problem(f"{at}.{p.path.removeprefix('spec.')}", p.message) for p in error.problems)
+
+
+def _canary(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]:
+    floor = config.controller.minimum_interval
+    if app.analysis.interval_seconds < parse_duration(floor):
+        message = f"must not be below controller.minimumInterval, {floor}"
+        yield Problem(f"apps.{name}.analysis.interval", f'Invalid value: "{app.analysis.interval}": {message}')
+    try:
+        canary = build_canary(name, config.namespace.name, app)
+    except InvalidObject as error:
+        yield from (Problem(_in_app(name, problem.path), problem.message) for problem in error.problems)
+        return
+    for field in unsupported_fields(canary):
+        path, _, reason = field.partition(": ")
+        yield Problem(_in_app(name, path), f"Forbidden: {reason}")
+
+
+def _in_app(name: str, path: str) -> str:
+    """The key of the stack for a field of the Canary."""
+    return f"apps.{name}.{path.removeprefix('spec.')}".removesuffix(".spec")
+
+
+def _workload(name: str, app: AppConfig) -> Iterator[Problem]:
+    if isinstance(app.service.target_port, str):
+        message = "must be a number: the container's port is created from it"
+        yield Problem(f"apps.{name}.service.targetPort", f'Invalid value: "{app.service.target_port}": {message}')
+    resources = app.resources
+    if app.hpa.enabled and "cpu" not in resources.requests | resources.limits:
+        message = "Required value: hpa.cpuUtilization is a percentage of it"
+        yield Problem(f"apps.{name}.resources.requests.cpu", message)
+
+
+def _templates(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]:
     """A template in another namespace may belong to somebody else; those in istio-system are the stack's own."""
     templates = sorted({*DEFAULT_TEMPLATES, *config.observability.metric_templates})
     known = f"known: {', '.join(templates)}; add others to observability.metricTemplates"
+    for metric in app.analysis.metrics:
+        ref = metric.template_ref
+        if ref and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
+            path = f"apps.{name}.analysis.metrics.{metric.name}.templateRef.name"
+            yield Problem(path, f'Not found: "{ref.name}": no such metric template ({known})')
+
+
+# --- routes -----------------------------------------------------------------------------------------------------------
+
+
+def _routes(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]:
+    gateway, service = config.gateway, app.service
+    if gateway.name in service.gateways:
+        message = f"the Gateway is in {ISTIO_NAMESPACE}: {ISTIO_NAMESPACE}/{gateway.name}"
+        yield Problem(f"apps.{name}.service.gateways", f'Invalid value: "{gateway.name}": {message}')
+    if f"{ISTIO_NAMESPACE}/{gateway.name}" not in service.gateways:
+        return
+    if not service.hosts:
+        yield Problem(f"apps.{name}.service.hosts", "Required value: the Gateway routes by host")
+    for host in service.hosts:
+        if not any(_overlap(host, served.rpartition("/")[2]) for served in gateway.hosts):
+            message = f"the Gateway serves {', '.join(gateway.hosts)} only (gateway.hosts)"
+            yield Problem(f"apps.{name}.service.hosts", f'Invalid value: "{host}": {message}')
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two host names, each possibly `*` or `*.domain`, have a name in common."""
+    return one == other or _covers(one, other) or _covers(other, one)
+
+
+def _covers(wildcard: str, host: str) -> bool:
+    return wildcard == "*" or (wildcard.startswith("*.") and host.endswith(wildcard[1:]))
+
+
+def _shared_hosts(config: StackConfig) -> Iterator[Problem]:
+    """Two routes of one host on one gateway: Istio uses either, unless each takes its own share by `match`."""
+    for (one, first), (two, second) in combinations(config.apps.items(), 2):
+        if first.service.match and second.service.match:
+            continue
+        if set(first.service.gateways) & set(second.service.gateways) - {"mesh"}:
+            for host in sorted(set(first.service.hosts) & set(second.service.hosts)):
+                message = f'Duplicate value: "{host}": apps.{one} has it on the same gateway; give one a service.match'
+                yield Problem(f"apps.{two}.service.hosts", message)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def _generated_names(config: StackConfig) -> Iterator[Problem]:
+    """Objects of two apps, generated ones included, that would have one name."""
+    owners: dict[tuple[str, str], list[str]] = defaultdict(list)
+    if config.load_tester.enabled:
+        owners["Deployment", LOAD_TESTER].append("loadTester")
+        owners["Service", LOAD_TESTER].append("loadTester")
     for name, app in config.apps.items():
-        for metric in app.analysis.metrics:
-            ref = metric.template_ref
-            if ref and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
-                path = f"apps.{name}.analysis.metrics.{metric.name}.templateRef.name"
-                yield Problem(path, f'Not found: "{ref.name}": no such metric template ({known})')
+        for kind, names in _objects(name, app).items():
+            for generated in names:
+                owners[kind, generated].append(f"apps.{name}")
+    for (kind, generated), sections in owners.items():
+        if len(set(sections)) > 1:
+            others = ", ".join(sections[:-1])
+            yield Problem(sections[-1], f'Duplicate value: {others} has a {kind} "{generated}" as well; rename one')
 
 
-def _apps_outside_the_controllers_namespaces(config: StackConfig) -> Iterator[Problem]:
-    namespaces = config.controller.namespaces
-    if namespaces and config.apps and config.namespace.name not in namespaces:
-        message = f'must include "{config.namespace.name}", the namespace of the apps (namespace.name)'
-        yield Problem("controller.namespaces", f"Invalid value: {json.dumps(namespaces)}: {message}")
+def _objects(name: str, app: AppConfig) -> Mapping[str, list[str]]:
+    names = Names(target=name, service=app.service.name or name)
+    return {
+        "Deployment": [names.target, names.primary],
+        "Service": [names.apex_service, names.primary_service, names.canary_service],
+        "ConfigMap": [f"{name}-config", primary_name(f"{name}-config")] if app.config else [],
+    }

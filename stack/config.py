@@ -17,10 +17,18 @@ from controller.api.canary import DEFAULT_PROGRESS_DEADLINE_SECONDS
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
 from controller.api.rules import between
 from controller.api.service import ServiceSpec
+from stack.names import ISTIO_NAMESPACE, PROMETHEUS
 from stack.values import (
+    REPOSITORY,
     ChartRepository,
+    EnvName,
+    Host,
     Image,
+    ImageRepository,
+    ImageTag,
     Label,
+    LabelKey,
+    LabelValue,
     Natural,
     NonEmpty,
     ObjectName,
@@ -33,15 +41,24 @@ from stack.values import (
     Text,
     Url,
     matching,
+    parse_quantity,
 )
 
-DEFAULT_ISTIO_VERSION = "1.31.4"
+DEFAULT_ISTIO_VERSION = "1.31.1"
 CHARTS = ("base", "istiod", "gateway")
 
 
 class Resources(Model):
     requests: dict[str, Quantity] = Field(default_factory=dict, description="What the scheduler reserves, by resource.")
     limits: dict[str, Quantity] = Field(default_factory=dict, description="Upper limit of use, by resource.")
+
+    @model_validator(mode="after")
+    def _requests_within_limits(self) -> Self:
+        for resource, limit in self.limits.items():
+            request = self.requests.get(resource)
+            if request and parse_quantity(request) > parse_quantity(limit):
+                raise ValueError(f"requests.{resource} ({request}) must not be above limits.{resource} ({limit})")
+        return self
 
 
 class IstioValues(Model):
@@ -59,7 +76,8 @@ class IstioConfig(Model):
         Field(DEFAULT_ISTIO_VERSION, description="Version of the three Istio charts.")
     )
     repository: ChartRepository = Field(
-        "https://istio-release.storage.googleapis.com/charts", description="Repository of the Istio charts."
+        "https://blob.istio.io/istio-release/charts",
+        description="Repository of the Istio charts, `oci://ghcr.io/istio/release/charts` for example.",
     )
     chart_path: Path | None = Field(
         None,
@@ -67,6 +85,16 @@ class IstioConfig(Model):
         "`repository` and `version`.",
     )
     values: IstioValues = Field(IstioValues(), description="Helm values, merged over the defaults of this program.")
+    timeout_seconds: Positive = Field(300, description="Longest time for the workloads of a chart to become ready.")
+    await_gateway: Boolean = Field(
+        True,
+        description="Whether `up` waits for the gateway's pods and the address of its load balancer. Apps never do.",
+    )
+
+    @property
+    def revision(self) -> str:
+        """The revision of istiod, which the namespaces of its workloads name; empty for the default one."""
+        return str(self.values.istiod.get("revision") or "")
 
     @model_validator(mode="after")
     def _charts_are_there(self) -> Self:
@@ -90,6 +118,11 @@ class PrometheusConfig(Model):
     resources: Resources = Field(
         Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "1Gi"}), description="Pod resources."
     )
+
+    @property
+    def address(self) -> str:
+        """Where the analysis asks."""
+        return self.url or f"http://{PROMETHEUS}.{ISTIO_NAMESPACE}:9090"
 
     @model_validator(mode="after")
     def _one_prometheus(self) -> Self:
@@ -127,17 +160,22 @@ class ObservabilityConfig(Model):
 
 class GatewayConfig(Model):
     name: ObjectName = Field("public-gateway", description="Name of the Istio Gateway in istio-system.")
-    hosts: Annotated[list[str], Field(min_length=1)] = Field(["*"], description="Host names that it serves.")
+    hosts: Annotated[list[Host], Field(min_length=1)] = Field(["*"], description="Host names that it serves.")
     http_port: Port = Field(80, description="Port for plain HTTP.")
     https_port: Port = Field(443, description="Port for HTTPS, with `credentialName`.")
     credential_name: ObjectName | None = Field(
         None, description="A TLS Secret in istio-system. When set, HTTPS is served and HTTP redirects to it."
     )
 
+    @property
+    def host_names(self) -> list[str]:
+        """The hosts without the namespaces that may route them."""
+        return [host.rpartition("/")[2] for host in self.hosts]
+
 
 class NamespaceConfig(Model):
     name: Label = Field("prod", description="The namespace of the apps.")
-    labels: dict[str, Text] = Field(default_factory=dict, description="Additional labels of the namespace.")
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Additional labels of the namespace.")
     injection: Boolean = Field(
         True, description="Inject a sidecar into its pods. Without sidecars there are no metrics to analyse."
     )
@@ -173,7 +211,7 @@ class ControllerConfig(Model):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Minimum severity of log lines."
     )
-    minimum_interval: Duration = Field(
+    minimum_interval: Annotated[Duration, matching(r".*[1-9].*", "a duration above 0, as in 10s or 1m30s")] = Field(
         DEFAULT_INTERVAL_FLOOR, description="Lower limit of a canary's analysis interval, as in Flagger."
     )
     metrics_server: Url | None = Field(
@@ -191,7 +229,7 @@ class ControllerConfig(Model):
 
     @model_validator(mode="after")
     def _built_image_has_no_tag(self) -> Self:
-        if self.build.enabled and re.search(r":[^/]*$|@", self.image):
+        if self.build.enabled and not re.fullmatch(REPOSITORY, self.image):
             raise ValueError(f"image {self.image} must have no tag with build.enabled: the tag is the sources' digest")
         return self
 
@@ -220,13 +258,11 @@ class HpaConfig(Model):
 
 
 class AppConfig(Model):
-    image: Image = Field(description="Image of the app, without its tag.")
-    tag: Annotated[Text, matching(r"\w[\w.-]{0,127}", "an image tag, as in 6.1.0")] = Field(
-        description="Tag of the image; a new tag starts a rollout."
-    )
+    image: ImageRepository = Field(description="Image of the app, without its tag.")
+    tag: ImageTag = Field(description="Tag of the image, with or without a digest; a new tag starts a rollout.")
     command: list[Text] = Field(default_factory=list, description="Command; the image's own when empty.")
-    env: dict[str, Text] = Field(default_factory=dict, description="Environment variables.")
-    config: dict[str, Text] = Field(
+    env: dict[EnvName, Text] = Field(default_factory=dict, description="Environment variables.")
+    config: dict[EnvName, Text] = Field(
         default_factory=dict,
         description="Environment variables from a ConfigMap `<app>-config`; a change starts a rollout.",
     )
@@ -251,6 +287,20 @@ class AppConfig(Model):
     analysis: Analysis = Field(
         description="`spec.analysis` of the Canary; `metrics`, `webhooks` and `alerts` may also be mappings by name."
     )
+
+    @property
+    def container_port(self) -> int:
+        """The port that the app listens on; a named targetPort is refused before this is asked."""
+        return int(self.service.target_port or self.service.port)
+
+    @model_validator(mode="after")
+    def _ready_before_the_deadline(self) -> Self:
+        if self.min_ready_seconds >= self.progress_deadline_seconds:
+            raise ValueError(
+                f"minReadySeconds ({self.min_ready_seconds}) must be below progressDeadlineSeconds "
+                f"({self.progress_deadline_seconds})"
+            )
+        return self
 
 
 class StackConfig(Model):

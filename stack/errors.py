@@ -33,12 +33,12 @@ def problems_of(error: ValidationError, model: type[BaseModel], given: Mapping[s
 
 def _path(steps: Sequence[Step], given: Any) -> str:
     """The keys as the user wrote them: an entry of a list by its name, where it has one."""
-    path: list[str] = []
-    for _, name in steps:
+    path = ""
+    for kind, name in steps:
         given = _entry(given, name)
-        named = isinstance(name, int) and isinstance(given, Mapping) and isinstance(given.get("name"), str)
-        path.append(given["name"] if named else str(name))
-    return ".".join(path)
+        label = given.get("name") if kind == "index" and isinstance(given, Mapping) else None
+        path += f"[{name}]" if kind == "index" and not isinstance(label, str) else f".{label or name}"
+    return path.removeprefix(".")
 
 
 def _entry(given: Any, name: str | int) -> Any:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from controller.api import Problem
-from stack.checks import contradictions
-from stack.config import GatewayConfig, NamespaceConfig, StackConfig
+from stack.checks import find_problems
+from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig, StackConfig
 from stack.errors import ConfigError, problems_of
 from stack.workshop import complete_apps
+
+S = TypeVar("S", bound=BaseModel)
 
 
 def load() -> StackConfig:
@@ -44,7 +46,7 @@ def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
         config = StackConfig.model_validate(whole)
     except ValidationError as error:
         raise ConfigError(project, list(problems_of(error, StackConfig, whole))) from None
-    if problems := list(contradictions(config)):
+    if problems := list(find_problems(config)):
         raise ConfigError(project, problems)
     return config
 
@@ -63,13 +65,16 @@ def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
         return dict(raw)
     completed = complete_apps(
         apps,
-        namespace=_look_up(raw, "namespace", "name", NamespaceConfig().name),
-        gateway=_look_up(raw, "gateway", "name", GatewayConfig().name),
-        load_tester=_look_up(raw, "loadTester", "enabled", True),
+        namespace=_section(raw, "namespace", NamespaceConfig()),
+        gateway=_section(raw, "gateway", GatewayConfig()),
+        load_tester=_section(raw, "loadTester", LoadTesterConfig()),
     )
     return {"controller": {}, **raw, "apps": completed}
 
 
-def _look_up(raw: Mapping[str, Any], section: str, key: str, default: Any) -> Any:
-    found = raw.get(section)
-    return found.get(key, default) if isinstance(found, Mapping) else default
+def _section(raw: Mapping[str, Any], name: str, default: S) -> S:
+    """A section that the default apps depend on; one that is not valid is reported with everything else, later."""
+    try:
+        return type(default).model_validate(raw.get(name, {}))
+    except ValidationError:
+        return default

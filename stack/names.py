@@ -8,6 +8,7 @@ ISTIO_NAMESPACE: Final = "istio-system"
 """Istio, its monitoring, the public gateway and the controller."""
 GATEWAY_RELEASE: Final = "istio-gateway"
 """The Helm release of the gateway's pods, and their Service."""
+PROMETHEUS: Final = "prometheus"
 LOAD_TESTER: Final = "flagger-loadtester"
 DEFAULT_TEMPLATES: Final = ("error-rate", "latency")
 """The metric templates that every stack gets."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -47,6 +48,19 @@ def _number_as_quantity(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+_FACTORS: Mapping[str, float] = {"m": 1e-3, "k": 1e3} | {
+    f"{unit}{binary}": (1024 if binary else 1000) ** power
+    for power, unit in enumerate("KMGTPE", start=1)
+    for binary in ("", "i")
+}
+
+
+def parse_quantity(text: str) -> float:
+    """A Kubernetes quantity as a number: 0.1 for 100m, 1048576 for 1Mi."""
+    number = text.rstrip("mkKMGTPEi")
+    return float(number) * _FACTORS.get(text.removeprefix(number), 1.0)
+
+
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 Text = Annotated[str, BeforeValidator(_number_as_text)]
@@ -55,6 +69,30 @@ ServiceName = Annotated[
     Text,
     matching(
         r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "a name of at most 63 characters from a-z, 0-9 and -, not a digit first"
+    ),
+]
+Host = Annotated[
+    str,
+    matching(
+        rf"(({_LABEL}|\.|\*)/)?(\*|(\*\.)?{_LABEL}(\.{_LABEL})*)",
+        "a host name, as in shop.example.com, *.example.com or *, with namespace/ before it if only that may route it",
+    ),
+]
+EnvName = Annotated[
+    Text, matching(r"[-._a-zA-Z][-._a-zA-Z0-9]*", "the name of an environment variable, as in LOG_LEVEL")
+]
+LabelKey = Annotated[
+    str,
+    matching(
+        rf"({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+        "a label key, as in example.com/team",
+    ),
+]
+LabelValue = Annotated[
+    Text,
+    matching(
+        r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?",
+        "a label value of at most 63 characters from A-Z, a-z, 0-9, -, _ and .",
     ),
 ]
 ObjectName = Annotated[
@@ -72,7 +110,15 @@ Url = Annotated[str, matching(r"https?://[^\s/]+\S*", "a URL that starts with ht
 ChartRepository = Annotated[
     str, matching(r"(https?|oci)://[^\s/]+\S*", "a chart repository that starts with https://, http:// or oci://")
 ]
-Image = Annotated[str, matching(r"[\w.\-/:@]+", "an image reference, as in prom/prometheus:v3.16.0")]
+REPOSITORY = r"([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*"
+_TAG, _DIGEST = r"[\w][\w.-]{0,127}", r"@sha256:[0-9a-f]{64}"
+
+Image = Annotated[
+    str,
+    matching(rf"{REPOSITORY}(:{_TAG})?({_DIGEST})?", "an image reference, as in prom/prometheus:v3.16.0"),
+]
+ImageRepository = Annotated[str, matching(REPOSITORY, "an image without tag and digest, which belong in tag")]
+ImageTag = Annotated[Text, matching(rf"{_TAG}({_DIGEST})?", "an image tag, as in 6.1.0 or 6.1.0@sha256:<digest>")]
 Port = Annotated[Integer, between(1, 65535)]
 Natural = Annotated[Integer, at_least(0)]
 Positive = Annotated[Integer, at_least(1)]

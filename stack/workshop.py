@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig
 from stack.merge import merge, without_nulls
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
 
@@ -46,7 +47,9 @@ _ANY_APP: dict[str, Any] = {
 }
 
 
-def complete_apps(apps: Mapping[str, Any], *, namespace: str, gateway: str, load_tester: bool) -> dict[str, Any]:
+def complete_apps(
+    apps: Mapping[str, Any], *, namespace: NamespaceConfig, gateway: GatewayConfig, load_tester: LoadTesterConfig
+) -> dict[str, Any]:
     """Every app of the stack, each merged over its defaults.
 
     `frontend` and `backend` are there unless set to None; any other app starts from the analysis of `backend` without
@@ -55,11 +58,11 @@ def complete_apps(apps: Mapping[str, Any], *, namespace: str, gateway: str, load
     Args:
         apps: what the stack sets, by name.
         namespace: that of the apps.
-        gateway: name of the public Gateway.
-        load_tester: whether there is one, for the webhooks without `url`.
+        gateway: the public Gateway, through which users reach the frontend.
+        load_tester: gets the webhooks without `url`, where it is enabled.
     """
-    workshop = {"frontend": _frontend(namespace, gateway), "backend": _backend(namespace)}
-    hook_url = f"http://{LOAD_TESTER}.{namespace}/" if load_tester else None
+    workshop = {"frontend": _frontend(namespace.name, gateway), "backend": _backend(namespace.name)}
+    hook_url = f"http://{LOAD_TESTER}.{namespace.name}/" if load_tester.enabled else None
     return {
         name: _complete_app(workshop.get(name, {"analysis": _WEIGHTS}), app, hook_url)
         if isinstance(app, Mapping)
@@ -101,7 +104,7 @@ def _as_list(entries: Any, defaults: Mapping[str, str]) -> Any:
     return entries
 
 
-def _frontend(namespace: str, gateway: str) -> dict[str, Any]:
+def _frontend(namespace: str, gateway: GatewayConfig) -> dict[str, Any]:
     """A/B: Firefox users and those with the cookie `type=insider` get the canary."""
     return merge(
         _PODINFO,
@@ -109,7 +112,7 @@ def _frontend(namespace: str, gateway: str) -> dict[str, Any]:
             "command": ["./podinfo", "--port=9898", "--level=info", "--backend-url=http://backend:9898/echo"],
             "env": {"PODINFO_UI_COLOR": "#34577c"},
             "progressDeadlineSeconds": 60,
-            "service": {"gateways": [f"{ISTIO_NAMESPACE}/{gateway}"], "hosts": ["*"]},
+            "service": {"gateways": [f"{ISTIO_NAMESPACE}/{gateway.name}"], "hosts": gateway.host_names},
             "analysis": {
                 "iterations": 10,
                 "match": [
@@ -118,11 +121,21 @@ def _frontend(namespace: str, gateway: str) -> dict[str, Any]:
                 ],
                 "webhooks": _webhooks(
                     f"http://frontend-canary.{namespace}:9898",
-                    f"-H 'Cookie: type=insider' http://{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}/",
+                    f"-H 'Cookie: type=insider' {_through(gateway)}",
                 ),
             },
         },
     )
+
+
+def _through(gateway: GatewayConfig) -> str:
+    """The arguments of `hey` for a request from inside the cluster through the gateway, to a host that it serves."""
+    scheme, port, usual = (
+        ("https", gateway.https_port, 443) if gateway.credential_name else ("http", gateway.http_port, 80)
+    )
+    address = f"{scheme}://{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}" + ("" if port == usual else f":{port}") + "/"
+    host = next((name for name in gateway.host_names if "*" not in name), gateway.host_names[0])
+    return address if host == "*" else f"-host {host.replace('*', 'load-test')} {address}"
 
 
 def _backend(namespace: str) -> dict[str, Any]:

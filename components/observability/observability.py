@@ -11,16 +11,18 @@ import yaml
 from pulumi_kubernetes import apps, core, helm, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
+from components._shared.charts import chart_from_repository
 from components._shared.options import child_options
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
 from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
-from components.observability.prometheus import PORT, PROMETHEUS, build_configuration, build_prometheus_pod
-from controller.api import parse_metric_template, promql
+from components.observability.prometheus import PORT, build_configuration, build_prometheus_pod
+from controller.api import promql
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
 from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
 from stack.merge import merge
-from stack.names import ISTIO_NAMESPACE
+from stack.names import ISTIO_NAMESPACE, PROMETHEUS
+from stack.objects import build_metric_template
 
 POD_READER = Account(
     PROMETHEUS,
@@ -40,22 +42,27 @@ class ObservabilityArgs:
 
 
 class Observability(pulumi.ComponentResource):
-    """Everything is in istio-system, where the workshop's canaries look for their templates."""
+    """Everything is in istio-system, where the workshop's canaries find their templates.
+
+    An analysis needs `metrics`, Prometheus and the templates. Grafana is for people: nothing waits for it.
+    """
 
     prometheus_url: str
+    metrics: list[pulumi.Resource]
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:Observability", name, None, opts)
         prometheus, grafana = args.config.prometheus, args.config.grafana
-        self.prometheus_url = prometheus.url or f"http://{PROMETHEUS}.{ISTIO_NAMESPACE}:{PORT}"
+        self.prometheus_url = prometheus.address
         after = [self._prometheus(prometheus, args.controller, opts)] if prometheus.enabled else []
+        self.metrics = list(after)
         queries = {
             "error-rate": promql.error_rate(promql.TARGET, promql.INTERVAL),
             "latency": promql.latency(promql.TARGET, promql.INTERVAL),
         }
         queries |= {template: settings.query for template, settings in args.config.metric_templates.items()}
         for template, query in queries.items():
-            self._metric_template(template, query, child_options(self, opts, *after))
+            self.metrics.append(self._metric_template(template, query, child_options(self, opts, *after)))
         if grafana.enabled:
             self._grafana(grafana, child_options(self, opts, *after))
         self.register_outputs({"prometheusUrl": self.prometheus_url})
@@ -98,18 +105,13 @@ class Observability(pulumi.ComponentResource):
             opts=child_options(self, opts, deployment),
         )
 
-    def _metric_template(self, name: str, query: str, opts: pulumi.ResourceOptions) -> None:
-        spec = {"provider": {"type": "prometheus", "address": self.prometheus_url}, "query": query}
-        metadata = {"name": name, "namespace": ISTIO_NAMESPACE}
-        template = parse_metric_template(
-            {"apiVersion": API_VERSION, "kind": METRIC_TEMPLATE_KIND, "metadata": metadata, "spec": spec}
-        )
-        CustomResource(
+    def _metric_template(self, name: str, query: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        return CustomResource(
             f"{name}-template",
             api_version=API_VERSION,
             kind=METRIC_TEMPLATE_KIND,
             metadata=meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE),
-            spec=template.to_dict()["spec"],
+            spec=build_metric_template(name, query, self.prometheus_url).to_dict()["spec"],
             opts=opts,
         )
 
@@ -124,9 +126,7 @@ class Observability(pulumi.ComponentResource):
             GRAFANA,
             name=GRAFANA,
             namespace=ISTIO_NAMESPACE,
-            chart="grafana",
-            version=config.version,
-            repository_opts=helm.v3.RepositoryOptsArgs(repo=config.repository),
+            **chart_from_repository(config.repository, "grafana", config.version),
             values=merge(build_grafana_values(self.prometheus_url), config.values),
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[dashboards])),
         )

@@ -8,8 +8,8 @@ from pulumi_kubernetes import core
 
 from components._shared.pods import container_security, pod_security, resource_requirements
 from stack.config import PrometheusConfig
+from stack.names import PROMETHEUS
 
-PROMETHEUS = "prometheus"
 PORT = 9090
 _UID = 65534
 _ENVOY_PORT_NAME = "http-envoy-prom"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 import yaml
 
@@ -156,21 +154,6 @@ def test_a_secret_is_refused_without_showing_it() -> None:
         run_program({"apps": {"backend": {"env": {"PASSWORD": "hunter2"}}}}, secret=[f"{PROJECT}:apps"])
     assert "canary-on-istio:apps" in str(raised.value)
     assert "hunter2" not in str(raised.value)
-
-
-def test_an_app_whose_generated_names_would_be_too_long_is_refused_in_the_words_of_the_api() -> None:
-    name = "a" * 60
-    app = {"image": "registry.example/a", "tag": "1", "service": {"port": 80}}
-    with pytest.raises(pulumi.RunError, match=f'(?s)The Canary "prod/{name}" is invalid:.*at most 63'):
-        run_program({"apps": {name: app}})
-
-
-def test_a_field_without_effect_gives_a_warning_at_preview(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        run_program({"apps": {"backend": {"service": {"meshName": "other"}}}})
-    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
-        "Canary prod/backend: spec.service.meshName: not used with Istio"
-    ]
 
 
 def test_without_crds_the_program_says_so(tmp_path: Path) -> None:

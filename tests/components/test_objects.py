@@ -23,7 +23,14 @@ COMPONENTS = [
 
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     # golden file -> (component, configuration of the stack)
-    "gateway-with-tls": ("public-gateway", {"gateway": {"hosts": ["shop.example"], "credentialName": "shop-tls"}}),
+    "istio-from-a-registry": ("istio", {"istio": {"repository": "oci://registry.example/charts/"}}),
+    "istio-with-a-revision": ("istio", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
+    "apps-with-a-revision": ("apps", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
+    "gateway-with-other-labels": ("public-gateway", {"istio": {"values": {"gateway": {"labels": {"istio": "edge"}}}}}),
+    "gateway-with-tls": (
+        "public-gateway",
+        {"gateway": {"hosts": ["shop.example"], "credentialName": "shop.example-tls"}},
+    ),
     "apps-with-strict-mtls": ("apps", {"namespace": {"mtls": "STRICT", "labels": {"team": "shop"}}}),
     "load-tester-with-strict-mtls": ("load-tester", {"namespace": {"mtls": "STRICT"}}),
     "observability-with-an-external-prometheus": (
@@ -44,9 +51,12 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
                 "repository": "https://mirror.example/charts",
                 "values": {
                     "istiod": {"resources": {"requests": {"cpu": "1"}}, "autoscaleEnabled": True},
-                    "gateway": {"resources": None, "service": {"type": "ClusterIP"}},
+                    "gateway": {"labels": {"istio": "edge"}, "service": {"type": "ClusterIP"}},
                 },
-            }
+                "timeoutSeconds": 600,
+                "awaitGateway": False,
+            },
+            "gateway": {"httpPort": 8080},
         },
     ),
     "app-with-everything": (

@@ -11,7 +11,7 @@ ORDER = [
     (("Namespace", "istio-system"), ("Release", "istio-base")),
     (("Release", "istio-base"), ("Release", "istiod")),
     (("Release", "istiod"), ("Release", "istio-gateway")),
-    (("Release", "istio-gateway"), ("Gateway", "public-gateway")),
+    (("Release", "istiod"), ("Gateway", "public-gateway")),
     (("Release", "istiod"), ("Namespace", "prod")),
     (("ClusterRoleBinding", "prometheus-pod-reader"), ("Deployment", "prometheus")),
     (("Service", "prometheus"), ("Release", "flagger-grafana")),
@@ -23,6 +23,7 @@ ORDER = [
     (("CustomResourceDefinition", "alertproviders.flagger.app"), ("Deployment", "canary-controller")),
     (("ClusterRoleBinding", "canary-controller"), ("Deployment", "canary-controller")),
     (("MetricTemplate", "error-rate-template"), ("Deployment", "canary-controller")),
+    (("Namespace", "prod"), ("Deployment", "canary-controller")),
     (("Release", "istiod"), ("Deployment", "canary-controller")),
     (("Namespace", "prod"), ("Deployment", "flagger-loadtester")),
     (("Release", "istiod"), ("Deployment", "flagger-loadtester")),
@@ -57,6 +58,13 @@ def test_comes_before_everything_of_an_app(program: Recording, first: tuple[str,
 @pytest.mark.parametrize("part", ["Deployment", "HorizontalPodAutoscaler"])
 def test_a_canary_comes_after_what_it_guards(program: Recording, app: str, part: str) -> None:
     assert program.get(part, app).urn in program.all_before(program.get("Canary", app))
+
+
+@pytest.mark.parametrize("release", ["istio-gateway", "flagger-grafana"])
+def test_a_release_that_never_becomes_ready_does_not_stop_the_apps(program: Recording, release: str) -> None:
+    urn = program.get("Release", release).urn
+    waiting = [r.name for r in program.resources if urn in program.all_before(r)]
+    assert waiting == []
 
 
 def test_nothing_waits_for_a_canary_so_that_canaries_are_destroyed_first(program: Recording) -> None:

@@ -17,6 +17,8 @@ from stack.load import parse
 ROOT = Path(__file__).parents[3]
 PROJECT = "canary-on-istio"
 IMAGE = {"image": "registry.example/canary-controller:1.0"}
+DIGEST = "0" * 64
+ROUTED = {"gateways": ["istio-system/public-gateway"]}
 NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
 
 
@@ -45,11 +47,16 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a misspelt key": (
         {"istio": {"verison": "1"}},
-        [('istio.verison: unknown field; did you mean "version"? (known: chartPath, repository, values, version)')],
+        [
+            (
+                'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, '
+                "repository, timeoutSeconds, values, version)"
+            )
+        ],
     ),
     "a key like no other": (
         {"istio": {"zzz": 1}},
-        ["istio.zzz: unknown field (known: chartPath, repository, values, version)"],
+        [("istio.zzz: unknown field (known: awaitGateway, chartPath, repository, timeoutSeconds, values, version)")],
     ),
     "a section that is a text": (
         {"istio": "1.31.4"},
@@ -60,9 +67,9 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"apps": {"cart": 3}},
         ['apps.cart: Invalid value: 3: must be of type object: "integer"'],
     ),
-    "a version that is none": (
+    "an invalid version": (
         {"istio": {"version": "latest"}},
-        ['istio.version: Invalid value: "latest": must be a release of Istio, as in 1.31.4'],
+        ['istio.version: Invalid value: "latest": must be a release of Istio, as in 1.31.1'],
     ),
     "a chart folder without charts": (
         {"istio": {"chartPath": "/nowhere"}},
@@ -79,7 +86,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a duration without unit": (
         {"controller": {**IMAGE, "minimumInterval": "10"}},
-        ['controller.minimumInterval: Invalid value: "10": must be a duration such as "30s", "1m30s" or "500ms"'],
+        [('controller.minimumInterval: Invalid value: "10": must be a duration such as "30s", "1m30s" or "500ms"')],
     ),
     "two controllers at once": (
         {"controller": {**IMAGE, "replicas": 2}},
@@ -87,12 +94,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a controller that does not control the stack's apps": (
         {"controller": {**IMAGE, "namespaces": ["shop"]}},
-        [
-            (
-                'controller.namespaces: Invalid value: ["shop"]: must include "prod", the namespace of the apps '
-                "(namespace.name)"
-            )
-        ],
+        [('controller.namespaces: Invalid value: must include "prod", the namespace of the apps (namespace.name)')],
     ),
     "a controller without an image": (
         {"controller": {}},
@@ -142,7 +144,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"apps": {"cart": {}}},
         [
             "apps.cart.image: Required value: Image of the app, without its tag.",
-            "apps.cart.tag: Required value: Tag of the image; a new tag starts a rollout.",
+            ("apps.cart.tag: Required value: Tag of the image, with or without a digest; a new tag starts a rollout."),
             "apps.cart.service: Required value: `spec.service` of the Canary.",
         ],
     ),
@@ -189,14 +191,269 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "an interval below the controller's floor": (
         {"apps": {"backend": {"analysis": {"interval": "5s"}}}},
-        ["apps.backend.analysis.interval: 5s must not be below controller.minimumInterval, 10s"],
+        [('apps.backend.analysis.interval: Invalid value: "5s": must not be below controller.minimumInterval, 10s')],
     ),
     "an app that needs the load tester, which is off": (
         {"loadTester": {"enabled": False}, "apps": {"frontend": None}},
         [
-            "apps.backend.analysis.webhooks.conformance-test.url: Required value: URL to send the POST request to.",
+            ("apps.backend.analysis.webhooks.conformance-test.url: Required value: URL to send the POST request to."),
             "apps.backend.analysis.webhooks.load-test.url: Required value: URL to send the POST request to.",
         ],
+    ),
+    "a secret name with an underscore": (
+        {"apps": {"cart": {**NEW_APP, "secrets": ["a_b"]}}},
+        [
+            (
+                'apps.cart.secrets[0]: Invalid value: "a_b": must be a name of at most 253 characters from a-z, '
+                "0-9, - and ."
+            )
+        ],
+    ),
+    "a tag that YAML reads as a fraction": (
+        {"apps": {"backend": {"tag": 1.10}}},
+        ['apps.backend.tag: Invalid value: 1.1: must be a text: put it in quotes, as in "1.10"'],
+    ),
+    "an image with a digest, which belongs in the tag": (
+        {"apps": {"backend": {"image": f"ghcr.io/stefanprodan/podinfo@sha256:{DIGEST}"}}},
+        [
+            (
+                "apps.backend.image: Invalid value: "
+                '"ghcr.io/stefanprodan/podinfo@sha256:0000000000000000000000000000000000000000000000000000000000000000":'
+                " must be an image without tag and digest, which belong in tag"
+            )
+        ],
+    ),
+    "an image with a tag": (
+        {"apps": {"backend": {"image": "ghcr.io/stefanprodan/podinfo:6.1.0"}}},
+        [
+            (
+                'apps.backend.image: Invalid value: "ghcr.io/stefanprodan/podinfo:6.1.0": must be an image '
+                "without tag and digest, which belong in tag"
+            )
+        ],
+    ),
+    "an invalid digest": (
+        {"apps": {"backend": {"tag": "6.1.0@sha256:abc"}}},
+        [
+            (
+                'apps.backend.tag: Invalid value: "6.1.0@sha256:abc": must be an image tag, as in 6.1.0 or '
+                "6.1.0@sha256:<digest>"
+            )
+        ],
+    ),
+    "a container port by name, whose number is unknown": (
+        {"apps": {"backend": {"service": {"targetPort": "http"}}}},
+        [
+            (
+                'apps.backend.service.targetPort: Invalid value: "http": must be a number: the container\'s port '
+                "is created from it"
+            )
+        ],
+    ),
+    "requests above limits": (
+        {"apps": {"backend": {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}}},
+        [
+            (
+                'apps.backend.resources: Invalid value: "object": requests.memory (1Gi) must not be above '
+                "limits.memory (512Mi)"
+            )
+        ],
+    ),
+    "an autoscaler without a CPU request": (
+        {"apps": {"backend": {"resources": {"requests": {"cpu": None}}}}},
+        ["apps.backend.resources.requests.cpu: Required value: hpa.cpuUtilization is a percentage of it"],
+    ),
+    "a deadline that no pod can meet": (
+        {"apps": {"backend": {"minReadySeconds": 120}}},
+        [('apps.backend: Invalid value: "object": minReadySeconds (120) must be below progressDeadlineSeconds (120)')],
+    ),
+    "an environment variable that would be skipped": (
+        {"apps": {"backend": {"config": {"a b": "1"}}}},
+        [
+            (
+                'apps.backend.config.a b: Invalid value: "a b": must be the name of an environment variable, as '
+                "in LOG_LEVEL"
+            )
+        ],
+    ),
+    "an interval of zero": (
+        {"controller": {**IMAGE, "minimumInterval": "0s"}},
+        ['controller.minimumInterval: Invalid value: "0s": must be a duration above 0, as in 10s or 1m30s'],
+    ),
+    "a name that is too long for the generated Services": (
+        {"apps": {"a" * 60: NEW_APP}},
+        [
+            (
+                'apps.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: Invalid value: "object": '
+                "service.name, else targetRef.name, must have at most 55 characters: the Service NAME-primary at"
+                " most 63"
+            )
+        ],
+    ),
+    "fields without effect on Istio": (
+        {"apps": {"backend": {"service": {"meshName": "other", "backends": ["a"]}}}},
+        [
+            "apps.backend.service.meshName: Forbidden: not used with Istio",
+            "apps.backend.service.backends: Forbidden: not used with Istio",
+        ],
+    ),
+    "apps whose generated names are those of another": (
+        {"apps": {"shop": NEW_APP, "shop-canary": NEW_APP}},
+        ['apps.shop-canary: Duplicate value: apps.shop has a Service "shop-canary" as well; rename one'],
+    ),
+    "an app named like the primary of another": (
+        {"apps": {"backend-primary": NEW_APP}},
+        [
+            (
+                'apps.backend-primary: Duplicate value: apps.backend has a Deployment "backend-primary" as well;'
+                " rename one"
+            ),
+            ('apps.backend-primary: Duplicate value: apps.backend has a Service "backend-primary" as well; rename one'),
+        ],
+    ),
+    "two apps with one service name": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "name": "backend"}}}},
+        [
+            'apps.cart: Duplicate value: apps.backend has a Service "backend" as well; rename one',
+            'apps.cart: Duplicate value: apps.backend has a Service "backend-primary" as well; rename one',
+            'apps.cart: Duplicate value: apps.backend has a Service "backend-canary" as well; rename one',
+        ],
+    ),
+    "an app named like the load tester": (
+        {"apps": {"flagger-loadtester": NEW_APP}},
+        [
+            (
+                'apps.flagger-loadtester: Duplicate value: loadTester has a Deployment "flagger-loadtester" as '
+                "well; rename one"
+            ),
+            (
+                'apps.flagger-loadtester: Duplicate value: loadTester has a Service "flagger-loadtester" as '
+                "well; rename one"
+            ),
+        ],
+    ),
+    "two apps with one host on one gateway": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["*"]}}}},
+        [
+            (
+                'apps.cart.service.hosts: Duplicate value: "*": apps.frontend has it on the same gateway; give '
+                "one a service.match"
+            )
+        ],
+    ),
+    "a host that the gateway does not serve": (
+        {
+            "gateway": {"hosts": ["shop.example", "*.store.example"]},
+            "apps": {
+                "cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["a.store.example", "cart.example"]}}
+            },
+        },
+        [
+            (
+                'apps.cart.service.hosts: Invalid value: "cart.example": the Gateway serves shop.example, '
+                "*.store.example only (gateway.hosts)"
+            )
+        ],
+    ),
+    "routes on the gateway without a host": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, **ROUTED}}}},
+        ["apps.cart.service.hosts: Required value: the Gateway routes by host"],
+    ),
+    "the gateway without its namespace": (
+        {
+            "apps": {
+                "cart": {**NEW_APP, "service": {"port": 80, "gateways": ["public-gateway"], "hosts": ["a.example"]}}
+            }
+        },
+        [
+            (
+                'apps.cart.service.gateways: Invalid value: "public-gateway": the Gateway is in istio-system: '
+                "istio-system/public-gateway"
+            )
+        ],
+    ),
+    "a host name with a scheme": (
+        {"gateway": {"hosts": ["https://shop.example"]}},
+        [
+            (
+                'gateway.hosts[0]: Invalid value: "https://shop.example": must be a host name, as in '
+                "shop.example.com, *.example.com or *, with namespace/ before it if only that may route it"
+            )
+        ],
+    ),
+    "a port for HTTPS without a certificate": (
+        {"gateway": {"httpsPort": 8443}},
+        ["gateway.httpsPort: Forbidden: HTTPS is served with credentialName only"],
+    ),
+    "one port for both": (
+        {"gateway": {"httpPort": 443, "credentialName": "tls"}},
+        ["gateway.httpsPort: Duplicate value: 443: it is httpPort as well"],
+    ),
+    "a port of the proxy itself": (
+        {"gateway": {"httpPort": 15021}},
+        ["gateway.httpPort: Invalid value: 15021: ports 15000 to 15099 belong to Istio's proxy"],
+    ),
+    "a Service without the gateway's port": (
+        {"istio": {"values": {"gateway": {"service": {"ports": [{"name": "http2", "port": 8080}]}}}}},
+        ["istio.values.gateway.service.ports: Invalid value: must have port 80, which is gateway.httpPort"],
+    ),
+    "a null for Helm": (
+        {
+            "istio": {"values": {"gateway": {"service": {"ports": [{"name": None}]}}, "istiod": {"pilot": None}}},
+            "observability": {"grafana": {"values": {"securityContext": None}}},
+        },
+        [
+            (
+                "istio.values.istiod.pilot: Invalid value: null: Pulumi does not pass null to Helm; set the "
+                "value that you want"
+            ),
+            (
+                "istio.values.gateway.service.ports[0].name: Invalid value: null: Pulumi does not pass null to "
+                "Helm; set the value that you want"
+            ),
+            (
+                "observability.grafana.values.securityContext: Invalid value: null: Pulumi does not pass null to"
+                " Helm; set the value that you want"
+            ),
+            "istio.values.gateway.service.ports: Invalid value: must have port 80, which is gateway.httpPort",
+        ],
+    ),
+    "another name for the gateway's pods": (
+        {"istio": {"values": {"gateway": {"name": "edge"}}}},
+        [("istio.values.gateway.name: Forbidden: the load test and the exported address use the name istio-gateway")],
+    ),
+    "another namespace for istiod": (
+        {"istio": {"values": {"istiod": {"global": {"istioNamespace": "mesh"}}}}},
+        ["istio.values.istiod.global.istioNamespace: Forbidden: Istio is installed in istio-system"],
+    ),
+    "a namespace that exists already": (
+        {"namespace": {"name": "istio-system"}},
+        ['namespace.name: Invalid value: "istio-system": the namespace is created for the apps'],
+    ),
+    "the injection label set by hand": (
+        {"namespace": {"labels": {"istio-injection": "disabled"}}},
+        ["namespace.labels.istio-injection: Forbidden: set namespace.injection, or revision of istiod"],
+    ),
+    "an invalid label value": (
+        {"namespace": {"labels": {"team": "a b"}}},
+        [
+            (
+                'namespace.labels.team: Invalid value: "a b": must be a label value of at most 63 characters '
+                "from A-Z, a-z, 0-9, -, _ and ."
+            )
+        ],
+    ),
+    "mTLS without proxies": (
+        {"namespace": {"mtls": "STRICT", "injection": False}},
+        ["namespace.mtls: Forbidden: without injection no proxy applies it"],
+    ),
+    "an argument that the program sets": (
+        {"controller": {**IMAGE, "args": ["--port=1", "--event-webhook=http://a"]}},
+        ['controller.args: Forbidden: "--port=1": this program sets it; use the key for it'],
+    ),
+    "a controller named like Prometheus": (
+        {"controller": {**IMAGE, "name": "prometheus"}},
+        ['controller.name: Invalid value: "prometheus": used in istio-system already'],
     ),
     "two strategies at once": (
         {"apps": {"cart": {**NEW_APP, "analysis": {"iterations": 3, "stepWeight": 5, "metrics": None}}}},

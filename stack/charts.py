@@ -1,0 +1,120 @@
+"""The Helm values of Istio's charts: this program's defaults, the stack's values over them, and what must agree.
+
+The gateway's pods, its Service, the Gateway that selects them and the load test are configured in different places.
+What they share is derived here once; a value that would take them apart is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from controller.api import Problem
+from stack.config import GatewayConfig, IstioConfig, StackConfig
+from stack.merge import merge
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
+
+_STATUS_PORT = 15021
+_RESERVED_PORTS = range(15000, 15100)
+"""Envoy's own ports: admin, status, metrics, health."""
+
+
+def istio_values(istio: IstioConfig, gateway: GatewayConfig) -> Mapping[str, dict[str, Any]]:
+    """The values of the charts `base`, `istiod` and `gateway`: one replica each, small requests, as in the workshop."""
+    revision = istio.revision
+    revised = {"revision": revision} if revision else {}
+    defaults: Mapping[str, Mapping[str, Any]] = {
+        "base": {"defaultRevision": revision} if revision else {},
+        "istiod": {
+            "autoscaleEnabled": False,
+            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+            "global": {"proxy": {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}},
+        },
+        "gateway": {
+            "autoscaling": {"enabled": False},
+            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+            "labels": {"istio": "gateway"},
+            "service": {"ports": _service_ports(gateway)},
+            **revised,
+        },
+    }
+    return {chart: merge(values, istio.values.for_chart(chart)) for chart, values in defaults.items()}
+
+
+def gateway_selector(values: Mapping[str, Any]) -> dict[str, str]:
+    """The labels by which a Gateway selects the gateway's pods; `values` are those of the chart `gateway`."""
+    return {"istio": str(values["labels"]["istio"])}
+
+
+def _service_ports(gateway: GatewayConfig) -> list[dict[str, Any]]:
+    """As in the chart, with the stack's numbers: a Gateway serves only ports that the Service has."""
+    ports = {"status-port": _STATUS_PORT, "http2": gateway.http_port, "https": gateway.https_port}
+    return [{"name": name, "port": port, "protocol": "TCP", "targetPort": port} for name, port in ports.items()]
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+_FIXED: Mapping[tuple[str, ...], str] = {
+    ("gateway", "name"): f"the load test and the exported address use the name {GATEWAY_RELEASE}",
+    ("gateway", "networkGateway"): "it replaces the Service ports that the Gateway needs",
+    ("istiod", "global", "istioNamespace"): f"Istio is installed in {ISTIO_NAMESPACE}",
+    ("base", "global", "istioNamespace"): f"Istio is installed in {ISTIO_NAMESPACE}",
+}
+"""Helm values that this program relies on, by their path below `istio.values`."""
+
+
+def chart_problems(config: StackConfig) -> Iterator[Problem]:
+    """Values of the charts that cannot work, or that would have no effect."""
+    values = config.istio.values
+    everything = {
+        "istio.values": {chart: values.for_chart(chart) for chart in ("base", "istiod", "gateway")},
+        "observability.grafana.values": config.observability.grafana.values,
+    }
+    for path, given in everything.items():
+        for null in _nulls(given):
+            message = "Invalid value: null: Pulumi does not pass null to Helm; set the value that you want"
+            yield Problem(f"{path}.{null}", message)
+    for keys, reason in _FIXED.items():
+        if _look_up(everything["istio.values"], keys):
+            yield Problem(f"istio.values.{'.'.join(keys)}", f"Forbidden: {reason}")
+    yield from _gateway_ports(config)
+
+
+def _gateway_ports(config: StackConfig) -> Iterator[Problem]:
+    gateway = config.gateway
+    served = {"httpPort": gateway.http_port}
+    if gateway.credential_name:
+        served["httpsPort"] = gateway.https_port
+    elif "https_port" in gateway.model_fields_set:
+        yield Problem("gateway.httpsPort", "Forbidden: HTTPS is served with credentialName only")
+    if gateway.http_port == gateway.https_port:
+        yield Problem("gateway.httpsPort", f"Duplicate value: {gateway.https_port}: it is httpPort as well")
+    for key, port in served.items():
+        if port in _RESERVED_PORTS:
+            yield Problem(f"gateway.{key}", f"Invalid value: {port}: ports 15000 to 15099 belong to Istio's proxy")
+    service = config.istio.values.gateway.get("service")
+    own = service.get("ports") if isinstance(service, Mapping) else None
+    if isinstance(own, Sequence):
+        offered = {port.get("port") for port in own if isinstance(port, Mapping)}
+        for key, port in served.items():
+            if port not in offered:
+                message = f"Invalid value: must have port {port}, which is gateway.{key}"
+                yield Problem("istio.values.gateway.service.ports", message)
+
+
+def _nulls(values: Any, path: str = "") -> Iterator[str]:
+    """Where a null is in `values`."""
+    if values is None:
+        yield path
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _nulls(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _nulls(value, f"{path}[{index}]")
+
+
+def _look_up(values: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values

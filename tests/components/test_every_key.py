@@ -1,0 +1,140 @@
+"""Every key of the stack's own configuration changes an object: nothing is ignored in silence."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from controller.api.analysis import Analysis
+from controller.api.service import ServiceSpec
+from stack.config import StackConfig
+from stack.merge import merge
+from tests.components.recording import IMAGE, run_program
+
+CART = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
+TLS = {"gateway": {"credentialName": "shop-tls"}}
+BUILT = {"controller": {"image": "registry.example/controller", "build": {"enabled": True}}}
+RESOURCES = {"cpu": "70m"}
+EXTERNAL = {"observability": {"prometheus": {"enabled": False, "url": "http://prometheus.example"}}}
+NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
+
+KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
+    # key -> (a value that is not the default, the rest of the stack if the key needs one)
+    "istio.version": ("1.31.0", {}),
+    "istio.repository": ("https://mirror.example/charts", {}),
+    "istio.chartPath": ("CHARTS", {}),
+    "istio.values.base": ({"defaultRevision": "a"}, {}),
+    "istio.values.istiod": ({"autoscaleEnabled": True}, {}),
+    "istio.values.gateway": ({"replicaCount": 2}, {}),
+    "istio.timeoutSeconds": (60, {}),
+    "istio.awaitGateway": (False, {}),
+    "observability.prometheus.url": ("http://other.example", EXTERNAL),
+    "observability.prometheus.image": ("mirror.example/prometheus:1", {}),
+    "observability.prometheus.retention": ("1d", {}),
+    "observability.prometheus.scrapeInterval": ("30s", {}),
+    "observability.prometheus.resources.requests": (RESOURCES, {}),
+    "observability.prometheus.resources.limits": (RESOURCES, {}),
+    "observability.grafana.enabled": (False, {}),
+    "observability.grafana.repository": ("oci://mirror.example/charts", {}),
+    "observability.grafana.version": ("1.0.0", {}),
+    "observability.grafana.values": ({"replicas": 2}, {}),
+    "observability.metricTemplates.<name>.query": ("up", {}),
+    "gateway.name": ("door", {}),
+    "gateway.hosts": (["shop.example"], {}),
+    "gateway.httpPort": (8080, {}),
+    "gateway.httpsPort": (8443, TLS),
+    "gateway.credentialName": ("other-tls", TLS),
+    "namespace.name": ("shop", {}),
+    "namespace.labels": ({"team": "shop"}, {}),
+    "namespace.injection": (False, {}),
+    "namespace.mtls": ("STRICT", {}),
+    "controller.name": ("flagger", {}),
+    "controller.image": ("registry.example/other:1", {}),
+    "controller.build.enabled": (True, {"controller": {"image": "registry.example/controller"}}),
+    "controller.build.command": ("make image", BUILT),
+    "controller.build.publish": ("make push", BUILT),
+    "controller.replicas": (0, {}),
+    "controller.logLevel": ("debug", {}),
+    "controller.minimumInterval": ("5s", {}),
+    "controller.metricsServer": ("http://other.example", {}),
+    "controller.namespaces": (["prod"], {}),
+    "controller.args": (["--event-webhook=http://events.example"], {}),
+    "controller.resources.requests": (RESOURCES, {}),
+    "controller.resources.limits": (RESOURCES, {}),
+    "loadTester.enabled": (False, {"apps": {app: {"analysis": NO_HOOKS} for app in ("frontend", "backend")}}),
+    "loadTester.image": ("mirror.example/loadtester:1", {}),
+    "loadTester.resources.requests": (RESOURCES, {}),
+    "loadTester.resources.limits": (RESOURCES, {}),
+    "apps.<name>.image": ("registry.example/other", {}),
+    "apps.<name>.tag": ("2", {}),
+    "apps.<name>.command": (["run"], {}),
+    "apps.<name>.env": ({"A": "1"}, {}),
+    "apps.<name>.config": ({"A": "1"}, {}),
+    "apps.<name>.secrets": (["a.b"], {}),
+    "apps.<name>.readinessPath": ("/ready", {}),
+    "apps.<name>.livenessPath": ("/live", {}),
+    "apps.<name>.resources.requests": (RESOURCES, {}),
+    "apps.<name>.resources.limits": (RESOURCES, {}),
+    "apps.<name>.minReadySeconds": (1, {}),
+    "apps.<name>.progressDeadlineSeconds": (60, {}),
+    "apps.<name>.hpa.enabled": (False, {}),
+    "apps.<name>.hpa.minReplicas": (2, {}),
+    "apps.<name>.hpa.maxReplicas": (9, {}),
+    "apps.<name>.hpa.cpuUtilization": (50, {}),
+    "apps.<name>.skipAnalysis": (True, {}),
+    "apps.<name>.suspend": (True, {}),
+    "apps.<name>.service": ({"port": 81}, {}),
+    "apps.<name>.analysis": ({"stepWeight": 7}, {}),
+}
+
+
+def keys_of(annotation: Any, path: str = "") -> Iterator[str]:
+    """The keys of the model; what becomes the Canary's spec as it is counts as one."""
+    if annotation in {ServiceSpec, Analysis}:
+        yield path
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            yield from keys_of(field.annotation, f"{path}.{field.alias or name}".removeprefix("."))
+    elif get_origin(annotation) is dict and (below := [*keys_of(get_args(annotation)[1], f"{path}.<name>")]) != [
+        f"{path}.<name>"
+    ]:
+        yield from below
+    elif get_origin(annotation) in {Union, UnionType, Annotated}:
+        yield from keys_of(get_args(annotation)[0], path)
+    else:
+        yield path
+
+
+def test_the_table_has_every_key() -> None:
+    # `enabled: false` is valid only together with `url`, which has a row of its own.
+    assert sorted([*KEYS, "observability.prometheus.enabled"]) == sorted(keys_of(StackConfig))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_key_changes_an_object(key: str, tmp_path: Path) -> None:
+    value, rest = KEYS[key]
+    stack = merge({"apps": {"cart": CART, "frontend": {}}, "controller": {"image": IMAGE}}, rest)
+    for chart in ("base", "istiod", "gateway"):
+        (tmp_path / chart).mkdir()
+        (tmp_path / chart / "Chart.yaml").touch()
+    changed: Any = str(tmp_path) if value == "CHARTS" else value
+    for part in reversed(key.split(".")):
+        changed = {("cart" if part == "<name>" else part): changed}
+    assert objects_of(merge(stack, changed)) != objects_of(stack)
+
+
+def objects_of(stack: Mapping[str, Any]) -> Mapping[tuple[str, str], Any]:
+    """The inputs of every object of the program."""
+    return _objects_of(json.dumps(stack))
+
+
+@functools.cache
+def _objects_of(stack: str) -> Mapping[tuple[str, str], Any]:
+    return {(resource.kind, resource.name): resource.inputs for resource in run_program(json.loads(stack)).resources}
