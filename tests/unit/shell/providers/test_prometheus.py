@@ -15,6 +15,7 @@ from aiohttp import web
 from controller.api.metric_template import MetricProvider
 from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.providers import open_provider
+from controller.shell.providers.prometheus import Prometheus
 
 
 class Server:
@@ -34,6 +35,7 @@ class Server:
     async def serve(self) -> AsyncIterator[str]:
         application = web.Application()
         application.router.add_post("/api/v1/query", self.respond)
+        application.router.add_post("/api/v1/query_range", self.respond)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -95,6 +97,34 @@ async def test_an_answer_is_a_value_or_says_what_is_wrong(server, answer):
 async def test_a_range_vector_is_refused_with_what_is_allowed():
     reason = await ask(Server(success("matrix", [])))
     assert "a matrix is not a number; the query must give a scalar or an instant vector" in reason
+
+
+@pytest.mark.parametrize(
+    ("server", "answer"),
+    [
+        pytest.param(
+            Server(success("matrix", [{"metric": {"a": "b"}, "values": [[1.5, "2"]]}])),
+            ({"metric": {"a": "b"}, "values": [[1.5, "2"]]},),
+            id="series",
+        ),
+        pytest.param(Server(success("matrix", [])), (), id="no series"),
+        pytest.param(
+            Server(success("vector", [])),
+            QueryFailed(
+                f"{URL}_range gave a result that cannot be read (a vector is not the answer to a range query): "
+                '{"status": "success", "data": {"resultType": "vector", "result": []}}'
+            ),
+            id="something else",
+        ),
+    ],
+)
+async def test_a_range_query_has_series(server, answer):
+    async with server.serve() as address, aiohttp.ClientSession() as session:
+        prometheus = Prometheus(session, MetricProvider(type="prometheus", address=address), {})
+        found = await prometheus.series("up", start=0, end=60, step=30)
+        if isinstance(found, QueryFailed):
+            found = QueryFailed(found.reason.replace(address, "ADDRESS"))
+        assert found == answer
 
 
 def secret(**values: str) -> dict[str, Any]:
