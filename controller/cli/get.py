@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from controller.cli.options import (
     one_namespace,
 )
 from controller.cli.table import CanaryRow, draw_canaries, read_rows
+from controller.cli.words import finite
 from controller.core.model import Manifest
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.client import Kube, KubeClient
@@ -104,16 +104,11 @@ def _as_json(row: CanaryRow) -> dict[str, Any]:
             {
                 "name": each.metric,
                 "verdict": each.verdict,
-                "value": _finite(each.value),
-                "ratio": _finite(each.ratio),
-                "pValue": _finite(each.p_value),
+                "value": finite(each.value),
+                "ratio": finite(each.ratio),
+                "pValue": finite(each.p_value),
                 "detail": each.detail,
             }
             for each in row.metrics
         ],
     }
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity."""
-    return value if value is not None and math.isfinite(value) else None

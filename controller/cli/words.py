@@ -38,3 +38,8 @@ def probability(value: float) -> str:
 def moment(time: datetime) -> str:
     """``2026-11-24 12:00:10``, in UTC."""
     return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def finite(value: float | None) -> float | None:
+    """``value`` for JSON, which has neither infinity nor NaN: None in their place."""
+    return value if value is not None and math.isfinite(value) else None

@@ -127,7 +127,7 @@ def as_json(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks
                 "metric": each.metric,
                 "verdict": str(each.verdict),
                 "ratio": each.ratio,
-                "canaryRequests": each.needs if math.isfinite(each.needs) else None,
+                "canaryRequests": words.finite(each.needs),
                 "countedInPlan": each.gets,
                 "look": each.look,
                 "seconds": each.seconds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -105,14 +104,14 @@ def _look(canary: Canary, look: Look) -> dict[str, Any]:
         "canaryWeight": look.state.routes.canary_weight,
         "failedChecks": look.state.failed_checks,
         "checks": [
-            {"name": check.name, "passed": check.passed, "value": _finite(check.value), "detail": check.detail}
+            {"name": check.name, "passed": check.passed, "value": words.finite(check.value), "detail": check.detail}
             for check in look.checks
         ],
         "evidence": {
             name: {
                 "verdict": str(comparison.verdict(compare)),
                 "pValue": comparison.test.p_value,
-                "ratio": _finite(comparison.strongest.observed_ratio),
+                "ratio": words.finite(comparison.strongest.observed_ratio),
                 **_counts(comparison.strongest.seen),
             }
             for name, comparison, compare in _compared(canary, look)
@@ -133,8 +132,3 @@ def _compared(canary: Canary, look: Look) -> Iterator[tuple[str, Comparison, Any
     for metric in canary.spec.analysis.metrics:
         if metric.compare and metric.name in look.comparisons:
             yield metric.name, look.comparisons[metric.name], metric.compare
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity."""
-    return value if value is not None and math.isfinite(value) else None
