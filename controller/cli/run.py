@@ -12,7 +12,7 @@ import pydantic
 import typer
 
 from controller import __version__
-from controller.api.durations import parse_duration
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR, parse_duration
 from controller.cli.errors import reports_errors
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.errors import StartError, StoppedError
@@ -32,7 +32,7 @@ def run(  # noqa: PLR0917 -- typer passes them by name
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
     minimum_interval: Annotated[
         str, typer.Option(metavar="DURATION", help="Lower bound of analysis.interval, as in 10s or 1m30s.")
-    ] = "10s",
+    ] = DEFAULT_INTERVAL_FLOOR,
     namespace: Annotated[
         list[str] | None,
         typer.Option(metavar="NAMESPACE", help="Watch this namespace only; all by default. Can be repeated."),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.manifests import load_canary
 from controller.cli.options import FilesOption, NameOption, Output, OutputOption
@@ -35,7 +36,7 @@ def plan(  # noqa: PLR0917 -- typer passes them by name
     ] = None,
     minimum_interval: Annotated[
         str, typer.Option(metavar="DURATION", help="Value of --minimum-interval of the controller.")
-    ] = "10s",
+    ] = DEFAULT_INTERVAL_FLOOR,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Predict how a rollout will run.
