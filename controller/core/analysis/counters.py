@@ -19,7 +19,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.question import Question
-from controller.core.evidence.readings import Reading, SeriesCounts, latest
+from controller.core.evidence.readings import MAX_SERIES, Reading, SeriesCounts, latest
 from controller.core.evidence.sequential import SequentialTest
 from controller.core.model import CounterProbe, Sample
 
@@ -27,6 +27,8 @@ UNREACHED_FLAGS = "UH|UF|UO|NC"
 """Envoy's response flags of requests that never reached a pod: no healthy upstream, connection failure, overflow, no
 cluster. Only the caller's proxy can count them (``reporter="source"``)."""
 
+MAX_NAME = 300
+"""Characters of a series' name that are remembered: reporter, host name and port."""
 _TOTAL = "total"
 _BAD = "bad"
 
@@ -146,16 +148,18 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
         side = sides.get(labels.get("destination_workload", ""))
         if side is None:
             continue
-        counts = side.setdefault(f"{labels.get('reporter', '')}/{labels.get('instance', '')}", {})
+        counts = side.setdefault(f"{labels.get('reporter', '')}/{labels.get('instance', '')}"[:MAX_NAME], {})
         count = _count(sample.value)
         if "le" in labels:
             # For minutes after an upgrade to Prometheus 3 an edge may come in both spellings, one of them still.
-            bucket = _bucket(float(labels["le"]))
+            bucket = _bucket(_edge(labels["le"]))
             counts[bucket] = max(count, counts.get(bucket, 0.0))
             continue
         counts[_TOTAL] = counts.get(_TOTAL, 0.0) + count
         counts[_BAD] = counts.get(_BAD, 0.0) + (count if labels.get("bad") == "true" else 0.0)
     canary_side, primary_side = sides[canary.names.target], sides[canary.names.primary]
+    if (most := max(len(canary_side), len(primary_side))) > MAX_SERIES:
+        return Reading(problem=f"{most} series of one side are more than the {MAX_SERIES} that are compared")
     problem = _missing_edge("canary", canary_side, edges_ms) or _missing_edge("primary", primary_side, edges_ms)
     return Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
 
@@ -164,10 +168,17 @@ def _count(value: float) -> float:
     return value if value >= 0 else math.nan
 
 
+def _edge(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _by_rate(side: Mapping[str, Mapping[str, float]], edges_ms: Sequence[float]) -> dict[str, SeriesCounts]:
     """Requests and bad ones of each series; at an edge those are bad that took longer."""
     if not edges_ms:
-        return {key: (counts[_TOTAL], counts[_BAD]) for key, counts in side.items()}
+        return {key: (counts.get(_TOTAL, math.nan), counts.get(_BAD, math.nan)) for key, counts in side.items()}
     return {key: _slower(counts, edges_ms) for key, counts in side.items()}
 
 

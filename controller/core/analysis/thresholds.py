@@ -5,15 +5,15 @@ Messages are Flagger's (flagger/pkg/controller/scheduler_metrics.go, v1.44).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from controller.api import promql
 from controller.api.canary import Canary
 from controller.api.errors import CanaryError
 from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
 from controller.api.metric_template import MetricProvider, MetricTemplate
-from controller.core.model import Check, MetricProbe, NoValues, ProbeResult, QueryFailed, Value
+from controller.core.model import Check, MetricProbe, NoValues, ProbeResult, QueryFailed, Sample, Value
 
 BUILTIN_QUERIES: Mapping[str, str] = {
     REQUEST_SUCCESS_RATE: promql.success_rate(promql.TARGET, promql.INTERVAL),
@@ -21,7 +21,8 @@ BUILTIN_QUERIES: Mapping[str, str] = {
 }
 """Istio's own two metrics, percent and milliseconds."""
 
-_PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+MAX_QUERY = 100_000
+"""Characters of a rendered query. Variables within a template could multiply without end."""
 
 
 class TemplateError(CanaryError):
@@ -32,16 +33,23 @@ def render_query(template: str, values: Mapping[str, str]) -> str:
     """``template`` with each ``{{ key }}`` replaced by ``values[key]``; keys as in ``target`` or ``variables.region``.
 
     Raises:
-        TemplateError: a placeholder is unknown (an error in Flagger too, for a key missing from ``variables``).
+        TemplateError: a placeholder is unknown (an error in Flagger too, for a key missing from ``variables``) or not
+            closed, or the query is longer than ``MAX_QUERY``.
     """
-
-    def fill(match: re.Match[str]) -> str:
-        key = match.group(1)
+    first, *rest = template.split("{{")
+    parts, length = [first], len(first)
+    for piece in rest:
+        placeholder, closed, after = piece.partition("}}")
+        if not closed:
+            raise TemplateError(f"placeholder {{{{{placeholder[:50]} is not closed: }}}} is missing")
+        key = placeholder.removeprefix("-").removesuffix("-").strip()
         if key not in values:
-            raise TemplateError(f"placeholder {{{{ {key} }}}} is unknown, there are: {', '.join(sorted(values))}")
-        return values[key]
-
-    return _PLACEHOLDER.sub(fill, template)
+            raise TemplateError(f"placeholder {{{{ {key[:50]} }}}} is unknown, there are: {', '.join(sorted(values))}")
+        parts += [values[key], after]
+        length += len(values[key]) + len(after)
+        if length > MAX_QUERY:
+            raise TemplateError(f"the query is longer than {MAX_QUERY} characters")
+    return "".join(parts)
 
 
 def template_key(canary: Canary, metric: Metric) -> str | None:
@@ -91,12 +99,33 @@ def _query_values(canary: Canary, metric: Metric) -> dict[str, str]:
     }
 
 
+def number_of(samples: Sequence[Sample]) -> Value | NoValues | QueryFailed:
+    """The number that an instant query gives. NaN, or nothing, is no value.
+
+    Of several series Flagger takes the last, whichever that is; here they are an error that names them.
+    """
+    if len(samples) > 1:
+        named = ", ".join(_series(sample) for sample in samples[:3])
+        more = f" and {len(samples) - 3} more" if len(samples) > 3 else ""
+        return QueryFailed(f"the query gives {len(samples)} series, it must give one: {named}{more}; aggregate it")
+    if not samples or math.isnan(samples[0].value):
+        return NoValues()
+    return Value(samples[0].value)
+
+
+def _series(sample: Sample) -> str:
+    labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+    return f"{{{labels[:100]}}}"
+
+
 def judge(canary: Canary, metric: Metric, result: ProbeResult) -> Check:
     """One metric's verdict; ``detail`` says it as Flagger's events do, without ``Halt C.n advancement``."""
     match result:
-        case Value(value):
+        case Value(value) if math.isfinite(value):
             return _judge_value(metric, value)
-        case NoValues():
+        case Value(value) if math.isinf(value):
+            return Check(metric.name, passed=False, value=None, detail=f"{metric.name} {value} is not a finite number")
+        case NoValues() | Value():
             return Check(metric.name, passed=False, value=None, detail=_no_values(canary, metric))
         case QueryFailed(reason):
             kind = "Metric query" if metric.source is MetricSource.TEMPLATE else "Prometheus query"
@@ -111,21 +140,24 @@ def _judge_value(metric: Metric, value: float) -> Check:
         return Check(metric.name, passed=False, value=value, detail=_compare(metric, value, "<", low))
     if high is not None and value > high:
         return Check(metric.name, passed=False, value=value, detail=_compare(metric, value, ">", high))
-    return Check(metric.name, passed=True, value=value, detail=f"{metric.name} {value:.2f}")
+    return Check(metric.name, passed=True, value=value, detail=f"{metric.name} {_number(value)}")
 
 
 def _compare(metric: Metric, value: float, sign: str, bound: float) -> str:
     if metric.source is MetricSource.BUILTIN and metric.name == REQUEST_SUCCESS_RATE:
-        return f"success rate {value:.2f}% {sign} {bound:g}%"
+        return f"success rate {_number(value)}% {sign} {bound:g}%"
     if metric.source is MetricSource.BUILTIN:
         return f"request duration {_milliseconds(value)} {sign} {_milliseconds(bound)}"
-    return f"{metric.name} {value:.2f} {sign} {bound:g}"
+    return f"{metric.name} {_number(value)} {sign} {bound:g}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1e15 else f"{value:g}"
 
 
 def _milliseconds(value: float) -> str:
     """As Go prints a duration: whole milliseconds below a second, seconds above."""
-    whole = int(value)
-    return f"{whole}ms" if abs(whole) < 1000 else f"{whole / 1000:g}s"
+    return f"{int(value)}ms" if abs(value) < 1000 else f"{int(value) / 1000:g}s"
 
 
 def _no_values(canary: Canary, metric: Metric) -> str:

@@ -11,6 +11,9 @@ SeriesCounts: TypeAlias = tuple[float, ...]
 """Cumulative counts of one series: its requests, then those that are bad by each rate that is compared. A count that
 could not be read is NaN."""
 
+MAX_SERIES = 2000
+"""Series of one side that are remembered: they live in the status, and etcd takes 1.5 MiB an object."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -53,8 +56,17 @@ def _delta(before: SeriesCounts, now: SeriesCounts) -> SeriesCounts:
 
 
 def latest(before: Reading, now: Reading) -> Reading:
-    """The newest counts of every series; one that is missing now may come back after a scrape that failed."""
-    return Reading({**before.canary, **_readable(now.canary)}, {**before.primary, **_readable(now.primary)})
+    """The newest counts of every series; one that is missing now may come back after a scrape that failed.
+
+    Those that are missing are forgotten once there are more than ``MAX_SERIES``.
+    """
+    return Reading(_latest(before.canary, now.canary), _latest(before.primary, now.primary))
+
+
+def _latest(before: Mapping[str, SeriesCounts], now: Mapping[str, SeriesCounts]) -> dict[str, SeriesCounts]:
+    readable = _readable(now)
+    every = {**before, **readable}
+    return every if len(every) <= MAX_SERIES else readable
 
 
 def _readable(side: Mapping[str, SeriesCounts]) -> dict[str, SeriesCounts]:

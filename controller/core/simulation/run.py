@@ -6,7 +6,6 @@ every gate counts as open, no rollback hook as called.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from controller.api.errors import CanaryError
 from controller.api.metric_template import MetricTemplate
 from controller.api.status import Phase
 from controller.api.webhook import HookType
+from controller.core.analysis.thresholds import number_of
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
 from controller.core.model import (
@@ -28,17 +28,14 @@ from controller.core.model import (
     Manifest,
     Measure,
     MetricProbe,
-    NoValues,
     Observation,
     Passed,
     Probe,
     ProbeResult,
     QueryFailed,
     Refused,
-    Sample,
     Samples,
     State,
-    Value,
 )
 from controller.core.objects.workload import REVISION_ANNOTATION, revision_of
 from controller.core.rollout.decide import decide
@@ -152,18 +149,11 @@ def ask_recording(recording: Recording) -> Ask:
             case CounterProbe():
                 return Samples(recording.samples(probe.query, point))
             case MetricProbe() if probe.provider is None or probe.provider.type == "prometheus":
-                return _value(recording.samples(probe.query, point))
+                return number_of(recording.samples(probe.query, point))
             case MetricProbe():
                 return QueryFailed(f"a {probe.provider.type if probe.provider else ''} provider was not recorded")
 
     return ask
-
-
-def _value(samples: tuple[Sample, ...]) -> Value | NoValues:
-    """Of a vector the last, as the provider reads it; NaN or nothing is no value."""
-    if not samples or math.isnan(samples[-1].value):
-        return NoValues()
-    return Value(samples[-1].value)
 
 
 def _deployment(name: str, revision: str) -> Manifest:

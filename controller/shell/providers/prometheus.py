@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 
 from controller.api.metric_template import MetricProvider
+from controller.core.analysis.thresholds import number_of
 from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
 
 T = TypeVar("T")
@@ -42,13 +42,9 @@ class Prometheus:
         self._secret = secret
 
     async def query(self, query: str) -> Value | NoValues | QueryFailed:
-        """The number that an instant query gives: of a vector the last (Flagger); NaN or nothing is no value."""
-        samples = await self.samples(query)
-        if isinstance(samples, QueryFailed):
-            return samples
-        if not samples.samples or math.isnan(samples.samples[-1].value):
-            return NoValues()
-        return Value(samples.samples[-1].value)
+        """The number that an instant query gives."""
+        answer = await self.samples(query)
+        return answer if isinstance(answer, QueryFailed) else number_of(answer.samples)
 
     async def samples(self, query: str) -> Samples | QueryFailed:
         """All that an instant query gives; a scalar is one sample without labels."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from controller.api.parse import parse_canary
 from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
 from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.readings import MAX_SERIES
 from controller.core.model import (
     CounterProbe,
     Facts,
@@ -18,12 +24,14 @@ from controller.core.model import (
     Observation,
     ProbeResult,
     QueryFailed,
+    Sample,
     Samples,
     State,
     Value,
 )
+from controller.core.status import state_from_status, status_from_state
 from controller.core.tick import Tick
-from tests.builders import ERROR_RATE, NOW, WEIGHTED, error_rate_template, make_canary
+from tests.builders import ERROR_RATE, NOW, WEIGHTED, canary_manifest, error_rate_template, make_canary
 from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 
 ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
@@ -208,3 +216,55 @@ def test_what_tests_send_to_the_canary_before_its_first_traffic_never_counts():
 
 def test_a_baseline_that_cannot_be_read_is_none():
     assert begun(tick(ERRORS, answers={"counters/errors": QueryFailed("refused")})) == Measured()
+
+
+numbers = st.floats() | st.sampled_from([-1.0, 0.0, 1e308, 5e-324, 1e16]) | st.integers(0, 10**9).map(float)
+labels = st.fixed_dictionaries(
+    {},
+    optional={
+        "destination_workload": st.sampled_from([CANARY, PRIMARY, "other"]),
+        "reporter": st.sampled_from(["destination", "source"]),
+        "instance": st.text(max_size=3) | st.just("x" * 1000),
+        "bad": st.sampled_from(["true", "false"]),
+        "le": st.sampled_from(["100", "100.0", "+Inf", "NaN", "-1", "", "edge"]),
+    },
+)
+samples = st.lists(st.builds(Sample, labels, numbers), max_size=12).map(lambda found: Samples(tuple(found)))
+counters = samples | st.builds(QueryFailed, st.text(max_size=9))
+values = st.builds(Value, numbers) | st.just(NoValues()) | st.builds(QueryFailed, st.text(max_size=9))
+EVERY: tuple[Mapping[str, Any], ...] = (
+    ERRORS,
+    LATENCY,
+    ERROR_RATE,
+    {"name": "request-duration", "thresholdRange": {"max": 500}},
+    {"name": "request-success-rate", "thresholdRange": {"min": 99}},
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(counters, counters, values, values, values), min_size=1, max_size=4))
+def test_whatever_prometheus_answers_becomes_checks_and_evidence_that_can_be_kept(looks):
+    evidence: Evidence = {}
+    for number, answered in enumerate(looks):
+        answers: dict[str, ProbeResult] = {}
+        for metric, answer in zip(EVERY, answered, strict=True):
+            answers[f"{'counters' if 'compare' in metric else 'metric'}/{metric['name']}"] = answer
+        asked = tick(*EVERY, evidence=evidence, answers=answers, seconds=10.0 * number)
+        outcome = measured(asked)
+        status = status_from_state(State(checks=outcome.checks, evidence=outcome.evidence), asked.canary, NOW).to_dict()
+        stored = json.loads(json.dumps(status, allow_nan=False))
+        manifest = canary_manifest(analysis={**WEIGHTED, "metrics": list(EVERY)})
+        evidence = state_from_status(parse_canary({**manifest, "status": stored})).evidence
+        assert evidence == outcome.evidence
+        for check, answer in zip(outcome.checks, answered[2:], strict=False):
+            assert not check.passed or (isinstance(answer, Value) and math.isfinite(answer.value))
+
+
+def test_more_pods_than_can_be_remembered_do_not_count_and_are_not_kept():
+    mesh = Mesh()
+    for pod in range(MAX_SERIES + 1):
+        mesh.serve(CANARY, 10, 1, pod=str(pod))
+    outcome = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": mesh.errors()}))
+    comparison = outcome.evidence["errors"]
+    assert comparison.test.skipped == "2001 series of one side are more than the 2000 that are compared"
+    assert comparison.reading.canary == {}

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from controller.api.metric_template import MetricProvider
-from controller.core.analysis.thresholds import TemplateError, judge, missing_templates, plan_query, render_query
-from controller.core.model import Check, MetricProbe, NoValues, Passed, ProbeResult, QueryFailed, Value
+from controller.core.analysis.thresholds import (
+    TemplateError,
+    judge,
+    missing_templates,
+    number_of,
+    plan_query,
+    render_query,
+)
+from controller.core.model import Check, MetricProbe, NoValues, Passed, ProbeResult, QueryFailed, Sample, Value
 from tests.builders import ERROR_RATE, WEIGHTED, error_rate_template, make_canary
 
 SUCCESS_RATE = {"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "1m"}
@@ -98,9 +106,23 @@ def test_rendering(template, query):
     assert render_query(template, {"target": "backend", "namespace": "prod", "variables.region": "eu"}) == query
 
 
-@pytest.mark.parametrize("template", ["{{ nobody }}", "{{ }}", "{{ index variables 1 }}"])
+@pytest.mark.parametrize("template", ["{{ other }}", "{{ }}", "{{ index variables 1 }}"])
 def test_rendering_what_cannot_be_filled(template):
     with pytest.raises(TemplateError, match="is unknown, there are: target"):
+        render_query(template, {"target": "backend"})
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        pytest.param("up{{" + " " * 4000, "is not closed", id="blanks without an end"),
+        pytest.param("{{" * 4000, "is not closed", id="opened again and again"),
+        pytest.param("up{{ {{ target }} }}", "is not closed", id="one in another"),
+        pytest.param("{{ target }}" * 20_000, "the query is longer than 100000 characters", id="a query that grows"),
+    ],
+)
+def test_a_template_of_any_size_is_rendered_or_refused_at_once(template, problem):
+    with pytest.raises(TemplateError, match=problem):
         render_query(template, {"target": "backend"})
 
 
@@ -150,6 +172,20 @@ VERDICTS: list[tuple[Any, ProbeResult, Check]] = [
         ),
     ),
     (BETWEEN, NoValues(), bad("queue", None, f"no values found for metric queue {NOT_RECEIVING}")),
+    (
+        ERROR_RATE,
+        Value(math.nan),
+        bad("error-rate", None, "no values found for custom metric: error-rate: no values found"),
+    ),
+    (ERROR_RATE, Value(math.inf), bad("error-rate", None, "error-rate inf is not a finite number")),
+    (
+        SUCCESS_RATE,
+        Value(math.inf),
+        bad("request-success-rate", None, "request-success-rate inf is not a finite number"),
+    ),
+    (DURATION, Value(-math.inf), bad("request-duration", None, "request-duration -inf is not a finite number")),
+    (DURATION, Value(1e300), bad("request-duration", 1e300, "request duration 1e+297s > 500ms")),
+    (ERROR_RATE, Value(1e300), bad("error-rate", 1e300, "error-rate 1e+300 > 1")),
     (ERROR_RATE, QueryFailed("503"), bad("error-rate", None, "Metric query failed for error-rate: 503")),
     (BETWEEN, QueryFailed("503"), bad("queue", None, "Prometheus query failed for queue: 503")),
 ]
@@ -159,6 +195,29 @@ VERDICTS: list[tuple[Any, ProbeResult, Check]] = [
 def test_verdict(metric, answer, check):
     canary = canary_with(metric)
     assert judge(canary, canary.spec.analysis.metrics[0], answer) == check
+
+
+@pytest.mark.parametrize(
+    ("samples", "number"),
+    [
+        ([], NoValues()),
+        ([Sample({}, math.nan)], NoValues()),
+        ([Sample({"pod": "a"}, 2.0)], Value(2.0)),
+        ([Sample({}, math.inf)], Value(math.inf)),
+        (
+            [Sample({"pod": "a", "code": "500"}, 2.0), Sample({"pod": "b"}, math.nan)],
+            QueryFailed("the query gives 2 series, it must give one: {code=500,pod=a}, {pod=b}; aggregate it"),
+        ),
+        (
+            [Sample({"pod": pod}, 2.0) for pod in "abcde"],
+            QueryFailed(
+                "the query gives 5 series, it must give one: {pod=a}, {pod=b}, {pod=c} and 2 more; aggregate it"
+            ),
+        ),
+    ],
+)
+def test_the_number_of_a_query(samples, number):
+    assert number_of(samples) == number
 
 
 def test_a_metric_is_not_answered_by_a_webhook():

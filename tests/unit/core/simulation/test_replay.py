@@ -333,9 +333,7 @@ def test_a_query_that_was_not_recorded_is_told():
 
 
 def test_an_answer_is_read_as_the_provider_reads_it():
-    """Of a vector the last; NaN and nothing are no value."""
-    nan = (Series({}, {0: 1.0}), Series({"a": "b"}, {0: 2.0, 1: float("nan")}))
-    ask = ask_recording(recorded(3, {"q": nan}))
+    ask = ask_recording(recorded(3, {"q": (Series({}, {0: 2.0, 1: float("nan")}),)}))
     answers: list[ProbeResult] = [ask(MetricProbe("m", "q"), point) for point in range(3)]
     assert answers == [Value(2.0), NoValues(), NoValues()]
 

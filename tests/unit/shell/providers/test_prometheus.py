@@ -72,7 +72,11 @@ URL = "ADDRESS/api/v1/query"
     ("server", "answer"),
     [
         pytest.param(Server(success("vector", [sample("1.5")])), Value(1.5), id="a vector of one"),
-        pytest.param(Server(success("vector", [sample("1"), sample("2")])), Value(2.0), id="of several the last"),
+        pytest.param(
+            Server(success("vector", [sample("1"), sample("2")])),
+            "the query gives 2 series, it must give one: {}, {}; aggregate it",
+            id="several series",
+        ),
         pytest.param(Server(success("vector", [])), NoValues(), id="an empty vector"),
         pytest.param(Server(success("vector", [sample("NaN")])), NoValues(), id="NaN"),
         pytest.param(Server(success("scalar", [0, "3"])), Value(3.0), id="a scalar"),
