@@ -170,25 +170,26 @@ def draw_canaries(rows: Sequence[CanaryRow]) -> RenderableType:
     parts: list[RenderableType] = [_canary_table(rows)]
     if any(row.metrics for row in rows):
         parts += [Text(""), _metric_table(rows)]
-    notes = [Text.assemble((f"{row.label}: ", "bold"), row.message) for row in rows if row.message]
+    notes = [Text.assemble((f"{row.label}: ", "bold"), words.plain(row.message)) for row in rows if row.message]
     return Group(*parts, *([Text(""), *notes] if notes else []))
 
 
 def _canary_table(rows: Sequence[CanaryRow]) -> Table:
     """One line for each Canary; the workloads only if they are known."""
     workloads = any(row.primary or row.canary for row in rows)
-    table = _table("CANARY", "STATUS", "TRAFFIC", "FAILED", *(("PRIMARY PODS", "CANARY PODS") if workloads else ()))
+    pod_columns = ("PRIMARY PODS", "CANARY PODS") if workloads else ()
+    table = words.table("CANARY", "STATUS", "TRAFFIC", "FAILED", *pod_columns, right=_RIGHT)
     for row in rows:
         failed = f"{row.failed_checks}/{row.threshold}" if row.threshold else str(row.failed_checks)
         pods = (row.primary or "-", row.canary or "-") if workloads else ()
         status = Text(row.phase or "(new)", style=_STYLES.get(row.phase, "yellow"))
-        table.add_row(Text(row.label), status, row.traffic, failed, *map(Text, pods))
+        table.add_row(Text(row.label), status, row.traffic, failed, *(Text(words.plain(each)) for each in pods))
     return table
 
 
 def _metric_table(rows: Sequence[CanaryRow]) -> Table:
     """One line for each metric; the first of a Canary has its name."""
-    table = _table("CANARY", "METRIC", "VALUE", "RATIO", "P", "VERDICT")
+    table = words.table("CANARY", "METRIC", "VALUE", "RATIO", "P", "VERDICT", right=_RIGHT)
     for row in rows:
         label = row.label
         for each in row.metrics:
@@ -196,13 +197,8 @@ def _metric_table(rows: Sequence[CanaryRow]) -> Table:
             ratio = "" if each.p_value is None else words.ratio(each.ratio)
             p_value = "" if each.p_value is None else words.probability(each.p_value)
             style = "red" if each.verdict in _BAD else "green" if each.verdict in _GOOD else ""
-            table.add_row(Text(label), Text(each.metric), value, ratio, p_value, Text(each.verdict, style=style))
+            table.add_row(
+                Text(label), Text(words.plain(each.metric)), value, ratio, p_value, Text(each.verdict, style=style)
+            )
             label = ""
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
     return table

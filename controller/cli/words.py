@@ -1,9 +1,12 @@
-"""Numbers and times as people read them."""
+"""Numbers, times and tables as people read them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from datetime import datetime
+
+from rich.table import Table
 
 
 def duration(seconds: float) -> str:
@@ -38,6 +41,19 @@ def probability(value: float) -> str:
 def moment(time: datetime) -> str:
     """``2026-11-24 12:00:10``, in UTC."""
     return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def plain(text: str) -> str:
+    """``text`` of a cluster without control characters, which a terminal would act on."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def table(*columns: str, right: Container[str] = ()) -> Table:
+    """An empty table without borders that folds long text; the columns in ``right`` are aligned to the right."""
+    empty = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        empty.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return empty
 
 
 def finite(value: float | None) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from controller.api import Canary, Strategy, unsupported_fields
 from controller.cli import words
@@ -70,12 +71,11 @@ def print_plan(canary: Canary, schedule: Schedule, traffic: Traffic | None, rema
 
 
 def _steps_table(canary: Canary, schedule: Schedule, traffic: Traffic | None) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
     ab_testing = canary.spec.analysis.strategy is Strategy.AB_TESTING
-    for column in ("STEP", "AT", "CANARY" if not ab_testing else "MATCHED TO CANARY"):
-        table.add_column(column, justify="right")
+    columns = ["STEP", "AT", "MATCHED TO CANARY" if ab_testing else "CANARY"]
     if traffic and not ab_testing:
-        table.add_column("CANARY REQUESTS", justify="right")
+        columns.append("CANARY REQUESTS")
+    table = words.table(*columns, right=columns)
     per_step = traffic.requests_per_second * schedule.interval if traffic else 0.0
     for step in schedule.steps:
         share = "copy" if step.routes.mirrored else f"{step.routes.canary_weight}%"
@@ -87,15 +87,13 @@ def _steps_table(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
 
 
 def _verdict_table(schedule: Schedule) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("METRIC", "CANARY IS", "VERDICT", "CANARY REQUESTS", "EXPECTED AT"):
-        table.add_column(column, justify="right" if column == "CANARY REQUESTS" else "left")
+    table = words.table("METRIC", "CANARY IS", "VERDICT", "CANARY REQUESTS", "EXPECTED AT", right={"CANARY REQUESTS"})
     for each in schedule.expectations:
         as_bad = "as good" if each.ratio == 1 else f"{words.ratio(each.ratio)} as bad"
         when = "not in this plan"
         if each.look is not None and each.seconds is not None:
             when = f"look {each.look}, after {words.duration(each.seconds)}"
-        table.add_row(each.metric, as_bad, str(each.verdict), words.count(each.needs), when)
+        table.add_row(Text(each.metric), as_bad, str(each.verdict), words.count(each.needs), when)
     return table
 
 

@@ -147,10 +147,8 @@ def _step(canary: Canary) -> str:
 
 
 def _rollouts_table(canary: Canary, result: Replay) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ROLLOUT (UTC)", "DURATION", "CANARY REQUESTS", "SHARE", "RESULT", "AT LOOK", "REASON"):
-        right = column in {"DURATION", "CANARY REQUESTS", "SHARE", "AT LOOK"}
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    columns = ("ROLLOUT (UTC)", "DURATION", "CANARY REQUESTS", "SHARE", "RESULT", "AT LOOK", "REASON")
+    table = words.table(*columns, right={"DURATION", "CANARY REQUESTS", "SHARE", "AT LOOK"})
     for rollout in result.rollouts:
         begun = words.moment(rollout.begins_at) + (" (already running)" if rollout.cut_off else "")
         share = rollout.canary_requests / (rollout.canary_requests + rollout.primary_requests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,12 @@ def test_canaries_come_first_then_their_metrics_then_their_messages():
 
 def test_without_canaries_the_table_says_so():
     assert drawn() == "No Canaries found.\n"
+
+
+def test_control_characters_do_not_reach_the_terminal():
+    metric = MetricRow("errors\x1b[2J", "passed", "")
+    (row,) = read_rows([canary_manifest()], [make_deployment(image="podinfo:\x1b[2J")])
+    assert "\x1b" not in drawn(replace(row, message="Halt \x1b]0;title\x07 \x9b31m", metrics=(metric,)))
 
 
 @pytest.mark.parametrize(
