@@ -31,7 +31,7 @@ from controller.core.model import (
     SetRoutes,
     State,
 )
-from controller.core.objects.workload import Rollout, revision_facts, rollout_of
+from controller.core.objects.workload import Readiness, readiness_of, revision_facts
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,18 @@ class Tick:
         return min(max(0.0, self.interval - passed), self.interval)
 
     @cached_property
-    def canary_rollout(self) -> Rollout:
-        return self._rollout(self.facts.target, self.analysis.canary_ready_threshold)
+    def canary_readiness(self) -> Readiness:
+        return self._readiness(self.facts.target, self.analysis.canary_ready_threshold)
 
     @cached_property
-    def primary_rollout(self) -> Rollout:
-        return self._rollout(self.facts.primary, self.analysis.primary_ready_threshold)
+    def primary_readiness(self) -> Readiness:
+        return self._readiness(self.facts.primary, self.analysis.primary_ready_threshold)
 
-    def _rollout(self, deployment: Manifest | None, threshold: int) -> Rollout:
+    def _readiness(self, deployment: Manifest | None, threshold: int) -> Readiness:
         if deployment is None:
-            return Rollout(ready=False, detail="waiting for it to be created")
+            return Readiness(ready=False, detail="waiting for it to be created")
         deadline = self.canary.spec.progress_deadline_seconds
-        return rollout_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
+        return readiness_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
 
     def ask(self, hook_type: HookType) -> Measure | list[tuple[Webhook, ProbeResult]]:
         """The answers of the webhooks of a type, up to the first that refuses; a Measure while one is missing."""

@@ -78,7 +78,7 @@ def primary_revision(primary: Manifest) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
+class Readiness:
     """How far a Deployment's rollout is: ``expired`` means that it will not get there by itself."""
 
     ready: bool
@@ -86,7 +86,7 @@ class Rollout:
     expired: bool = False
 
 
-def rollout_of(deployment: Manifest, *, threshold: int, deadline: float, now: datetime) -> Rollout:
+def readiness_of(deployment: Manifest, *, threshold: int, deadline: float, now: datetime) -> Readiness:
     """Whether enough of a Deployment's pods run its newest template (Flagger's ``isDeploymentReady``).
 
     Args:
@@ -97,12 +97,12 @@ def rollout_of(deployment: Manifest, *, threshold: int, deadline: float, now: da
     """
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        return Rollout(
+        return Readiness(
             False, "waiting for rollout to finish: observed deployment generation less than desired generation"
         )
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
-        return Rollout(
+        return Readiness(
             False, f'deployment "{deployment["metadata"]["name"]}" exceeded its progress deadline', expired=True
         )
     updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
@@ -114,8 +114,10 @@ def rollout_of(deployment: Manifest, *, threshold: int, deadline: float, now: da
     elif available < needed:
         waiting = f"{available} of {wanted} (readyThreshold {threshold}%) updated replicas are available"
     else:
-        return Rollout(True)
-    return Rollout(False, f"waiting for rollout to finish: {waiting}", _lacks_replicas_since(conditions, deadline, now))
+        return Readiness(True)
+    return Readiness(
+        False, f"waiting for rollout to finish: {waiting}", _lacks_replicas_since(conditions, deadline, now)
+    )
 
 
 def _lacks_replicas_since(conditions: Mapping[str, Manifest], deadline: float, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import baseline, inconclusive, measure
 from controller.core.model import Check, Decision, Event, Measure, Passed, Routes
-from controller.core.objects.workload import Rollout, primary_revision
+from controller.core.objects.workload import Readiness, primary_revision
 from controller.core.rollout.promotion import roll_back, start_promotion
 from controller.core.rollout.start import begin, scale_up
 from controller.core.rollout.strategies import next_weight
@@ -61,21 +61,21 @@ def restore_pods(tick: Tick) -> Decision | None:
 
 
 def await_primary(tick: Tick) -> Decision | None:
-    rollout = tick.primary_rollout
-    if rollout.ready or tick.canary.spec.skip_analysis:
+    readiness = tick.primary_readiness
+    if readiness.ready or tick.canary.spec.skip_analysis:
         return None
-    return _await(tick, f"{tick.primary_label} not ready: {rollout.detail}", rollout)
+    return _await(tick, f"{tick.primary_label} not ready: {readiness.detail}", readiness)
 
 
 def await_canary(tick: Tick) -> Decision | None:
-    rollout = tick.canary_rollout
-    if rollout.ready:
+    readiness = tick.canary_readiness
+    if readiness.ready:
         return None
-    return _await(tick, f"canary deployment {tick.target_label} not ready: {rollout.detail}", rollout)
+    return _await(tick, f"canary deployment {tick.target_label} not ready: {readiness.detail}", readiness)
 
 
-def _await(tick: Tick, message: str, rollout: Rollout) -> Decision:
-    if not rollout.expired:
+def _await(tick: Tick, message: str, readiness: Readiness) -> Decision:
+    if not readiness.expired:
         return hold(tick, message, requeue_after=tick.interval)
     return roll_back(tick, f"Rolling back {tick.canary_label} progress deadline exceeded {message}")
 

@@ -30,13 +30,13 @@ def protect_promotion(tick: Tick) -> Decision | None:
 
 def await_promoted_primary(tick: Tick) -> Decision | None:
     """Wait until the primary runs the promoted revision; copy again what a crash or a hand has undone."""
-    primary, rollout = tick.facts.primary, tick.primary_rollout
+    primary, readiness = tick.facts.primary, tick.primary_readiness
     if primary is None or (primary_revision(primary) != tick.state.applied and tick.revision == tick.state.applied):
         return settle(tick, tick.state, promote=True, requeue_after=tick.interval)
-    if rollout.ready:
+    if readiness.ready:
         return None
-    message = f"{tick.primary_label} not ready: {rollout.detail}"
-    return _give_up(tick, message) if rollout.expired else hold(tick, message, requeue_after=tick.interval)
+    message = f"{tick.primary_label} not ready: {readiness.detail}"
+    return _give_up(tick, message) if readiness.expired else hold(tick, message, requeue_after=tick.interval)
 
 
 def _give_up(tick: Tick, reason: str) -> Decision:

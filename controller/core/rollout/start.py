@@ -17,9 +17,9 @@ def initialise(tick: Tick) -> Decision:
     begun = replace(tick.state, phase=Phase.INITIALIZING)
     if problem := copy_problem(tick):
         return Decision(replace(tick.state, message=problem), events=warn_once(tick, problem))
-    if not tick.primary_rollout.ready:
+    if not tick.primary_readiness.ready:
         made = tick.facts.primary is not None
-        message = f"{tick.primary_label} not ready: {tick.primary_rollout.detail}" if made else ""
+        message = f"{tick.primary_label} not ready: {tick.primary_readiness.detail}" if made else ""
         return settle(tick, replace(begun, message=message), events=warn_once(tick, message))
     assert tick.facts.primary is not None  # noqa: S101  # it is ready
     revision = primary_revision(tick.facts.primary) or tick.revision
@@ -73,7 +73,7 @@ def resume_promotion(tick: Tick) -> Decision | None:
     """A promotion that failed for its primary, the only failure after the copy, goes on once that primary is ready."""
     waits = tick.state.phase is Phase.FAILED and tick.state.applied == tick.state.promoted
     primary = tick.facts.primary
-    if not waits or primary is None or not tick.primary_rollout.ready:
+    if not waits or primary is None or not tick.primary_readiness.ready:
         return None
     if not tick.revision == tick.state.applied == primary_revision(primary):
         return None
@@ -118,9 +118,9 @@ def await_start(tick: Tick) -> Decision | None:
     """Do not begin what could not be judged, nor without a primary to fall back on."""
     if problem := start_problem(tick):
         return hold(tick, problem)
-    if tick.primary_rollout.ready or tick.canary.spec.skip_analysis:
+    if tick.primary_readiness.ready or tick.canary.spec.skip_analysis:
         return None
-    return hold(tick, f"{tick.primary_label} not ready: {tick.primary_rollout.detail}")
+    return hold(tick, f"{tick.primary_label} not ready: {tick.primary_readiness.detail}")
 
 
 def start(tick: Tick) -> Decision | Measure:

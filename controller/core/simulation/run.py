@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeAlias
 
 from controller.api.canary import Canary
@@ -26,9 +27,7 @@ from controller.core.model import (
     Facts,
     HookProbe,
     Manifest,
-    Measure,
     MetricProbe,
-    Observation,
     Passed,
     Probe,
     ProbeResult,
@@ -38,7 +37,7 @@ from controller.core.model import (
     State,
 )
 from controller.core.objects.workload import REVISION_ANNOTATION, revision_of
-from controller.core.rollout.decide import decide
+from controller.core.rollout.drive import drive
 from controller.core.simulation.recording import Recording
 
 _UNDER_WAY = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
@@ -111,18 +110,15 @@ def run(canary: Canary, templates: Templates, ask: Ask, recording: Recording, po
     looks: list[Look] = []
     for number, point in enumerate(points):
         facts = replace(facts, now=recording.time(point))
-        state = _decide(state, facts, ask, point)
+        state = drive(state, facts, partial(_answer_all, ask, point)).state
         looks.append(Look(number, facts.now, state))
         if state.phase not in _UNDER_WAY:
             break
     return Run(tuple(looks), _outcome(canary, looks[-1]))
 
 
-def _decide(state: State, facts: Facts, ask: Ask, point: int) -> State:
-    results: dict[str, ProbeResult] = {}
-    while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
-        results |= {probe.key: ask(probe, point) for probe in outcome.probes}
-    return outcome.state
+def _answer_all(ask: Ask, point: int, probes: tuple[Probe, ...]) -> dict[str, ProbeResult]:
+    return {probe.key: ask(probe, point) for probe in probes}
 
 
 def _outcome(canary: Canary, last: Look) -> Outcome:

@@ -13,8 +13,8 @@ from controller.api.errors import CanaryError, InvalidObject
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
-from controller.core.model import Decision, Event, Facts, Manifest, Measure, Observation, Passed, ProbeResult, State
-from controller.core.rollout.decide import decide
+from controller.core.model import Decision, Event, Facts, Manifest, Passed, State
+from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
@@ -131,13 +131,13 @@ class Reconciler:
             raise
 
     async def _decide(self, state: State, facts: Facts) -> Decision:
-        results: dict[str, ProbeResult] = {}
-        while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
-            asked_again = [probe.key for probe in outcome.probes if probe.key in results]
-            if asked_again or not outcome.probes:
-                raise RuntimeError(f"the core asks for what it was told: {asked_again or 'nothing'}")
-            results |= await self.runner.measure(facts.canary, outcome.probes)
-        return outcome
+        steps = deciding(state, facts)
+        try:
+            probes = next(steps)
+            while True:
+                probes = steps.send(await self.runner.measure(facts.canary, probes))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what a generator returns is not typed
 
     async def _write_status(self, manifest: Manifest, facts: Facts, state: State) -> Manifest:
         after = status_from_state(state, facts.canary, facts.now)

@@ -21,9 +21,7 @@ from controller.core.model import (
     Facts,
     HookProbe,
     Manifest,
-    Measure,
     MetricProbe,
-    Observation,
     Passed,
     Probe,
     ProbeResult,
@@ -37,7 +35,7 @@ from controller.core.model import (
 from controller.core.objects.configs import config_refs
 from controller.core.objects.workload import generated_names
 from controller.core.objects.writes import plan_writes
-from controller.core.rollout.decide import decide
+from controller.core.rollout.drive import drive
 from controller.core.status import state_from_status, status_from_state
 from tests.builders import (
     NAMESPACE,
@@ -144,13 +142,11 @@ class Cluster:
 
     def decide(self) -> Decision:
         """What the core decides now, probes answered."""
-        facts, state, results = self.facts(), self.state, dict[str, ProbeResult]()
-        while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
-            for probe in outcome.probes:
-                assert probe.key not in results, f"{probe.key} was asked twice"
-                self.asked.append(probe.key)
-                results[probe.key] = self._answer(probe)
-        return outcome
+        return drive(self.state, self.facts(), self._measure)
+
+    def _measure(self, probes: tuple[Probe, ...]) -> dict[str, ProbeResult]:
+        self.asked += [probe.key for probe in probes]
+        return {probe.key: self._answer(probe) for probe in probes}
 
     def _answer(self, probe: Probe) -> ProbeResult:
         match probe:

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from controller.core.model import Facts
 from controller.core.objects.workload import (
     UNKNOWN_REVISION,
-    Rollout,
+    Readiness,
     SelectorError,
     build_autoscaler,
     build_primary,
     generated_names,
     is_own_revision,
     primary_revision,
+    readiness_of,
     replicas_from_zero,
     revision_facts,
     revision_of,
-    rollout_of,
     selector_label,
 )
 from tests.builders import NOW, make_autoscaler, make_canary, make_config, make_deployment, ready_status
@@ -105,8 +105,8 @@ EXCEEDED = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlin
 ROLLING = {"replicas": 4, "updatedReplicas": 4, "availableReplicas": 4}
 
 
-def pending(detail: str, *, expired: bool = False) -> Rollout:
-    return Rollout(ready=False, detail=f"waiting for rollout to finish: {detail}", expired=expired)
+def pending(detail: str, *, expired: bool = False) -> Readiness:
+    return Readiness(ready=False, detail=f"waiting for rollout to finish: {detail}", expired=expired)
 
 
 def since(seconds: float) -> dict[str, Any]:
@@ -114,9 +114,9 @@ def since(seconds: float) -> dict[str, Any]:
     return {"conditions": [{**UNAVAILABLE, "lastUpdateTime": moment, "lastTransitionTime": moment}]}
 
 
-ROLLOUTS: Mapping[str, tuple[dict[str, Any], int, Rollout]] = {
+ROLLOUTS: Mapping[str, tuple[dict[str, Any], int, Readiness]] = {
     # name: (status of a Deployment of 4 at generation 1, threshold, outcome)
-    "done": (ROLLING, 100, Rollout(ready=True)),
+    "done": (ROLLING, 100, Readiness(ready=True)),
     "not looked at yet": ({**ROLLING, "observedGeneration": 0}, 100, pending(UNOBSERVED)),
     "no status": ({"observedGeneration": 0}, 100, pending(UNOBSERVED)),
     "old pods only": (
@@ -132,24 +132,24 @@ ROLLOUTS: Mapping[str, tuple[dict[str, Any], int, Rollout]] = {
     "old pods still there, but enough is enough": (
         {"replicas": 5, "updatedReplicas": 2, "availableReplicas": 5},
         50,
-        Rollout(ready=True),
+        Readiness(ready=True),
     ),
     "not all available": (
         {**ROLLING, "availableReplicas": 3},
         100,
         pending("3 of 4 (readyThreshold 100%) updated replicas are available"),
     ),
-    "as many available as asked for": ({**ROLLING, "availableReplicas": 3}, 75, Rollout(ready=True)),
+    "as many available as asked for": ({**ROLLING, "availableReplicas": 3}, 75, Readiness(ready=True)),
     "a percent more than available": (
         {**ROLLING, "availableReplicas": 3},
         76,
         pending("3 of 4 (readyThreshold 76%) updated replicas are available"),
     ),
-    "more than wanted": ({"replicas": 6, "updatedReplicas": 6, "availableReplicas": 6}, 100, Rollout(ready=True)),
+    "more than wanted": ({"replicas": 6, "updatedReplicas": 6, "availableReplicas": 6}, 100, Readiness(ready=True)),
     "past its own deadline": (
         {**ROLLING, "availableReplicas": 0, "conditions": [EXCEEDED]},
         100,
-        Rollout(ready=False, detail='deployment "backend" exceeded its progress deadline', expired=True),
+        Readiness(ready=False, detail='deployment "backend" exceeded its progress deadline', expired=True),
     ),
     "unavailable for a while": (
         {**ROLLING, "availableReplicas": 0, **since(60)},
@@ -169,17 +169,17 @@ def test_rollout(name):
     status, threshold, expected = ROLLOUTS[name]
     deployment = make_deployment(replicas=4)
     deployment["status"] = {"observedGeneration": 1, **status}
-    assert rollout_of(deployment, threshold=threshold, deadline=60, now=NOW) == expected
+    assert readiness_of(deployment, threshold=threshold, deadline=60, now=NOW) == expected
 
 
 def test_a_deployment_that_wants_nothing_is_ready():
     deployment = {**make_deployment(replicas=0), "status": {"observedGeneration": 1}}
-    assert rollout_of(deployment, threshold=100, deadline=60, now=NOW) == Rollout(ready=True)
+    assert readiness_of(deployment, threshold=100, deadline=60, now=NOW) == Readiness(ready=True)
 
 
 def test_a_deployment_that_does_not_say_how_many_wants_one():
     deployment = {**make_deployment(replicas=None), "status": ready_status(1, 1)}
-    assert rollout_of(deployment, threshold=100, deadline=60, now=NOW) == Rollout(ready=True)
+    assert readiness_of(deployment, threshold=100, deadline=60, now=NOW) == Readiness(ready=True)
 
 
 # --- selector ---

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import HookProbe, Measure, MetricProbe, NoValues, Passed, ProbeResult, Refused, Value
+from controller.core.model import HookProbe, NoValues, Passed, ProbeResult, Refused, Value
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED
@@ -265,11 +265,11 @@ async def test_a_canary_that_is_being_deleted_gets_nothing_back_of_what_goes_wit
 async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
     async with initialised() as stage:
 
-        def broken(state, observation):
+        def broken(state, facts):
             raise ZeroDivisionError("division by zero")
 
         with monkeypatch.context() as patched:
-            patched.setattr(reconcile, "decide", broken)
+            patched.setattr(reconcile, "deciding", broken)
             await stage.new_version("podinfo:2")
             assert (
                 "internal error, see the controller's log: ZeroDivisionError: division by zero"
@@ -279,14 +279,6 @@ async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
         await stage.settle(INTERVAL)
         assert stage.weights == [80, 20]
         assert "message" not in stage.status
-
-
-async def test_a_core_that_asks_twice_is_stopped(monkeypatch):
-    async with initialised() as stage:
-        measure = Measure((MetricProbe("x", "y"),))
-        monkeypatch.setattr(reconcile, "decide", lambda state, observation: measure)
-        with pytest.raises(RuntimeError, match="metric/x"):
-            await stage.reconciler.tick(KEY)
 
 
 @pytest.mark.parametrize(

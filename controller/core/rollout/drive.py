@@ -1,0 +1,40 @@
+"""The loop around ``decide``: it asks, somebody measures, it asks again with the answers, until it decides (ADR 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TypeAlias
+
+from controller.core.model import Decision, Facts, Measure, Observation, Probe, ProbeResult, State
+from controller.core.rollout.decide import decide
+
+Answers: TypeAlias = Mapping[str, ProbeResult]
+"""Answers by ``Probe.key``."""
+
+
+def deciding(state: State, facts: Facts) -> Generator[tuple[Probe, ...], Answers, Decision]:
+    """Yields the probes to run, is sent their answers, and returns the decision.
+
+    A generator, so that whoever measures may wait for the network or look into a recording.
+
+    Raises:
+        RuntimeError: ``decide`` asks for something that it knows; it would never end.
+    """
+    results: dict[str, ProbeResult] = {}
+    while isinstance(outcome := decide(state, Observation(facts, results)), Measure):
+        known = [probe.key for probe in outcome.probes if probe.key in results]
+        if known or not outcome.probes:
+            raise RuntimeError(f"decide asked again for {known or 'nothing'}")
+        results |= yield outcome.probes
+    return outcome
+
+
+def drive(state: State, facts: Facts, measure: Callable[[tuple[Probe, ...]], Answers]) -> Decision:
+    """The decision, where ``measure`` answers at once."""
+    steps = deciding(state, facts)
+    try:
+        probes = next(steps)
+        while True:
+            probes = steps.send(measure(probes))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # what a generator returns is not typed
