@@ -93,6 +93,7 @@ class CanaryStatus(_Observed):
     evidence: Mapping[str, OpenObject] = Field(
         default_factory=dict, description="Evidence of the metrics with compare in this rollout, by metric."
     )
+    reason: str = Field("", description="What happened last, or what holds the Canary up, in one word.")
     message: str = Field(
         "",
         description="Why the Canary makes no progress, or which fields are not supported. Absent if all is well.",

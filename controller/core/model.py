@@ -75,6 +75,7 @@ class State:
         transitioned_at: when the phase last changed.
         checks: the last analysis, metric by metric.
         evidence: what ``compare`` has gathered in this rollout, by metric.
+        reason: what happened last, or what holds the Canary up, in one word (`rollout.phases.Reason`).
         message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
     """
 
@@ -89,6 +90,7 @@ class State:
     transitioned_at: datetime | None = None
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
+    reason: str = ""
     message: str = ""
 
 

@@ -58,6 +58,7 @@ def state_from_status(canary: Canary) -> State:
         transitioned_at=status.last_transition_time,
         checks=tuple(Check(check.name, check.passed, check.value, check.detail) for check in status.checks),
         evidence=_evidence_of(canary),
+        reason=status.reason,
         message=status.message,
     )
 
@@ -100,6 +101,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
                 for check in state.checks
             ),
             "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
+            "reason": state.reason,
             "message": state.message,
             "observed_generation": canary.metadata.generation,
             "conditions": _conditions(state.phase, canary.status.conditions, now),

@@ -1,9 +1,9 @@
-"""One tick: what is remembered and seen, read together, and how a decision about it is put together."""
+"""One tick: what is remembered and what is seen, read together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from controller.api.analysis import Analysis
@@ -11,12 +11,6 @@ from controller.api.canary import Canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType, Webhook
 from controller.core.model import (
-    Action,
-    Decision,
-    EnsureApex,
-    EnsureAutoscaler,
-    EnsurePrimary,
-    EnsureServices,
     Event,
     Facts,
     HookProbe,
@@ -25,10 +19,7 @@ from controller.core.model import (
     Observation,
     Passed,
     ProbeResult,
-    PromoteSpec,
     Refused,
-    ScaleTarget,
-    SetRoutes,
     State,
 )
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts
@@ -44,6 +35,13 @@ class Tick:
     @property
     def facts(self) -> Facts:
         return self.observation.facts
+
+    @property
+    def target(self) -> Manifest:
+        """The target; the guard `targetless` lets no tick pass without one."""
+        if self.facts.target is None:
+            raise ValueError(f"Canary {self.canary_label} has no target")
+        return self.facts.target
 
     @property
     def canary(self) -> Canary:
@@ -137,50 +135,3 @@ def passed(answers: Sequence[tuple[Webhook, ProbeResult]], check: str) -> tuple[
 def refused(answers: Sequence[tuple[Webhook, ProbeResult]]) -> tuple[Webhook, Refused] | None:
     """The webhook that said no."""
     return next(((webhook, result) for webhook, result in answers if isinstance(result, Refused)), None)
-
-
-def settle(
-    tick: Tick,
-    state: State,
-    *,
-    events: tuple[Event, ...] = (),
-    promote: bool = False,
-    scale_to: int | None = None,
-    hooks: tuple[HookProbe, ...] = (),
-    requeue_after: float | None = None,
-) -> Decision:
-    """The decision that leads to ``state``: objects, promotion, routes, scale, in an order that loses no request.
-
-    The routes are always those of ``state``, so status and VirtualService cannot disagree, and a drift is mended by
-    the next tick whatever it decides.
-    """
-    actions: list[Action] = [EnsureServices()]
-    if promote:
-        actions += [PromoteSpec(tick.revision), EnsureAutoscaler(resync=True)]
-    else:
-        actions += [EnsurePrimary(tick.revision), EnsureAutoscaler(resync=state.phase is Phase.PROMOTING)]
-    if state.phase is not Phase.INITIALIZING:
-        actions += [EnsureApex(), SetRoutes(state.routes)]
-    if scale_to is not None:
-        actions.append(ScaleTarget(scale_to))
-    return Decision(stamp(tick, state), tuple(actions), events, hooks, requeue_after)
-
-
-def stamp(tick: Tick, state: State) -> State:
-    """``state`` with the time of its phase change."""
-    return state if state.phase is tick.state.phase else replace(state, transitioned_at=tick.facts.now)
-
-
-def hold(tick: Tick, message: str, *, requeue_after: float | None = None) -> Decision:
-    """Stay where we are; ``message`` says why, and is told once."""
-    state = replace(tick.state, message=message)
-    return settle(tick, state, events=warn_once(tick, message), requeue_after=requeue_after)
-
-
-def hands_off(tick: Tick, message: str) -> Decision:
-    """Touch nothing at all; ``message`` says why, and is told once."""
-    return Decision(replace(tick.state, message=message), events=warn_once(tick, message))
-
-
-def warn_once(tick: Tick, message: str) -> tuple[Event, ...]:
-    return (Event(message, "Warning"),) if message and message != tick.state.message else ()

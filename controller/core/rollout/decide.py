@@ -1,8 +1,8 @@
 """From what is remembered and seen to what is done: the whole order of the controller, a line a policy.
 
 A policy looks at the tick and either decides, asks for a measurement, or lets the next one look. The first that does
-not let pass ends the tick; the last of each phase always decides. This table is the place to change the order; the
-policies say what and why.
+not let pass ends the tick; the last of each phase always decides. This table is the place to change the order, and
+says why each policy stands where it does; the policies say what they do. Their reasons decide the phase (`phases`).
 """
 
 from __future__ import annotations
@@ -12,51 +12,53 @@ from typing import TypeAlias
 
 from controller.api.status import Phase
 from controller.core.model import Decision, Measure, Observation, State
-from controller.core.rollout import guards, progress, promotion
+from controller.core.rollout import guards, progress, promotion, rollback
 from controller.core.rollout import start as idle
 from controller.core.tick import Tick
 
 Policy: TypeAlias = Callable[[Tick], Decision | Measure | None]
 
 GUARDS: tuple[Policy, ...] = (
-    guards.suspended,
-    guards.unsupported,
-    guards.rivalled,
-    guards.targetless,
-    guards.unselectable,
+    guards.suspended,  # a person's word comes before anything that may be wrong
+    guards.unsupported,  # what the spec asks for could not be done
+    guards.rivalled,  # two Canaries must not write the same objects
+    guards.targetless,  # everything below reads the target
+    guards.unselectable,  # Services could not tell its pods from the primary's
 )
 
-_INITIALISE: tuple[Policy, ...] = (idle.initialise,)
+_INITIALISE: tuple[Policy, ...] = (
+    idle.initialise,
+)  # the first revision is the only one that becomes primary without a rollout
 _IDLE: tuple[Policy, ...] = (
-    idle.await_configs,
-    idle.take_over,
-    idle.resume_promotion,
-    idle.stay,
-    idle.notice_revert,
-    promotion.protect_promotion,
-    idle.await_start,
+    idle.await_configs,  # the revision is not known before
+    idle.take_over,  # another controller's revision says nothing below
+    idle.resume_promotion,  # before `stay`: a failed promotion goes on without a new revision
+    idle.stay,  # no new revision: nothing below applies
+    rollback.notice_revert,  # a revision that the primary runs needs no rollout
+    promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
+    idle.await_start,  # no gate is asked for a rollout that could not begin
     idle.start,
 )
 _PROGRESS: tuple[Policy, ...] = (
-    idle.await_configs,
-    idle.take_over,
-    progress.resume_copied,
-    idle.notice_revert,
-    progress.restart,
-    progress.restart_outgrown,
-    progress.restore_pods,
-    progress.await_primary,
+    idle.await_configs,  # the revision is not known before
+    idle.take_over,  # another controller's revision says nothing below
+    progress.resume_copied,  # before `notice_revert`: the same revision on both sides is a promotion cut short
+    rollback.notice_revert,  # before `restart`: a revert is a new revision too, but needs no rollout
+    progress.restart,  # what was measured says nothing about a newer revision
+    progress.restart_outgrown,  # after `restart`, which resets the traffic anyway
+    progress.restore_pods,  # before the waits: traffic leaves a canary without pods at once
+    progress.await_primary,  # first: without the primary there is nothing to fall back on
     progress.await_canary,
-    progress.skip_analysis,
-    progress.await_due,
-    progress.obey_rollback_hooks,
+    progress.skip_analysis,  # after the waits: without analysis too the pods must run
+    progress.await_due,  # all below happens once an interval
+    progress.obey_rollback_hooks,  # before the checks: a person's word needs no measurement
     progress.analyse,
 )
 _PROMOTE: tuple[Policy, ...] = (
-    idle.await_configs,
-    idle.take_over,
-    promotion.protect_promotion,
-    promotion.await_promoted_primary,
+    idle.await_configs,  # the revision is not known before
+    idle.take_over,  # another controller's revision says nothing below
+    promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
+    promotion.await_promoted_primary,  # no traffic to a primary that does not run the revision
     promotion.shift_to_primary,
 )
 

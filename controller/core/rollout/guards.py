@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controller.api.status import Phase
 from controller.api.support import unsupported_fields
 from controller.core.analysis.thresholds import missing_templates
 from controller.core.model import Decision, Event, Routes, SetRoutes
 from controller.core.objects.workload import SelectorError, selector_label
-from controller.core.tick import Tick, hands_off, stamp
+from controller.core.rollout.phases import Reason
+from controller.core.rollout.settle import hands_off, stamp
+from controller.core.tick import Tick
 
 
 def suspended(tick: Tick) -> Decision | None:
-    return hands_off(tick, "skipping canary run as object is suspended") if tick.canary.spec.suspend else None
+    return (
+        hands_off(tick, Reason.SUSPENDED, "skipping canary run as object is suspended")
+        if tick.canary.spec.suspend
+        else None
+    )
 
 
 def unsupported(tick: Tick) -> Decision | None:
     """A field that would be ignored is refused: what the user asked for would not happen."""
     problems = unsupported_fields(tick.canary)
-    return hands_off(tick, "not supported: " + "; ".join(problems)) if problems else None
+    return hands_off(tick, Reason.NOT_SUPPORTED, "not supported: " + "; ".join(problems)) if problems else None
 
 
 def rivalled(tick: Tick) -> Decision | None:
@@ -27,6 +32,7 @@ def rivalled(tick: Tick) -> Decision | None:
         return None
     return hands_off(
         tick,
+        Reason.TARGET_TAKEN,
         f"Deployment {tick.target_label} is the target of Canary {tick.facts.rival}.{tick.canary.namespace} already; "
         "give each Canary a target of its own",
     )
@@ -38,17 +44,16 @@ def targetless(tick: Tick) -> Decision | None:
         return None
     message = f"Deployment {tick.target_label} not found; spec.targetRef must name a Deployment in this namespace"
     if not tick.state.routes.canary_weight and not tick.state.routes.mirrored:
-        return hands_off(tick, message)
-    state = replace(tick.state, phase=Phase.FAILED, routes=Routes(), iterations=0, failed_checks=0, message=message)
-    return Decision(stamp(tick, state), (SetRoutes(Routes()),), (Event(message, "Warning"),))
+        return hands_off(tick, Reason.TARGET_MISSING, message)
+    state = replace(tick.state, routes=Routes(), iterations=0, failed_checks=0, message=message)
+    return Decision(stamp(tick, Reason.TARGET_LOST, state), (SetRoutes(Routes()),), (Event(message, "Warning"),))
 
 
 def unselectable(tick: Tick) -> Decision | None:
-    assert tick.facts.target is not None  # noqa: S101  # `targetless` has looked
     try:
-        selector_label(tick.facts.target)
+        selector_label(tick.target)
     except SelectorError as error:
-        return hands_off(tick, str(error))
+        return hands_off(tick, Reason.SELECTOR_UNUSABLE, str(error))
     return None
 
 
@@ -56,7 +61,7 @@ def copy_problem(tick: Tick) -> str:
     """Why a primary made now would not run; empty when it would."""
     reference = tick.canary.spec.autoscaler_ref
     if tick.facts.missing_configs:
-        return f"{tick.target_label} refers to what does not exist: {', '.join(tick.facts.missing_configs)}"
+        return f"{tick.target_label} references missing objects: {', '.join(tick.facts.missing_configs)}"
     if reference is not None and tick.facts.target_autoscaler is None:
         return f"{reference.kind} {reference.name}.{tick.canary.namespace} of spec.autoscalerRef not found"
     return ""

@@ -1,4 +1,4 @@
-"""How a rollout ends: the primary takes the new revision and then the traffic, or the traffic goes back."""
+"""How a good rollout ends: the primary takes the new revision, then the traffic; then the canary is scaled to zero."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.model import Decision, Event, Routes
 from controller.core.objects.workload import primary_revision
+from controller.core.rollout.phases import Reason
+from controller.core.rollout.settle import hold, settle
 from controller.core.rollout.strategies import next_promotion_weight
-from controller.core.tick import Tick, hold, settle
+from controller.core.tick import Tick
 
 
 def start_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision:
     """Copy the target's spec to the primary. The canary keeps its traffic until the primary runs it."""
     routes = Routes(tick.state.routes.canary_weight)
-    state = replace(tick.state, phase=Phase.PROMOTING, routes=routes, analysed_at=tick.facts.now, message="")
+    state = replace(tick.state, routes=routes, analysed_at=tick.facts.now, message="")
     copying = Event(f"Copying {tick.target_label} template spec to {tick.primary_label}")
-    return settle(tick, state, events=(*events, copying), promote=True, requeue_after=tick.interval)
+    return settle(
+        tick, Reason.PROMOTION_STARTED, state, events=(*events, copying), promote=True, requeue_after=tick.interval
+    )
 
 
 def protect_promotion(tick: Tick) -> Decision | None:
@@ -25,18 +29,22 @@ def protect_promotion(tick: Tick) -> Decision | None:
     if tick.revision == tick.state.applied or not tick.state.routes.canary_weight:
         return None
     event = Event(f"New revision detected during promotion, routing all traffic to {tick.primary_label}", "Warning")
-    return settle(tick, replace(tick.state, routes=Routes()), events=(event,), requeue_after=0.0)
+    return settle(tick, Reason.SUPERSEDED, replace(tick.state, routes=Routes()), events=(event,), requeue_after=0.0)
 
 
 def await_promoted_primary(tick: Tick) -> Decision | None:
     """Wait until the primary runs the promoted revision; copy again what a crash or a hand has undone."""
     primary, readiness = tick.facts.primary, tick.primary_readiness
     if primary is None or (primary_revision(primary) != tick.state.applied and tick.revision == tick.state.applied):
-        return settle(tick, tick.state, promote=True, requeue_after=tick.interval)
+        return settle(tick, None, tick.state, promote=True, requeue_after=tick.interval)
     if readiness.ready:
         return None
     message = f"{tick.primary_label} not ready: {readiness.detail}"
-    return _give_up(tick, message) if readiness.expired else hold(tick, message, requeue_after=tick.interval)
+    return (
+        _give_up(tick, message)
+        if readiness.expired
+        else hold(tick, Reason.PRIMARY_NOT_READY, message, requeue_after=tick.interval)
+    )
 
 
 def _give_up(tick: Tick, reason: str) -> Decision:
@@ -45,36 +53,34 @@ def _give_up(tick: Tick, reason: str) -> Decision:
     weight = 100 if tick.revision == tick.state.applied else 0
     state = replace(
         tick.state,
-        phase=Phase.FAILED,
         routes=Routes(weight),
         promoted=tick.state.applied,
         iterations=0,
         message=message,
     )
     hooks = tick.hooks(HookType.POST_ROLLOUT, Phase.FAILED)
-    return settle(tick, state, events=(Event(message, "Warning"),), hooks=hooks)
+    return settle(tick, Reason.PRIMARY_FAILED, state, events=(Event(message, "Warning"),), hooks=hooks)
 
 
 def shift_to_primary(tick: Tick) -> Decision:
-    """Lead the traffic to the promoted primary, at once or by ``stepWeightPromotion`` an interval."""
+    """Route the traffic to the promoted primary, at once or by ``stepWeightPromotion`` an interval."""
     weight = next_promotion_weight(tick.analysis, tick.state.routes.canary_weight)
     if weight and tick.until_due > 0:
-        return settle(tick, tick.state, requeue_after=tick.until_due)
+        return settle(tick, None, tick.state, requeue_after=tick.until_due)
     state = replace(tick.state, routes=Routes(weight), analysed_at=tick.facts.now, message="")
     if weight:
         event = Event(f"Advance {tick.canary_label} primary weight {state.routes.primary_weight}")
-        return settle(tick, state, events=(event,), requeue_after=tick.interval)
+        return settle(tick, Reason.TRAFFIC_RETURNING, state, events=(event,), requeue_after=tick.interval)
     event = Event("Routing all traffic to primary")
-    return settle(tick, replace(state, phase=Phase.FINALISING), events=(event,), requeue_after=tick.interval)
+    return settle(tick, Reason.TRAFFIC_RETURNED, state, events=(event,), requeue_after=tick.interval)
 
 
 def finalise(tick: Tick) -> Decision:
     """An interval after the last traffic left it, so that requests under way can end, the canary is scaled to zero."""
     if tick.until_due > 0:
-        return settle(tick, tick.state, requeue_after=tick.until_due)
+        return settle(tick, None, tick.state, requeue_after=tick.until_due)
     state = replace(
         tick.state,
-        phase=Phase.SUCCEEDED,
         promoted=tick.state.applied,
         iterations=0,
         failed_checks=0,
@@ -86,13 +92,12 @@ def finalise(tick: Tick) -> Decision:
         else f"Promotion completed! Scaling down {tick.target_label}"
     )
     hooks, more = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED), tick.revision != tick.state.applied
-    return settle(tick, state, events=(Event(done),), scale_to=0, hooks=hooks, requeue_after=0.0 if more else None)
-
-
-def roll_back(tick: Tick, reason: str, events: tuple[Event, ...] = (), *, detail: str = "") -> Decision:
-    """All traffic to the primary, then the canary away. What was measured stays in the status to be read."""
-    message = f"{reason}: {detail}" if detail else reason
-    state = replace(tick.state, phase=Phase.FAILED, routes=Routes(), iterations=0, failed_checks=0, message=message)
-    told = (*events, Event(reason, "Warning"), Event(f"Canary failed! Scaling down {tick.canary_label}", "Warning"))
-    hooks = tick.hooks(HookType.POST_ROLLOUT, Phase.FAILED)
-    return settle(tick, state, events=told, scale_to=0, hooks=hooks)
+    return settle(
+        tick,
+        Reason.PROMOTED,
+        state,
+        events=(Event(done),),
+        scale_to=0,
+        hooks=hooks,
+        requeue_after=0.0 if more else None,
+    )

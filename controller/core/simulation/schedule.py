@@ -18,7 +18,7 @@ from controller.core.evidence.e_values import RATE_LEAST, RATE_MOST
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
 from controller.core.evidence.question import Question, Verdict
 from controller.core.model import Routes
-from controller.core.rollout.strategies import next_weight
+from controller.core.rollout.strategies import walk_steps
 
 BREAKAGE_RATIO = 10.0
 """Plain breakage: so many times the primary's errors."""
@@ -126,9 +126,13 @@ def plan_steps(
 ) -> tuple[Step, ...]:
     """The steps while no check fails; every comparison passes from look ``proven_from`` on (None: at the end only)."""
     interval = analysis.tick_seconds(floor)
+
+    def proven(look: int) -> bool:
+        return proven_from is not None and look >= proven_from
+
     return tuple(
-        Step(number, (number - 1) * interval, routes)
-        for number, routes in enumerate(_routes(analysis, proven_from), start=1)
+        Step(number, (number - 1) * interval, step.routes)
+        for number, step in enumerate(walk_steps(analysis, proven), start=1)
     )
 
 
@@ -140,30 +144,6 @@ def plan_looks(analysis: Analysis, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECO
     interval, last = analysis.tick_seconds(floor), len(steps)
     more = range(last + 1, last + analysis.failure_threshold)
     return (*steps, *(Step(number, (number - 1) * interval, steps[-1].routes) for number in more))
-
-
-def _routes(analysis: Analysis, proven_from: int | None) -> Iterator[Routes]:
-    if analysis.strategy is Strategy.AB_TESTING:
-        yield from (Routes(100) for _ in range(analysis.iterations or 0))
-    elif analysis.strategy is Strategy.BLUE_GREEN:
-        yield from (Routes(mirrored=analysis.mirror) for _ in range(analysis.iterations or 0))
-        yield Routes(100)
-    else:
-        yield from _weighted_routes(analysis, proven_from)
-
-
-def _weighted_routes(analysis: Analysis, proven_from: int | None) -> Iterator[Routes]:
-    looks, weight = 0, 0
-    if analysis.mirror:
-        yield Routes(mirrored=True)
-        looks = 1
-    while True:
-        proven = proven_from is not None and looks >= proven_from
-        step = next_weight(analysis, weight, proven=proven)
-        if step is None:
-            return
-        yield Routes(step)
-        looks, weight = looks + 1, step
 
 
 def _first_counted_look(analysis: Analysis, interval: float) -> int:

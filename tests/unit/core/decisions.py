@@ -40,6 +40,7 @@ class Case:
         asked: keys of the probes that were answered.
         told: key and phase of the hooks to be told.
         requeue_after: as in ``Decision``.
+        reason: what the next state says; None: as before.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Case:
     asked: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     requeue_after: float | None = None
+    reason: str | None = None
 
 
 def table(*cases: Case) -> pytest.MarkDecorator:
@@ -61,7 +63,9 @@ def check(case: Case) -> None:
     before, cluster.asked = cluster.state, []
     decision = cluster.decide()
     expected = Decision(
-        state=replace(before, **case.changes(cluster)),
+        state=replace(
+            before, **{"reason": before.reason if case.reason is None else case.reason, **case.changes(cluster)}
+        ),
         actions=case.actions(revision_of(cluster)) if case.actions is not hands_off else (),
         events=tuple(Event(event) if isinstance(event, str) else event for event in case.events),
         hooks=decision.hooks,

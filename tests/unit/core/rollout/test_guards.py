@@ -9,6 +9,7 @@ import pytest
 
 from controller.api.status import Phase
 from controller.core.model import Routes, SetRoutes
+from controller.core.rollout.phases import Reason
 from tests.builders import canary_manifest, make_deployment
 from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out
 from tests.unit.core.decisions import Case, check, hands_off, nothing, table, warning
@@ -60,6 +61,7 @@ def without_target(cluster: Cluster) -> Cluster:
         message(SUSPENDED),
         hands_off,
         (warning(SUSPENDED),),
+        reason=Reason.SUSPENDED,
     ),
     Case("what holds it up is told once", told_before, nothing, hands_off),
     Case(
@@ -68,6 +70,7 @@ def without_target(cluster: Cluster) -> Cluster:
         message(SUSPENDED),
         hands_off,
         (warning(SUSPENDED),),
+        reason=Reason.SUSPENDED,
     ),
     Case(
         "a field that would be ignored is refused, and the traffic stays where it is",
@@ -75,6 +78,7 @@ def without_target(cluster: Cluster) -> Cluster:
         message(REFUSED),
         hands_off,
         (warning(REFUSED),),
+        reason=Reason.NOT_SUPPORTED,
     ),
     Case(
         "the second of two canaries on one target does nothing",
@@ -82,6 +86,7 @@ def without_target(cluster: Cluster) -> Cluster:
         message(RIVALLED),
         hands_off,
         (warning(RIVALLED),),
+        reason=Reason.TARGET_TAKEN,
     ),
     Case(
         "a selector without a known label is refused before anything is made",
@@ -89,6 +94,7 @@ def without_target(cluster: Cluster) -> Cluster:
         message(UNSELECTABLE),
         hands_off,
         (warning(UNSELECTABLE),),
+        reason=Reason.SELECTOR_UNUSABLE,
     ),
 )
 def test_guards_that_keep_their_hands_off(case):

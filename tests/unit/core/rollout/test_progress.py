@@ -11,6 +11,7 @@ import pytest
 from controller.api.status import Phase
 from controller.core.model import Check, NoValues, Passed, ProbeResult, QueryFailed, Refused, Routes, Value
 from controller.core.objects.workload import revision_facts
+from controller.core.rollout.phases import Reason
 from tests.builders import (
     AB_TESTING,
     BLUE_GREEN,
@@ -94,6 +95,7 @@ def stepped(weight: int, checks: tuple[Check, ...] = GOOD) -> Any:
         ),
         asked=(SMOKE, MORE),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "checks that pass lead to the next step",
@@ -130,6 +132,7 @@ def stepped(weight: int, checks: tuple[Check, ...] = GOOD) -> Any:
         ),
         asked=(LOAD, METRIC, PROMOTE),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_STARTED,
     ),
     Case(
         "listed weights are taken as they are",
@@ -147,6 +150,7 @@ def stepped(weight: int, checks: tuple[Check, ...] = GOOD) -> Any:
         kept(Routes(mirrored=True)),
         ("Starting canary analysis for backend.prod", "Mirroring traffic to backend.prod"),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
 )
 def test_steps_by_weight(case):
@@ -192,6 +196,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         (warning(f"{HALT} error-rate 100.00 > 1"),),
         asked=(LOAD, METRIC),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
     Case(
         "no values count as a failed check",
@@ -201,6 +206,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         (warning(NO_VALUES),),
         asked=(METRIC,),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
     Case(
         "a query that fails counts as a failed check",
@@ -210,6 +216,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         (warning(UNREACHABLE),),
         asked=(METRIC,),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
     Case(
         "a rollout hook that fails halts before anything is measured",
@@ -219,6 +226,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         (warning(EXTERNAL),),
         asked=(LOAD,),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
     Case(
         "a pre-rollout gate that fails keeps the traffic away",
@@ -228,6 +236,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         ("Starting canary analysis for backend.prod", warning(PRE_ROLLOUT)),
         asked=(SMOKE,),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
     Case(
         "the last failed check that is allowed rolls back at once and says why",
@@ -240,6 +249,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         asked=(LOAD, METRIC),
         told=TOLD,
         requeue_after=None,
+        reason=Reason.CHECKS_FAILED,
     ),
     Case(
         "a threshold below one means one",
@@ -256,6 +266,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
             SCALING_DOWN,
         ),
         asked=(METRIC,),
+        reason=Reason.CHECKS_FAILED,
     ),
     Case(
         "success does not forgive what failed before",
@@ -273,6 +284,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         kept(20),
         (warning(f"Halt advancement {VANISHED}"),),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
 )
 def test_failed_checks(case):
@@ -297,6 +309,7 @@ ABORTED = "Rolling back backend.prod manual webhook invoked"
         (warning("Rollback check abort passed"), warning(ABORTED), SCALING_DOWN),
         asked=("webhook/rollback/abort",),
         told=TOLD,
+        reason=Reason.ROLLBACK_REQUESTED,
     ),
     Case(
         "a rollback hook that refuses lets the rollout go on",
@@ -335,6 +348,7 @@ def held(phase: Phase, message: str, **changes: Any) -> Any:
         (warning(MORE_WANTED),),
         asked=(LOAD, METRIC, MORE),
         requeue_after=10.0,
+        reason=Reason.STEP_NOT_APPROVED,
     ),
     Case(
         "a closed gate for the promotion keeps the weight, and is no failure",
@@ -344,6 +358,7 @@ def held(phase: Phase, message: str, **changes: Any) -> Any:
         (warning(PROMOTION_WANTED),),
         asked=(LOAD, METRIC, PROMOTE),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_NOT_APPROVED,
     ),
     Case(
         "the start is told once, however long the first gate is closed",
@@ -364,6 +379,7 @@ def held(phase: Phase, message: str, **changes: Any) -> Any:
         (warning(f"{HALT} error-rate 100.00 > 1"),),
         asked=(LOAD, METRIC),
         requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
     ),
 )
 def test_gates(case):
@@ -396,6 +412,7 @@ PRIMARY_DEADLINE = (
         kept(20),
         (warning(CANARY_PENDING),),
         requeue_after=10.0,
+        reason=Reason.CANARY_NOT_READY,
     ),
     Case(
         "a primary that is not ready is waited for first",
@@ -404,6 +421,7 @@ PRIMARY_DEADLINE = (
         kept(20),
         (warning(PRIMARY_PENDING),),
         requeue_after=10.0,
+        reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "a canary that misses its progress deadline is rolled back",
@@ -412,6 +430,7 @@ PRIMARY_DEADLINE = (
         kept(scale=0),
         (warning(DEADLINE), SCALING_DOWN),
         told=TOLD,
+        reason=Reason.DEADLINE_EXCEEDED,
     ),
     Case(
         "a primary that misses its progress deadline ends the rollout",
@@ -420,6 +439,7 @@ PRIMARY_DEADLINE = (
         kept(scale=0),
         (warning(PRIMARY_DEADLINE), SCALING_DOWN),
         told=TOLD,
+        reason=Reason.DEADLINE_EXCEEDED,
     ),
     Case(
         "a canary that was scaled to zero loses its traffic before it gets new pods",
@@ -427,6 +447,7 @@ PRIMARY_DEADLINE = (
         lambda _: {"routes": Routes()},
         kept(scale=1),
         requeue_after=10.0,
+        reason=Reason.CANARY_SCALED_TO_ZERO,
     ),
     Case(
         "a canary without pods gets no traffic, whether the primary is ready or not",
@@ -434,6 +455,7 @@ PRIMARY_DEADLINE = (
         lambda _: {"routes": Routes()},
         kept(scale=1),
         requeue_after=10.0,
+        reason=Reason.CANARY_SCALED_TO_ZERO,
     ),
     Case(
         "pods that are on their way out are waited for",
@@ -445,6 +467,7 @@ PRIMARY_DEADLINE = (
         kept(),
         (warning("canary deployment backend.prod not ready: waiting for 2 old pods to end"),),
         requeue_after=10.0,
+        reason=Reason.CANARY_SCALED_TO_ZERO,
     ),
 )
 def test_readiness(case):
@@ -501,6 +524,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         kept(),
         (RESTARTED,),
         requeue_after=10.0,
+        reason=Reason.RESTARTED,
     ),
     Case(
         "a change of a ConfigMap starts over, and the pods that have the old one go",
@@ -509,6 +533,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         kept(scale=0),
         (RESTARTED,),
         requeue_after=10.0,
+        reason=Reason.RESTARTED,
     ),
     Case(
         "a revision taken back ends the rollout without a promotion",
@@ -521,6 +546,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         },
         kept(scale=0),
         (REVERTED,),
+        reason=Reason.REVERTED,
     ),
     Case(
         "a lower limit than the weight by now starts over",
@@ -529,6 +555,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         kept(),
         (OUTGROWN,),
         requeue_after=10.0,
+        reason=Reason.ANALYSIS_CHANGED,
     ),
     Case(
         "a higher limit goes on from where it is",
@@ -548,6 +575,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         kept(),
         (OUTGROWN,),
         requeue_after=10.0,
+        reason=Reason.ANALYSIS_CHANGED,
     ),
     Case(
         "A/B turned to blue/green starts over",
@@ -556,6 +584,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         kept(),
         (OUTGROWN,),
         requeue_after=10.0,
+        reason=Reason.ANALYSIS_CHANGED,
     ),
     Case(
         "A/B turned to blue/green with fewer rounds than were done starts over",
@@ -564,6 +593,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         kept(),
         (OUTGROWN,),
         requeue_after=10.0,
+        reason=Reason.ANALYSIS_CHANGED,
     ),
 )
 def test_changes_on_the_way(case):
@@ -605,6 +635,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ),
         asked=(SMOKE,),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "an A/B round that passes is followed by the next",
@@ -614,6 +645,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ("Advance backend.prod canary iteration 2/2",),
         asked=(LOAD, METRIC),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "after the last A/B round the promotion begins",
@@ -628,6 +660,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ("Confirm-promotion check promote passed", "Copying backend.prod template spec to backend-primary.prod"),
         asked=(LOAD, METRIC, PROMOTE),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_STARTED,
     ),
     Case(
         "a blue/green round sends no users to the canary",
@@ -637,6 +670,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ("Advance backend.prod canary iteration 2/2",),
         asked=(LOAD, METRIC),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "after the last blue/green round all users go to the canary",
@@ -646,6 +680,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ("Confirm-promotion check promote passed", "Routing all traffic to canary"),
         asked=(LOAD, METRIC, PROMOTE),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "a mirrored blue/green round copies the traffic",
@@ -655,6 +690,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ("Advance backend.prod canary iteration 2/2",),
         asked=(METRIC,),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "after the last mirrored round the copies end",
@@ -664,6 +700,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         ("Stop traffic mirroring and route all traffic to canary",),
         asked=(METRIC,),
         requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "a blue/green canary with all users on it is measured, and the gate asked again",
@@ -673,6 +710,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         (warning(PROMOTION_WANTED),),
         asked=(LOAD, METRIC, PROMOTE),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_NOT_APPROVED,
     ),
 )
 def test_rounds(case):
@@ -691,6 +729,7 @@ def test_rounds(case):
         promoted(),
         ("Copying backend.prod template spec to backend-primary.prod",),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_STARTED,
     ),
     Case(
         "without analysis a primary that is not ready does not matter",
@@ -703,6 +742,7 @@ def test_rounds(case):
         promoted(),
         ("Copying backend.prod template spec to backend-primary.prod",),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_STARTED,
     ),
     Case(
         "a promotion ends the copies of the traffic",
@@ -716,6 +756,7 @@ def test_rounds(case):
         promoted(),
         ("Copying backend.prod template spec to backend-primary.prod",),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_STARTED,
     ),
     Case(
         "a copy that the status does not know of is a promotion that goes on",
@@ -728,6 +769,7 @@ def test_rounds(case):
         promoted(50),
         ("Copying backend.prod template spec to backend-primary.prod",),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_STARTED,
     ),
 )
 def test_promotion_begins(case):

@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.api.status import Phase
 from controller.core.model import Routes
+from controller.core.rollout.phases import Reason
 from tests.builders import WEIGHTED, canary_manifest, webhook
 from tests.unit.core.cluster import Cluster, progressing, settled
 from tests.unit.core.decisions import Case, check, kept, nothing, promoted, table, warning
@@ -72,6 +73,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         kept(50, resync=True),
         (warning(PENDING),),
         requeue_after=10.0,
+        reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "once the primary is ready it gets all the traffic",
@@ -85,6 +87,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         kept(),
         ("Routing all traffic to primary",),
         requeue_after=10.0,
+        reason=Reason.TRAFFIC_RETURNED,
     ),
     Case(
         "a primary that was made anew by somebody else gets the spec again",
@@ -113,6 +116,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         kept(100),
         (warning(GIVEN_UP),),
         told=("webhook/post-rollout/told/Failed",),
+        reason=Reason.PRIMARY_FAILED,
     ),
     Case(
         "the pods of a newer revision lose the traffic, they have not been tried",
@@ -121,6 +125,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         kept(resync=True),
         (warning(MOVED_ON),),
         requeue_after=0.0,
+        reason=Reason.SUPERSEDED,
     ),
     Case(
         "a promotion that fails while a newer revision is there leaves the traffic on the primary",
@@ -134,6 +139,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         kept(),
         (warning(GIVEN_UP),),
         told=("webhook/post-rollout/told/Failed",),
+        reason=Reason.PRIMARY_FAILED,
     ),
 )
 def test_promoting(case):
@@ -160,6 +166,7 @@ def settled_once(cluster: Cluster) -> Cluster:
         kept(30, resync=True),
         ("Advance backend.prod primary weight 70",),
         requeue_after=10.0,
+        reason=Reason.TRAFFIC_RETURNING,
     ),
     Case(
         "the last shift of a gradual promotion ends it",
@@ -173,6 +180,7 @@ def settled_once(cluster: Cluster) -> Cluster:
         kept(),
         ("Routing all traffic to primary",),
         requeue_after=10.0,
+        reason=Reason.TRAFFIC_RETURNED,
     ),
 )
 def test_promoting_gradually(case):
@@ -198,6 +206,7 @@ def test_promoting_gradually(case):
         kept(scale=0),
         ("Promotion completed! Scaling down backend.prod",),
         told=("webhook/post-rollout/told/Succeeded",),
+        reason=Reason.PROMOTED,
     ),
     Case(
         "a newer revision is looked at right after",
@@ -211,6 +220,7 @@ def test_promoting_gradually(case):
         ("Promotion completed! Scaling down backend.prod",),
         told=("webhook/post-rollout/told/Succeeded",),
         requeue_after=0.0,
+        reason=Reason.PROMOTED,
     ),
     Case(
         "a rollout without analysis says so",
@@ -223,6 +233,7 @@ def test_promoting_gradually(case):
         kept(scale=0),
         ("Promotion completed! Canary analysis was skipped for backend.prod",),
         told=("webhook/post-rollout/told/Succeeded",),
+        reason=Reason.PROMOTED,
     ),
 )
 def test_finalising(case):

@@ -8,6 +8,7 @@ from typing import Any
 from controller.api.status import Phase
 from controller.core.model import Refused, Routes, State, Value
 from controller.core.objects.workload import UNKNOWN_REVISION
+from controller.core.rollout.phases import Reason
 from tests.builders import (
     ERROR_RATE,
     NOW,
@@ -22,7 +23,7 @@ from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_ou
 from tests.unit.core.decisions import Case, check, hands_off, kept, nothing, revision_of, table, warning
 
 AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
-MISSING_CONFIG = "backend.prod refers to what does not exist: configmap/backend-config"
+MISSING_CONFIG = "backend.prod references missing objects: configmap/backend-config"
 MISSING_SCALER = "HorizontalPodAutoscaler backend.prod of spec.autoscalerRef not found"
 MISSING_TEMPLATE = "MetricTemplate istio-system/error-rate of spec.analysis.metrics not found"
 NOT_READY = "backend-primary.prod not ready: waiting for rollout to finish: 1 old replicas are pending termination"
@@ -67,6 +68,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         lambda: Cluster.of(canary_manifest(), make_deployment()),
         lambda _: {"phase": Phase.INITIALIZING, "transitioned_at": NOW},
         kept(apex=False),
+        reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "the primary is waited for, and no traffic is led to it",
@@ -81,6 +83,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         lambda cluster: initialised_as(cluster, revision_of(cluster)),
         kept(scale=0),
         ("Initialization done! backend.prod",),
+        reason=Reason.INITIALIZED,
     ),
     Case(
         "a revision pushed meanwhile is not taken for what the primary runs, and is looked at next",
@@ -89,6 +92,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         kept(scale=0),
         ("Initialization done! backend.prod",),
         requeue_after=0.0,
+        reason=Reason.INITIALIZED,
     ),
     Case(
         "a primary whose ConfigMap does not exist is not made",
@@ -96,6 +100,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         lambda _: {"message": MISSING_CONFIG},
         hands_off,
         (warning(MISSING_CONFIG),),
+        reason=Reason.REFERENCES_MISSING,
     ),
     Case(
         "a primary whose autoscaler does not exist is not made",
@@ -103,6 +108,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         lambda _: {"message": MISSING_SCALER},
         hands_off,
         (warning(MISSING_SCALER),),
+        reason=Reason.REFERENCES_MISSING,
     ),
 )
 def test_initialisation(case):
@@ -191,6 +197,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda _: {"message": MISSING_TEMPLATE},
         kept(),
         (warning(MISSING_TEMPLATE),),
+        reason=Reason.REFERENCES_MISSING,
     ),
     Case(
         "a new revision starts at once, without traffic",
@@ -199,6 +206,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(scale=1),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "a target that has pods is not scaled",
@@ -207,6 +215,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "pods that may have another ConfigMap than the one to be tried go first",
@@ -215,6 +224,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(scale=0),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "an autoscaler says with how many pods the canary starts",
@@ -225,6 +235,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(scale=2),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "without an autoscaler the canary starts as large as the primary",
@@ -233,6 +244,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(scale=3),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "a rollout that could not be judged is not begun",
@@ -240,6 +252,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda _: {"message": MISSING_TEMPLATE},
         kept(),
         (warning(MISSING_TEMPLATE),),
+        reason=Reason.REFERENCES_MISSING,
     ),
     Case(
         "a rollout without analysis needs no template",
@@ -248,6 +261,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(scale=1),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "a new revision waits for the primary and is not lost",
@@ -255,6 +269,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda _: {"message": NOT_READY},
         kept(),
         (warning(NOT_READY),),
+        reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "a new revision while failed and the primary not ready waits and is not lost",
@@ -262,6 +277,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda _: {"message": NOT_READY},
         kept(),
         (warning(NOT_READY),),
+        reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "a target that goes back to what the primary runs has nothing to try",
@@ -275,6 +291,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         },
         kept(scale=0),
         ("Revision of backend.prod is the one that the primary runs! Scaling down backend.prod",),
+        reason=Reason.REVERTED,
     ),
     Case(
         "a ConfigMap that is away is no new revision",
@@ -283,6 +300,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         kept(),
         (warning(MISSING_CONFIG),),
         requeue_after=10.0,
+        reason=Reason.REFERENCES_MISSING,
     ),
 )
 def test_idle(case):
@@ -313,6 +331,7 @@ def without_config(cluster: Cluster) -> Cluster:
         (warning(WAITING),),
         asked=("webhook/confirm-rollout/approve",),
         requeue_after=10.0,
+        reason=Reason.START_NOT_APPROVED,
     ),
     Case("the gate is asked once an interval", waiting, nothing, kept(), requeue_after=10.0),
     Case(
@@ -336,12 +355,14 @@ def without_config(cluster: Cluster) -> Cluster:
         ),
         asked=("webhook/confirm-rollout/approve", "webhook/confirm-rollout/second"),
         requeue_after=10.0,
+        reason=Reason.STARTED,
     ),
     Case(
         "a revision taken back while it waited leaves the canary as it was",
         reverted_while_waiting,
         lambda cluster: {"phase": Phase.SUCCEEDED, "transitioned_at": cluster.now, "message": ""},
         kept(scale=0),
+        reason=Reason.BACK_TO_PROMOTED,
     ),
 )
 def test_waiting_for_approval(case):
@@ -371,6 +392,7 @@ MOVED_ON = "New revision detected during promotion, routing all traffic to backe
         kept(),
         ("Routing all traffic to primary",),
         requeue_after=10.0,
+        reason=Reason.PROMOTION_RESUMED,
     ),
     Case(
         "a newer revision gets none of the traffic that its predecessor had",
@@ -379,6 +401,7 @@ MOVED_ON = "New revision detected during promotion, routing all traffic to backe
         kept(),
         (warning(MOVED_ON),),
         requeue_after=0.0,
+        reason=Reason.SUPERSEDED,
     ),
 )
 def test_a_failed_promotion(case):
@@ -434,6 +457,7 @@ def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
         kept(),
         takes(flagger(Phase.SUCCEEDED)),
         requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
     ),
     Case(
         "what failed under Flagger stays failed, and what its primary runs is not known",
@@ -442,6 +466,7 @@ def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
         kept(),
         takes(flagger(Phase.FAILED)),
         requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
     ),
     Case(
         "what waited for approval under Flagger goes on waiting",
@@ -450,6 +475,7 @@ def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
         kept(),
         takes(flagger(Phase.WAITING), UNKNOWN_REVISION),
         requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
     ),
     Case(
         "a rollout under way keeps its weight",
@@ -458,6 +484,7 @@ def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
         kept(20),
         takes(flagger(Phase.PROGRESSING)),
         requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
     ),
     Case(
         "the iterations that Flagger reports while it waits for a promotion are not believed",
@@ -466,6 +493,7 @@ def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
         kept(),
         takes(flagger(Phase.WAITING_PROMOTION)),
         requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
     ),
 )
 def test_take_over(case):
