@@ -32,6 +32,9 @@ def load() -> StackConfig:
     if secret := [key for key in raw if pulumi_config.is_config_secret(prefix + key)]:
         message = "must not be a Pulumi secret: it goes into plain objects. Use a Kubernetes Secret, named in `secrets`"
         raise ConfigError(project, [Problem(key, message) for key in secret])
+    if flat := [key for key in raw if set(key) & set(".[")]:
+        message = "unknown field: a key of a section is set with `pulumi config set --path`"
+        raise ConfigError(project, [Problem(key, message) for key in flat])
     return parse(raw, project)
 
 

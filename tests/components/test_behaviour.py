@@ -149,6 +149,11 @@ def test_a_section_that_is_a_bare_text_is_refused_and_not_a_crash() -> None:
         run_program(more={f"{PROJECT}:gateway": "public"})
 
 
+def test_a_path_that_was_set_as_a_flat_key_is_refused_with_the_right_command() -> None:
+    with pytest.raises(ConfigError, match=r"apps\.backend\.tag: unknown field: .* `pulumi config set --path`"):
+        run_program(more={f"{PROJECT}:apps.backend.tag": "6.1.1"})
+
+
 def test_a_secret_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError) as raised:
         run_program({"apps": {"backend": {"env": {"PASSWORD": "hunter2"}}}}, secret=[f"{PROJECT}:apps"])

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from controller.api.analysis import Strategy
-from stack.config import StackConfig
+from stack.config import Resources, StackConfig
 from stack.errors import ConfigError
 from stack.load import parse
+from stack.merge import merge
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "canary-on-istio"
@@ -548,6 +549,86 @@ def test_the_apps_follow_the_names_of_namespace_and_gateway() -> None:
     hooks = apps["backend"].analysis.webhooks
     assert {hook.url for hook in hooks} == {"http://flagger-loadtester.shop/"}
     assert all("backend-canary.shop:9898" in hook.metadata["cmd"] for hook in hooks)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "load", "hosts"),
+    [
+        ({}, "http://istio-gateway.istio-system/", ("*",)),
+        ({"httpPort": 8080}, "http://istio-gateway.istio-system:8080/", ("*",)),
+        ({"hosts": ["shop.example"]}, "-host shop.example http://istio-gateway.istio-system/", ("shop.example",)),
+        (
+            {"hosts": ["*.shop.example", "prod/shop.example"]},
+            "-host shop.example http://istio-gateway.istio-system/",
+            ("*.shop.example", "shop.example"),
+        ),
+        (
+            {"hosts": ["*.shop.example"]},
+            "-host load-test.shop.example http://istio-gateway.istio-system/",
+            ("*.shop.example",),
+        ),
+        (
+            {"hosts": ["shop.example"], "credentialName": "shop.example-tls"},
+            "-host shop.example https://istio-gateway.istio-system/",
+            ("shop.example",),
+        ),
+        (
+            {"credentialName": "tls", "httpsPort": 8443},
+            "https://istio-gateway.istio-system:8443/",
+            ("*",),
+        ),
+    ],
+)
+def test_the_load_test_goes_to_a_host_and_port_that_the_gateway_serves(
+    gateway: dict[str, Any], load: str, hosts: tuple[str, ...]
+) -> None:
+    frontend = parsed({"gateway": gateway}).apps["frontend"]
+    command = frontend.analysis.webhooks[1].metadata["cmd"]
+    assert command == f"hey -z 1m -q 10 -c 2 -H 'Cookie: type=insider' {load}"
+    assert frontend.service.hosts == hosts
+
+
+ACCEPTED: Mapping[str, tuple[dict[str, Any], str, Any]] = {
+    # case -> (the app's settings, an attribute of it, what it becomes)
+    "a tag from `pulumi config set --path`, which stores a number": ({"tag": 4711}, "tag", "4711"),
+    "a tag with a digest": ({"tag": f"6.1.0@sha256:{DIGEST}"}, "tag", f"6.1.0@sha256:{DIGEST}"),
+    "numbers and truth values in the environment": (
+        {"env": {"PORT": 80, "ON": True}},
+        "env",
+        {"PORT": "80", "ON": "true"},
+    ),
+    "an image in a registry with a port": ({"image": "localhost:5000/team/app"}, "image", "localhost:5000/team/app"),
+    "a Secret with dots in its name": ({"secrets": ["shop.example-db"]}, "secrets", ["shop.example-db"]),
+    "a fraction of a CPU": (
+        {"resources": {"requests": {"cpu": 0.5}}},
+        "resources",
+        Resources(requests={"cpu": "0.5", "memory": "32Mi"}),
+    ),
+    "a container port that is the Service's": ({"service": {"targetPort": 0}}, "container_port", 80),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_accepts(case: str) -> None:
+    settings, attribute, expected = ACCEPTED[case]
+    app = parsed(
+        {"apps": {"cart": merge(NEW_APP, {"resources": {"requests": {"cpu": "1", "memory": "32Mi"}}}, settings)}}
+    )
+    assert getattr(app.apps["cart"], attribute) == expected
+
+
+def test_two_apps_may_share_a_host_when_each_takes_its_own_requests() -> None:
+    def routed(prefix: str) -> dict[str, Any]:
+        match = [{"uri": {"prefix": prefix}}]
+        return {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["shop.example"], "match": match}}
+
+    apps = parsed({"apps": {"frontend": None, "cart": routed("/cart"), "pay": routed("/pay")}}).apps
+    assert apps["cart"].service.hosts == apps["pay"].service.hosts
+
+
+def test_a_webhook_in_a_list_goes_to_the_load_tester_as_well() -> None:
+    raw = {"apps": {"backend": {"analysis": {"webhooks": [{"name": "smoke", "type": "pre-rollout"}]}}}}
+    assert [hook.url for hook in parsed(raw).apps["backend"].analysis.webhooks] == ["http://flagger-loadtester.prod/"]
 
 
 def test_a_template_of_another_namespace_is_taken_on_trust() -> None:
