@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from controller.api.rules import DURATION, HTTP_URL, Rule, obey, validations
+from controller.api.rules import ABOVE_ZERO, DURATION, HTTP_URL, Rule, obey, validations
 
 
 class Model(BaseModel):
@@ -90,6 +90,7 @@ Boolean = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Url = Annotated[str, HTTP_URL]
 Duration = Annotated[str, Field(max_length=32), DURATION]
+PositiveDuration = Annotated[Duration, ABOVE_ZERO]
 StringMap = Mapping[str, str]
 Time = Annotated[datetime, AfterValidator(_to_utc_seconds), PlainSerializer(_to_rfc3339, return_type=str)]
 """``metav1.Time``: whole seconds, UTC."""

@@ -13,9 +13,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SHOWN_CHARACTERS = 200
+
 
 class CanaryError(Exception):
     """Root of the tree."""
+
+
+def shown(text: str) -> str:
+    """``text`` from an object, fit for a line of a message: control characters escaped, shortened when it is long."""
+    escaped = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: SHOWN_CHARACTERS + 1])
+    return escaped if len(text) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}..."
 
 
 @dataclass(frozen=True, slots=True)

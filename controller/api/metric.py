@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from controller.api.base import Duration, Integer, Model, Name, Number, StringMap
+from controller.api.base import Duration, Integer, Model, Name, Number, PositiveDuration, StringMap
 from controller.api.durations import parse_duration
 from controller.api.references import NamespacedRef
 from controller.api.rules import Rule, at_least, exactly_one
@@ -68,15 +68,9 @@ class CompareErrors(Model):
 class CompareLatency(Model):
     """Compares the shares of requests slower than each edge."""
 
-    edges: Annotated[
-        tuple[Duration, ...],
-        Field(min_length=1, max_length=32),
-        Rule(
-            message="each edge must be above 0",
-            cel="self.all(edge, edge.matches('[1-9]'))",
-            holds=lambda edges: all(parse_duration(edge) > 0 for edge in edges),
-        ),
-    ] = Field(description="Bucket bounds of Istio's request duration histogram, for example 100ms or 1s.")
+    edges: Annotated[tuple[PositiveDuration, ...], Field(min_length=1, max_length=32)] = Field(
+        description="Bucket bounds of Istio's request duration histogram, for example 100ms or 1s."
+    )
 
     @property
     def edges_ms(self) -> tuple[float, ...]:
@@ -174,7 +168,7 @@ class Metric(Model):
     )
 
     name: Name = Field(description="Name of the metric. request-success-rate and request-duration are built in.")
-    interval: Duration = Field(DEFAULT_METRIC_INTERVAL, description="Time range of the query. Defaults to 1m.")
+    interval: PositiveDuration = Field(DEFAULT_METRIC_INTERVAL, description="Time range of the query. Defaults to 1m.")
     threshold: Number | None = Field(
         None, description="Highest value that passes; lowest for request-success-rate. Deprecated: use thresholdRange."
     )

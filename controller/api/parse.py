@@ -9,11 +9,14 @@ from pydantic import BaseModel, ValidationError
 
 from controller.api.alert_provider import AlertProvider
 from controller.api.canary import Canary
-from controller.api.errors import InvalidObject
+from controller.api.errors import InvalidObject, Problem, shown
 from controller.api.metric_template import MetricTemplate
 from controller.api.problems import problems_of
 
 M = TypeVar("M", bound=BaseModel)
+
+MAX_LEVELS = 50
+"""More than any valid object has, and few enough for functions that recurse."""
 
 
 def parse_canary(obj: Mapping[str, Any]) -> Canary:
@@ -45,13 +48,22 @@ def parse_alert_provider(obj: Mapping[str, Any]) -> AlertProvider:
 
 def _parse(model: type[M], obj: Mapping[str, Any]) -> M:
     try:
-        return model.model_validate(obj)
+        return model.model_validate(_without_nulls(obj))
     except ValidationError as error:
-        metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
-        named = metadata if isinstance(metadata, Mapping) else {}
-        raise InvalidObject(
-            model.__name__,
-            str(named.get("namespace", "")),
-            str(named.get("name", "")),
-            problems_of(error, model),
-        ) from None
+        problems = problems_of(error, model)
+    except RecursionError:
+        problems = (Problem("", f"must not have more than {MAX_LEVELS} levels of objects and lists"),)
+    metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
+    named = metadata if isinstance(metadata, Mapping) else {}
+    raise InvalidObject(
+        model.__name__, shown(str(named.get("namespace", ""))), shown(str(named.get("name", ""))), problems
+    )
+
+
+def _without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
+    """``value`` with null fields left out, as the API server does where a schema does not keep them."""
+    if levels == 0:
+        raise RecursionError
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item, levels - 1) for key, item in value.items() if item is not None}
+    return [_without_nulls(item, levels - 1) for item in value] if isinstance(value, list) else value

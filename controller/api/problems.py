@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from controller.api.errors import Problem
+from controller.api.errors import Problem, shown
 from controller.api.rules import BROKEN_RULES
 
 
@@ -58,7 +58,8 @@ def find(error: ValidationError, model: type[BaseModel]) -> Iterator[Finding]:
 
 
 def _kube_path(steps: Sequence[Step]) -> str:
-    return "".join(f".{step.name}" if step.kind == "field" else f"[{step.name}]" for step in steps).removeprefix(".")
+    parts = (f".{shown(str(step.name))}" if step.kind == "field" else f"[{shown(str(step.name))}]" for step in steps)
+    return "".join(parts).removeprefix(".")
 
 
 def _findings(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding]:
@@ -121,9 +122,9 @@ def _unknown_field(name: str, parent: type[BaseModel] | None) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A scalar as JSON; of an object or a list only the type, as it may be long."""
-    if isinstance(value, str | int | float | bool | NoneType):
-        return json.dumps(value, ensure_ascii=False)
+    """A scalar as JSON, shortened when it is long; of an object or a list only the type."""
+    if isinstance(value, str | float | bool | NoneType) or (isinstance(value, int) and value.bit_length() < 64):
+        return shown(json.dumps(value, ensure_ascii=False))
     return f'"{_type_name(value)}"'
 
 

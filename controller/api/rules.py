@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from controller.api.durations import DURATION_PATTERN, is_duration
+from controller.api.durations import DURATION_PATTERN, is_duration, parse_duration
 
 BROKEN_RULES = "broken_rules"
 """The pydantic error type of a broken rule; its context holds ``messages``."""
@@ -88,6 +88,13 @@ DURATION = Rule(
     cel="self.matches('{}')".format(DURATION_PATTERN.replace("\\", "\\\\")),
     holds=is_duration,
 )
+
+ABOVE_ZERO = Rule(
+    message="must be above 0",
+    cel="self.matches('[1-9]')",
+    holds=lambda duration: parse_duration(duration) > 0,
+)
+"""For a duration."""
 
 
 def exactly_one(*fields: str, attributes: tuple[str, ...] = ()) -> Rule:

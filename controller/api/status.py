@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from controller.api.base import Boolean, Integer, MicroTime, Model, Number, OpenObject, StringMap, Time
 
@@ -29,16 +29,9 @@ class Phase(StrEnum):
 
 
 class _Observed(Model):
-    """Written by a controller, possibly of another version: unknown fields are ignored, null is the same as absent."""
+    """Written by a controller, possibly of another version: unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        return {key: item for key, item in value.items() if item is not None}
 
 
 class Condition(_Observed):

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from controller.api.base import Boolean, Duration, Integer, Model, Name, StringMap, Url
+from controller.api.base import Boolean, Integer, Model, Name, PositiveDuration, StringMap, Url
 from controller.api.durations import parse_duration
 from controller.api.references import NamespacedRef
-from controller.api.rules import at_least
+from controller.api.rules import between
 
 DEFAULT_WEBHOOK_TIMEOUT = "10s"
+MAX_RETRIES = 10
 
 
 class HookType(StrEnum):
@@ -44,8 +45,8 @@ class Webhook(Model):
         "rollback",
         "event",
     ] = Field("", description="When the webhook is called. Defaults to rollout.")
-    timeout: Duration = Field(DEFAULT_WEBHOOK_TIMEOUT, description="Timeout of a call. Defaults to 10s.")
-    retries: Annotated[Integer, at_least(0)] = Field(
+    timeout: PositiveDuration = Field(DEFAULT_WEBHOOK_TIMEOUT, description="Timeout of a call. Defaults to 10s.")
+    retries: Annotated[Integer, between(0, MAX_RETRIES)] = Field(
         0, description="Number of retries of a failed call. Defaults to 0."
     )
     disable_tls: Boolean = Field(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from controller.api import promql
 from controller.api.canary import Canary
+from controller.api.durations import promql_duration
 from controller.api.errors import CanaryError
 from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
 from controller.api.metric_template import MetricProvider, MetricTemplate
@@ -94,7 +95,7 @@ def _query_values(canary: Canary, metric: Metric) -> dict[str, str]:
         "service": canary.names.apex_service,
         "ingress": "",
         "route": "",
-        "interval": metric.interval,
+        "interval": promql_duration(metric.interval),
         **{f"variables.{key}": value for key, value in metric.template_variables.items()},
     }
 
