@@ -13,13 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from controller.api import MetricProvider, parse_duration
 from controller.api.durations import is_duration
 from controller.cli.errors import CommandError
 from controller.core.model import QueryFailed
 from controller.core.simulation.recording import Recording, Series
+from controller.shell.outside import Caller, Outside, open_outside
 from controller.shell.providers.prometheus import Prometheus
 
 MOST_POINTS = 10_000
@@ -73,8 +72,8 @@ def fetch_recording(
 
 async def _fetch(provider: MetricProvider, queries: Sequence[str], grid: Recording) -> dict[str, tuple[Series, ...]]:
     free = asyncio.Semaphore(AT_ONCE)
-    async with aiohttp.ClientSession() as session:
-        prometheus = Prometheus(session, provider, {})
+    async with open_outside() as session:
+        prometheus = Prometheus(Outside(session), Caller("", "canary"), provider)
 
         async def ask(query: str) -> tuple[Series, ...]:
             elements: list[Mapping[str, Any]] = []

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-import aiohttp
 import kopf
 
 from controller import __version__
@@ -21,6 +20,7 @@ from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.client import REQUEST_SECONDS, KubeClient
 from controller.shell.kubernetes.errors import StoppedError
 from controller.shell.kubernetes.kinds import CANARY, Key
+from controller.shell.outside import Outside, open_outside
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reconciler.reconciler import Reconciler
 from controller.shell.reconciler.tasks import CanaryTasks
@@ -50,10 +50,11 @@ async def operate(access: Access, settings: Settings) -> None:
     metrics, tasks = Metrics(__version__), CanaryTasks()
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(access.open_session())
-        outside = await stack.enter_async_context(aiohttp.ClientSession(headers={"User-Agent": "canary-controller"}))
+        session = await stack.enter_async_context(open_outside())
         port = await stack.enter_async_context(serve(metrics, tasks, settings.port))
         log.info("Starting canary controller %s, /metrics and /healthz on port %d", __version__, port)
         kube = KubeClient(cluster, access.server, metrics.count_request)
+        outside = Outside(session)
         operator = _Operator(kube, outside, tasks, metrics, settings)
         await _run_kopf(access, settings, operator)
         if not operator.ended.cancelled():
@@ -98,7 +99,7 @@ class _Operator:
     def __init__(
         self,
         kube: KubeClient,
-        outside: aiohttp.ClientSession,
+        outside: Outside,
         tasks: CanaryTasks,
         metrics: Metrics,
         settings: Settings,

@@ -86,7 +86,7 @@ class FakePrometheus:
     queries: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
-        query = str((await request.post())["query"])
+        query = str({**request.query, **await request.post()}["query"])
         self.queries.append(query)
         value = next(
             (value for part, value in self.values.items() if part in query), "1" if "vector(1)" in query else "0"
@@ -113,7 +113,7 @@ class FakeHooks:
 async def listening(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     """Serve on loopback; yields the address."""
     application = web.Application()
-    application.router.add_post("/{path:.*}", answer)
+    application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
 
@@ -31,6 +30,7 @@ from controller.shell.providers import open_provider
 from sandbox.controlplane import free_ports
 from sandbox.paths import Cache
 from tests.builders import WEIGHTED, make_canary
+from tests.unit.shell.fakes import CALLER, outside
 
 SCRAPES = 4
 START_SECONDS = 30
@@ -226,8 +226,8 @@ def prometheus(exporter: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 async def ask(prometheus: Running, probe: MetricProbe | CounterProbe) -> Value | NoValues | Samples | QueryFailed:
     provider = MetricProvider(type="prometheus", address=prometheus.address)
-    async with aiohttp.ClientSession() as session:
-        opened = open_provider(session, provider, None)
+    async with outside() as it:
+        opened = open_provider(it, CALLER, provider, None)
         assert not isinstance(opened, QueryFailed)
         return await (opened.samples(probe.query) if isinstance(probe, CounterProbe) else opened.query(probe.query))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import aiohttp
-
 from controller.api.metric_template import MetricProvider
 from controller.core.model import NoValues, QueryFailed, Samples, Value
+from controller.shell.outside import Caller, Outside, server_of
 from controller.shell.providers.prometheus import Prometheus
 
 
@@ -32,7 +31,7 @@ PROVIDERS: Mapping[str, type[Prometheus]] = {"prometheus": Prometheus}
 
 
 def open_provider(
-    session: aiohttp.ClientSession, provider: MetricProvider, secret: Mapping[str, Any] | None
+    outside: Outside, caller: Caller, provider: MetricProvider, secret: Mapping[str, Any] | None
 ) -> Provider | QueryFailed:
     """The provider that a MetricTemplate describes; ``secret`` is the Secret it refers to.
 
@@ -42,5 +41,7 @@ def open_provider(
     if opened is None:
         return QueryFailed(f"metric provider {provider.type!r} is not supported; supported: {', '.join(PROVIDERS)}")
     if provider.secret_ref is not None and secret is None:
-        return QueryFailed(f"Secret {provider.secret_ref.name!r} of the metric provider {provider.address} not found")
-    return opened(session, provider, secret or {})
+        return QueryFailed(
+            f"Secret {provider.secret_ref.name!r} of the metric provider {server_of(provider.address)} not found"
+        )
+    return opened(outside, caller, provider, secret)

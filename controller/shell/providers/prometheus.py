@@ -1,4 +1,4 @@
-"""Prometheus: instant and range queries (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
+"""Prometheus' HTTP API (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
+from urllib.parse import urlencode
 
 import aiohttp
 
 from controller.api.metric_template import MetricProvider
 from controller.core.analysis.thresholds import number_of
 from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
+from controller.shell.outside import ANSWER_BYTES, QUOTED, Answer, Caller, NoAnswer, Outside, printable, server_of
 
 T = TypeVar("T")
 
@@ -21,57 +23,46 @@ Matrix: TypeAlias = tuple[Mapping[str, Any], ...]
 
 QUERY_SECONDS = 5
 """Timeout of an instant query, as in Flagger."""
-RANGE_SECONDS = 120
-"""Timeout of a range query."""
+RANGE_SECONDS, RANGE_BYTES = 120, 64 * ANSWER_BYTES
+"""Timeout and largest answer of a range query."""
+GET_CHARACTERS = 2000
+"""Longer queries are sent with POST. Shorter ones with GET, as by Flagger: some proxies allow nothing else."""
 
 
 class Prometheus:
     """One Prometheus.
 
     Args:
-        session: any HTTP session.
+        outside: sends the requests.
+        caller: on whose behalf.
         provider: address, headers, and whether its certificate is checked.
         secret: a Secret with ``token``, or with ``username`` and ``password``; empty for none.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, provider: MetricProvider, secret: Mapping[str, Any]) -> None:
-        self._session = session
-        self._url = f"{provider.address.rstrip('/')}/api/v1"
-        self._verify = not provider.insecure_skip_verify
+    def __init__(
+        self, outside: Outside, caller: Caller, provider: MetricProvider, secret: Mapping[str, Any] | None = None
+    ) -> None:
+        self._outside = outside
+        self._caller = caller
+        self._provider = provider
         self._headers = [(name, value) for name, values in provider.headers.items() for value in values]
-        self._secret = secret
+        self._secret = secret or {}
+        self._server = server_of(provider.address)
 
     async def query(self, query: str) -> Value | NoValues | QueryFailed:
         """The number that an instant query gives."""
         answer = await self.samples(query)
-        return answer if isinstance(answer, QueryFailed) else number_of(answer.samples)
+        found = answer if isinstance(answer, QueryFailed) else number_of(answer.samples)
+        return QueryFailed(printable(found.reason)) if isinstance(found, QueryFailed) else found
 
     async def samples(self, query: str) -> Samples | QueryFailed:
-        """All that an instant query gives; a scalar is one sample without labels."""
-        return await self._ask("query", {"query": query}, QUERY_SECONDS, lambda data: Samples(_samples(data)))
+        """All samples of an instant query; a scalar is one sample without labels."""
+        return await self._ask("query", {"query": query}, lambda data: Samples(_samples(data)))
 
     async def series(self, query: str, *, start: float, end: float, step: float) -> Matrix | QueryFailed:
         """The series of a range query, as Prometheus gives them; ``start`` and ``end`` in Unix seconds."""
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        return await self._ask("query_range", form, RANGE_SECONDS, _matrix)
-
-    async def _ask(
-        self, endpoint: str, form: Mapping[str, str], seconds: float, read: Callable[[Mapping[str, Any]], T]
-    ) -> T | QueryFailed:
-        url = f"{self._url}/{endpoint}"
-        try:
-            async with self._session.post(
-                url,
-                data=form,
-                headers=[*self._headers, *_authorization(self._secret).items()],
-                ssl=self._verify,
-                timeout=aiohttp.ClientTimeout(total=seconds),
-            ) as response:
-                return _answer(url, response.status, await response.text(errors="replace"), read)
-        except TimeoutError:
-            return QueryFailed(f"{url} gave no answer within {seconds:g}s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return QueryFailed(f"{url} failed: {error or type(error).__name__}")
+        return await self._ask("query_range", form, _matrix, seconds=RANGE_SECONDS, limit=RANGE_BYTES)
 
     async def check(self) -> str:
         """Why it cannot be used; empty if it can (Flagger asks it for ``vector(1)``)."""
@@ -81,7 +72,45 @@ class Prometheus:
             case QueryFailed(reason):
                 return reason
             case other:
-                return f"{self._url}/query answers vector(1) with {other}"
+                return f"{self._server} answers vector(1) with {other}"
+
+    async def _ask(
+        self,
+        endpoint: str,
+        form: Mapping[str, str],
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        seconds: float = QUERY_SECONDS,
+        limit: int = ANSWER_BYTES,
+    ) -> T | QueryFailed:
+        if {"?", "#"} & set(self._provider.address):
+            return QueryFailed(f"{self._server}: the address of a Prometheus has no ? or #")
+        try:
+            credentials = _authorization(self._secret)
+        except ValueError as error:
+            return QueryFailed(f"{self._server}: {error}")
+        short = len(urlencode(form)) <= GET_CHARACTERS
+        answer = await self._outside.ask(
+            self._caller,
+            "GET" if short else "POST",
+            f"{self._provider.address.rstrip('/')}/api/v1/{endpoint}",
+            params=form if short else None,
+            form=None if short else form,
+            headers=[*self._headers, *credentials.items()],
+            verify=not self._provider.insecure_skip_verify,
+            seconds=seconds,
+            limit=limit,
+        )
+        if isinstance(answer, NoAnswer):
+            return QueryFailed(f"{self._server} {answer.reason}")
+        data = _data(answer)
+        if isinstance(data, str):
+            return QueryFailed(f"{self._server} answered {answer.status}{data}")
+        try:
+            return read(data)
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+            problem = f"{printable(str(error))[:QUOTED]}: {answer.quoted()}"
+            return QueryFailed(f"{self._server} gave a result that cannot be read: {problem}")
 
 
 def _authorization(secret: Mapping[str, Any]) -> dict[str, str]:
@@ -103,18 +132,20 @@ def _decoded(name: str, text: str) -> str:
         raise ValueError(f"key {name!r} of the Secret is not text in base64") from None
 
 
-def _answer(url: str, status: int, text: str, read: Callable[[Mapping[str, Any]], T]) -> T | QueryFailed:
+def _data(answer: Answer) -> Mapping[str, Any] | str:
+    """The ``data`` of a successful answer, or what is wrong with it."""
+    if 300 <= answer.status < 400:
+        return ": redirects are not followed, the address must be the final one"
+    if not answer.complete:
+        return f" with more than can be read: {answer.quoted()}"
     try:
-        body = json.loads(text)
-    except ValueError:
-        return QueryFailed(f"{url} answered {status}, which is not Prometheus' JSON: {text.strip()[:200]}")
-    if not isinstance(body, dict) or body.get("status") != "success":
-        reason = body.get("error") if isinstance(body, dict) else None
-        return QueryFailed(f"{url} answered {status}: {reason or text.strip()[:200]}")
-    try:
-        return read(body["data"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        return QueryFailed(f"{url} gave a result that cannot be read ({error}): {text.strip()[:200]}")
+        body = json.loads(answer.text)
+    except (ValueError, RecursionError):
+        return f", which is not Prometheus' JSON: {answer.quoted()}"
+    if isinstance(body, dict) and body.get("status") == "success" and isinstance(body.get("data"), dict):
+        return cast("dict[str, Any]", body["data"])
+    problem = body.get("error") if isinstance(body, dict) else None
+    return f": {printable(problem)[:QUOTED] if isinstance(problem, str) else answer.quoted()}"
 
 
 def _samples(data: Mapping[str, Any]) -> tuple[Sample, ...]:
@@ -122,7 +153,10 @@ def _samples(data: Mapping[str, Any]) -> tuple[Sample, ...]:
         case "scalar":
             return (Sample({}, float(data["result"][1])),)
         case "vector":
-            return tuple(Sample(element["metric"], float(element["value"][1])) for element in data["result"])
+            return tuple(
+                Sample({str(name): str(value) for name, value in element["metric"].items()}, float(element["value"][1]))
+                for element in data["result"]
+            )
         case other:
             raise ValueError(f"a {other} is not a number; the query must give a scalar or an instant vector")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-import aiohttp
-
 from controller.api.canary import Canary
 from controller.api.metric_template import MetricProvider
 from controller.core.model import CounterProbe, HookProbe, MetricProbe, Probe, ProbeResult, QueryFailed
@@ -14,6 +12,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError
 from controller.shell.kubernetes.kinds import SECRET
+from controller.shell.outside import Caller, Outside
 from controller.shell.providers import Provider, open_provider
 from controller.shell.reconciler.observe import read_config
 from controller.shell.webhooks import ask_webhook
@@ -23,13 +22,13 @@ class ProbeRunner:
     """Runs probes.
 
     Args:
-        session: for webhooks and metric providers; it must not carry the cluster's credentials.
+        outside: sends webhooks and queries.
         kube, cache: where a provider's Secret comes from.
         metrics_server: address of the Prometheus that answers where a metric names no provider.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, kube: Kube, cache: Cache, metrics_server: str) -> None:
-        self._session = session
+    def __init__(self, outside: Outside, kube: Kube, cache: Cache, metrics_server: str) -> None:
+        self._outside = outside
         self._kube = kube
         self._cache = cache
         self._default = MetricProvider(type="prometheus", address=metrics_server)
@@ -37,30 +36,32 @@ class ProbeRunner:
     async def measure(self, canary: Canary, probes: Iterable[Probe]) -> dict[str, ProbeResult]:
         """The answers by ``Probe.key``: queries all at once, webhooks one after the other, as Flagger calls them."""
         queries = [probe for probe in probes if isinstance(probe, MetricProbe | CounterProbe)]
-        values = await asyncio.gather(*(self._query(probe) for probe in queries))
+        values = await asyncio.gather(*(self._query(canary, probe) for probe in queries))
         answers: dict[str, ProbeResult] = {probe.key: value for probe, value in zip(queries, values, strict=True)}
         for probe in probes:
             if isinstance(probe, HookProbe):
-                answers[probe.key] = await ask_webhook(self._session, canary, probe)
+                answers[probe.key] = await ask_webhook(self._outside, canary, probe)
         return answers
 
-    async def check_providers(self, providers: Mapping[str, tuple[MetricProvider | None, str]]) -> list[str]:
+    async def check_providers(
+        self, canary: Canary, providers: Mapping[str, tuple[MetricProvider | None, str]]
+    ) -> list[str]:
         """What is wrong with each provider, with its name in ``providers`` (name: provider, namespace)."""
         problems: list[str] = []
         for name, (described, namespace) in providers.items():
-            opened = await self._open(described, namespace)
+            opened = await self._open(canary, described, namespace)
             problem = opened.reason if isinstance(opened, QueryFailed) else await opened.check()
             if problem:
                 problems.append(f"{(described or self._default).type} in {name} not available: {problem}")
         return problems
 
-    async def _query(self, probe: MetricProbe | CounterProbe) -> ProbeResult:
-        opened = await self._open(probe.provider, probe.namespace)
+    async def _query(self, canary: Canary, probe: MetricProbe | CounterProbe) -> ProbeResult:
+        opened = await self._open(canary, probe.provider, probe.namespace)
         if isinstance(opened, QueryFailed):
             return opened
         return await (opened.samples(probe.query) if isinstance(probe, CounterProbe) else opened.query(probe.query))
 
-    async def _open(self, described: MetricProvider | None, namespace: str) -> Provider | QueryFailed:
+    async def _open(self, canary: Canary, described: MetricProvider | None, namespace: str) -> Provider | QueryFailed:
         provider = described or self._default
         secret = None
         if provider.secret_ref is not None:
@@ -68,4 +69,4 @@ class ProbeRunner:
                 secret = await read_config(self._kube, self._cache, (SECRET.name, namespace, provider.secret_ref.name))
             except ClusterError as error:
                 return QueryFailed(str(error))
-        return open_provider(self._session, provider, secret)
+        return open_provider(self._outside, Caller(canary.namespace, canary.name, urgent=True), provider, secret)

@@ -205,7 +205,7 @@ class Reconciler:
             address = facts.canary.spec.metrics_server
             own = MetricProvider(type="prometheus", address=address) if address else None
             providers["the metrics server"] = (own, facts.canary.namespace)
-        problems = await self.runner.check_providers(providers)
+        problems = await self.runner.check_providers(facts.canary, providers)
         if problems:
             event = Event(f"Error checking metric providers: {'; '.join(problems)}", "Warning")
         else:

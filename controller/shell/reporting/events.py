@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-
-import aiohttp
 
 from controller.api.names import API_VERSION, CANARY_KIND
 from controller.api.webhook import HookType, Webhook
@@ -23,12 +21,15 @@ from controller.core.model import Event, Manifest, Refused
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, NotFound
 from controller.shell.kubernetes.kinds import EVENT
+from controller.shell.outside import Caller, Outside, without_controls
 from controller.shell.reporting.logs import canary_log
 from controller.shell.webhooks import post
 
 REASON = "Synced"
 COMPONENT = "flagger"
 QUEUE_LENGTH = 1000
+WEBHOOK_QUEUE_LENGTH = 100
+"""Events of one Canary that wait for its event webhooks."""
 REMEMBERED = 1000
 """Events whose repetition is counted on the first one."""
 BURST, REFILL_SECONDS = 100, 2.0
@@ -63,45 +64,51 @@ class EventRecorder:
 
     Args:
         kube: where the Kubernetes events go.
-        session: for webhooks.
+        outside: sends to webhooks.
         clock: the time of an event.
         default_webhook: URL that gets the events of Canaries that have no webhook of type ``event``; empty for none.
     """
 
-    def __init__(
-        self, kube: Kube, session: aiohttp.ClientSession, clock: Callable[[], datetime], default_webhook: str = ""
-    ) -> None:
+    def __init__(self, kube: Kube, outside: Outside, clock: Callable[[], datetime], default_webhook: str = "") -> None:
         self._kube = kube
-        self._session = session
+        self._outside = outside
         self._clock = clock
         self._default = (Webhook(name="event-webhook", url=default_webhook, type="event"),) if default_webhook else ()
         self._to_cluster: asyncio.Queue[_Entry] = asyncio.Queue(QUEUE_LENGTH)
-        self._to_webhooks: asyncio.Queue[_Entry] = asyncio.Queue(QUEUE_LENGTH)
+        self._to_webhooks: dict[str, deque[_Entry]] = {}
+        self._senders: dict[str, asyncio.Task[None]] = {}
         self._sent: OrderedDict[tuple[str, str, str], _Sent] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
 
     def record(self, canary: Manifest, event: Event, webhooks: tuple[Webhook, ...] = (), checksum: str = "") -> None:
         """Log ``event`` at once, and send it on when there is time."""
+        event = replace(event, message=without_controls(event.message))
         metadata = canary["metadata"]
         log = canary_log(metadata["name"], metadata["namespace"], __name__)
         log.log(logging.WARNING if event.type == "Warning" else logging.INFO, "%s", event.message)
         listeners = tuple(each for each in webhooks if each.hook_type is HookType.EVENT) or self._default
         entry = _Entry(canary, event, listeners, checksum, self._clock())
-        for queue in (self._to_cluster, *((self._to_webhooks,) if listeners else ())):
-            if queue.full():
-                log.warning("too many events are waiting, this one is only logged: %s", event.message)
-            else:
-                queue.put_nowait(entry)
+        if self._to_cluster.full():
+            log.warning("too many events are waiting, this one is only logged: %s", event.message)
+        else:
+            self._to_cluster.put_nowait(entry)
+        if listeners and not self._queue_for_webhooks(entry):
+            log.warning("too many events are waiting for the event webhooks, they do not get: %s", event.message)
 
     def forget(self, uid: str) -> None:
         """Forget the Canary with this uid, which was deleted."""
         self._allowances.pop(uid, None)
+        if sender := self._senders.get(uid):
+            sender.cancel()
 
     async def run(self) -> None:
         """Send what is recorded; never returns."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._send_all(self._to_cluster, self._send_to_cluster), name="send events")
-            group.create_task(self._send_all(self._to_webhooks, self._send_to_webhooks), name="send event webhooks")
+        try:
+            while True:
+                await self._send_next()
+        finally:
+            for sender in self._senders.values():
+                sender.cancel()
 
     async def flush(self, seconds: float) -> None:
         """Wait until all is sent, at most so many seconds."""
@@ -111,18 +118,16 @@ class EventRecorder:
         except TimeoutError:
             logging.getLogger(__name__).warning("%d events could not be sent", self._to_cluster.qsize())
 
-    @staticmethod
-    async def _send_all(queue: asyncio.Queue[_Entry], send: Callable[[_Entry], Any]) -> None:
-        while True:
-            entry = await queue.get()
-            try:
-                await send(entry)
-            except ClusterError as error:
-                logging.getLogger(__name__).warning("an event could not be sent: %s", error)
-            except Exception:  # one event that cannot be sent must not silence all that follow
-                logging.getLogger(__name__).exception("an event could not be sent")
-            finally:
-                queue.task_done()
+    async def _send_next(self) -> None:
+        entry = await self._to_cluster.get()
+        try:
+            await self._send_to_cluster(entry)
+        except ClusterError as error:
+            logging.getLogger(__name__).warning("an event could not be sent: %s", error)
+        except Exception:  # one event that cannot be sent must not silence all that follow
+            logging.getLogger(__name__).exception("an event could not be sent")
+        finally:
+            self._to_cluster.task_done()
 
     async def _send_to_cluster(self, entry: _Entry) -> None:
         metadata, event = entry.canary["metadata"], entry.event
@@ -156,7 +161,25 @@ class EventRecorder:
         allowance.left -= 1
         return True
 
-    async def _send_to_webhooks(self, entry: _Entry) -> None:
+    def _queue_for_webhooks(self, entry: _Entry) -> bool:
+        """False if the queue is full. Each Canary has a queue and a task: a webhook that hangs delays its own only."""
+        uid = str(entry.canary["metadata"]["uid"])
+        queue = self._to_webhooks.setdefault(uid, deque())
+        if len(queue) >= WEBHOOK_QUEUE_LENGTH:
+            return False
+        queue.append(entry)
+        if uid not in self._senders:
+            self._senders[uid] = asyncio.create_task(self._send_to_webhooks(uid, queue), name=f"event webhooks {uid}")
+        return True
+
+    async def _send_to_webhooks(self, uid: str, queue: deque[_Entry]) -> None:
+        try:
+            while queue:
+                await self._call_webhooks(queue.popleft())
+        finally:
+            del self._to_webhooks[uid], self._senders[uid]
+
+    async def _call_webhooks(self, entry: _Entry) -> None:
         metadata = entry.canary["metadata"]
         for webhook in entry.webhooks:
             own = {
@@ -171,7 +194,7 @@ class EventRecorder:
                 "checksum": entry.checksum,
                 "metadata": {**webhook.metadata, **own},
             }
-            answer = await post(self._session, webhook, payload)
+            answer = await post(self._outside, Caller(metadata["namespace"], metadata["name"]), webhook, payload)
             if isinstance(answer, Refused):
                 log = canary_log(metadata["name"], metadata["namespace"], __name__)
                 log.warning("event webhook %s: %s", webhook.name, answer.reason)

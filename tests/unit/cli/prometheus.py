@@ -40,10 +40,16 @@ class Prometheus:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path, _, query = self.path.partition("?")
+                self._respond(path, query)
+
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                self._respond(self.path, self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+            def _respond(self, path: str, body: str) -> None:
                 form = {name: values[0] for name, values in parse_qs(body).items()}
-                outer.requests.append((self.path, form, dict(self.headers.items())))
+                outer.requests.append((path, form, dict(self.headers.items())))
                 found = outer.answer(form["query"], *(float(form[name]) for name in ("start", "end", "step")))
                 status, answer = 200, {"status": "success", "data": {"resultType": "matrix", "result": found}}
                 if isinstance(found, str):

@@ -180,7 +180,7 @@ def test_options_override_the_measurement(planned):
         (("--error-rate", "2"), "--error-rate and --slow-rate must be above 0 and below 1 (0.01 is 1%), got 2"),
         (("--minimum-interval", "soon"), "--minimum-interval 'soon': must be a duration as in"),
         (("--window", "soon", "--prometheus", "http://127.0.0.1:1"), "--window 'soon': must be a duration as in"),
-        (("--prometheus", "http://127.0.0.1:1"), "http://127.0.0.1:1/api/v1/query_range failed: "),
+        (("--prometheus", "http://127.0.0.1:1"), "http://127.0.0.1:1 failed: "),
         (("--name", "other"), "no Canary 'other'"),
     ],
 )

@@ -204,7 +204,7 @@ def test_a_name_cannot_put_markup_into_the_page(tmp_path, saved):
             "must be at least one interval (10s) before --end",
         ),
         (("--prometheus", "http://p", "--start", "1h", "--header", "token"), "--header 'token': must be NAME: VALUE"),
-        (("--prometheus", "http://127.0.0.1:1", "--start", "1h"), "http://127.0.0.1:1/api/v1/query_range failed: "),
+        (("--prometheus", "http://127.0.0.1:1", "--start", "1h"), "http://127.0.0.1:1 failed: "),
         (("--prometheus", "p:9090", "--start", "1h"), "--prometheus 'p:9090': must start with http:// or https://"),
         (("--recorded", "none.json"), "none.json cannot be read: No such file or directory"),
     ],

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from controller.core.model import Manifest
 from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound
 from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
+from controller.shell.outside import Caller, Outside, open_outside
+
+CALLER = Caller("prod", "backend")
+
+
+@asynccontextmanager
+async def outside() -> AsyncIterator[Outside]:
+    async with open_outside() as session:
+        yield Outside(session)
 
 
 class FakeKube:

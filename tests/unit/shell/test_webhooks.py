@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -15,12 +14,14 @@ from controller.api.status import Phase
 from controller.api.webhook import Webhook
 from controller.core.model import HookProbe, Passed, Refused
 from controller.shell import webhooks
+from controller.shell.outside import server_of
 from controller.shell.webhooks import ask_webhook
 from tests.builders import make_canary
+from tests.unit.shell.fakes import outside
 
 
 class Receiver:
-    """Answers with the next of ``answers`` (status, body), the last one for ever."""
+    """Answers with the next of ``answers`` (status, body), the last one from then on."""
 
     def __init__(self, *answers: tuple[int, str], delay: float = 0) -> None:
         self.answers = list(answers)
@@ -53,12 +54,12 @@ def no_waiting(monkeypatch):
 
 async def ask(url: str, **fields: Any) -> Passed | Refused:
     webhook = Webhook.model_validate({"name": "gate", "url": url, **fields})
-    async with aiohttp.ClientSession() as session:
-        return await ask_webhook(session, make_canary(), HookProbe(webhook, Phase.PROGRESSING, "0123456789abcdef"))
+    async with outside() as it:
+        return await ask_webhook(it, make_canary(), HookProbe(webhook, Phase.PROGRESSING, "0123456789abcdef"))
 
 
-@pytest.mark.parametrize("status", [200, 201, 202])
-async def test_a_status_up_to_202_agrees(status):
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_a_success_agrees(status):
     receiver = Receiver((status, ""))
     async with receiver.serve() as url:
         assert await ask(url, metadata={"cmd": "echo"}) == Passed()
@@ -84,16 +85,18 @@ async def test_without_metadata_none_is_sent():
     ("answers", "retries", "calls", "problem"),
     [
         pytest.param([(403, "Forbidden")], 3, 1, "answered 403: Forbidden", id="a refusal is quoted, and not retried"),
-        pytest.param([(203, "")], 0, 1, "answered 203: Non-Authoritative Information", id="203 is a refusal"),
+        pytest.param([(203, "")], 0, 1, "answered 203", id="203 is a refusal"),
         pytest.param([(500, "x" * 300)], 0, 1, "answered 500: " + "x" * 200, id="of a long body the beginning"),
         pytest.param([(503, "no")], 2, 3, "answered 503: no, 3 times", id="a server error is retried"),
+        pytest.param([(302, "")], 0, 1, "answered 302: redirects are not followed", id="a redirect is a refusal"),
+        pytest.param([(403, "a\x1b[31m\r\nb")], 0, 1, "answered 403: a [31m b", id="control characters are left out"),
         pytest.param([(501, "no")], 2, 1, "answered 501: no", id="what is not implemented is not"),
     ],
 )
 async def test_a_refusal_says_where_and_what(answers, retries, calls, problem):
     receiver = Receiver(*answers)
     async with receiver.serve() as url:
-        assert await ask(url, retries=retries) == Refused(f"POST {url} {problem}")
+        assert await ask(url, retries=retries) == Refused(f"POST {server_of(url)} {problem}")
     assert len(receiver.bodies) == calls
 
 
@@ -104,7 +107,7 @@ async def test_a_retry_that_succeeds_agrees():
 
 async def test_a_time_out_says_after_how_long():
     async with Receiver((200, ""), delay=2).serve() as url:
-        assert await ask(url, timeout="50ms") == Refused(f"POST {url} gave no answer within 50ms")
+        assert await ask(url, timeout="50ms") == Refused(f"POST {server_of(url)} gave no answer within 0.05s")
 
 
 async def test_a_receiver_that_is_not_there_is_a_refusal():
@@ -112,4 +115,4 @@ async def test_a_receiver_that_is_not_there_is_a_refusal():
         pass
     answer = await ask(url)
     assert isinstance(answer, Refused)
-    assert answer.reason.startswith(f"POST {url} failed: Cannot connect to host 127.0.0.1")
+    assert answer.reason.startswith(f"POST {server_of(url)} failed: Cannot connect to host 127.0.0.1")

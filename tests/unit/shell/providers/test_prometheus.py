@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from controller.api.metric_template import MetricProvider
 from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.providers import open_provider
-from controller.shell.providers.prometheus import Prometheus
+from controller.shell.providers.prometheus import GET_CHARACTERS, Prometheus
+from tests.unit.shell.fakes import CALLER, outside
 
 
 class Server:
     def __init__(self, answer: Any, status: int = 200) -> None:
         self.answer, self.status = answer, status
-        self.query = ""
+        self.query = self.method = ""
         self.headers: dict[str, str] = {}
 
     async def respond(self, request: web.Request) -> web.Response:
-        self.query = str((await request.post())["query"])
+        self.method = request.method
+        self.query = str({**request.query, **await request.post()}["query"])
         self.headers = dict(request.headers)
         if isinstance(self.answer, str):
             return web.Response(text=self.answer, status=self.status)
@@ -34,8 +36,8 @@ class Server:
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
         application = web.Application()
-        application.router.add_post("/api/v1/query", self.respond)
-        application.router.add_post("/api/v1/query_range", self.respond)
+        application.router.add_route("*", "/api/v1/query", self.respond)
+        application.router.add_route("*", "/api/v1/query_range", self.respond)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -54,9 +56,9 @@ def sample(value: str) -> dict[str, Any]:
 
 
 async def ask(server: Server, secret: dict[str, Any] | None = None, **provider: Any) -> Any:
-    async with server.serve() as address, aiohttp.ClientSession() as session:
+    async with server.serve() as address, outside() as it:
         described = MetricProvider.model_validate({"type": "prometheus", "address": f"{address}/", **provider})
-        opened = open_provider(session, described, secret)
+        opened = open_provider(it, CALLER, described, secret)
         if isinstance(opened, QueryFailed):
             return opened
         answer = await opened.query("up{}")
@@ -65,7 +67,7 @@ async def ask(server: Server, secret: dict[str, Any] | None = None, **provider: 
         return answer
 
 
-URL = "ADDRESS/api/v1/query"
+URL = "ADDRESS"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,7 @@ URL = "ADDRESS/api/v1/query"
             "the query gives 2 series, it must give one: {}, {}; aggregate it",
             id="several series",
         ),
+        pytest.param(Server(success("scalar", [0, "+Inf"])), Value(math.inf), id="infinity"),
         pytest.param(Server(success("vector", [])), NoValues(), id="an empty vector"),
         pytest.param(Server(success("vector", [sample("NaN")])), NoValues(), id="NaN"),
         pytest.param(Server(success("scalar", [0, "3"])), Value(3.0), id="a scalar"),
@@ -115,7 +118,7 @@ async def test_a_range_vector_is_refused_with_what_is_allowed():
         pytest.param(
             Server(success("vector", [])),
             QueryFailed(
-                f"{URL}_range gave a result that cannot be read (a vector is not the answer to a range query): "
+                f"{URL} gave a result that cannot be read: a vector is not the answer to a range query: "
                 '{"status": "success", "data": {"resultType": "vector", "result": []}}'
             ),
             id="something else",
@@ -123,8 +126,8 @@ async def test_a_range_vector_is_refused_with_what_is_allowed():
     ],
 )
 async def test_a_range_query_has_series(server, answer):
-    async with server.serve() as address, aiohttp.ClientSession() as session:
-        prometheus = Prometheus(session, MetricProvider(type="prometheus", address=address), {})
+    async with server.serve() as address, outside() as it:
+        prometheus = Prometheus(it, CALLER, MetricProvider(type="prometheus", address=address))
         found = await prometheus.series("up", start=0, end=60, step=30)
         if isinstance(found, QueryFailed):
             found = QueryFailed(found.reason.replace(address, "ADDRESS"))
@@ -154,12 +157,9 @@ async def test_credentials_and_headers_go_along(credentials, header):
 @pytest.mark.parametrize(
     ("credentials", "reason"),
     [
-        (None, "Secret 'credentials' of the metric provider ADDRESS/ not found"),
-        (secret(key="x"), f"{URL} failed: Secret 'credentials' has neither a token nor a username and password"),
-        (
-            {**secret(), "data": {"token": "%%%"}},
-            f"{URL} failed: key 'token' of the Secret is not text in base64",
-        ),
+        (None, "Secret 'credentials' of the metric provider ADDRESS not found"),
+        (secret(key="x"), "ADDRESS: Secret 'credentials' has neither a token nor a username and password"),
+        ({**secret(), "data": {"token": "%%%"}}, "ADDRESS: key 'token' of the Secret is not text in base64"),
     ],
 )
 async def test_a_secret_that_is_missing_or_unusable_fails_the_query(credentials, reason):
@@ -169,8 +169,7 @@ async def test_a_secret_that_is_missing_or_unusable_fails_the_query(credentials,
 
 
 def _anonymous(text: str) -> str:
-    words = ["ADDRESS/" if word.startswith("http://127.0.0.1") else word for word in text.split(" ")]
-    return " ".join(words)
+    return re.sub(r"http://127.0.0.1:\d+", "ADDRESS", text)
 
 
 async def test_a_provider_that_is_not_supported_is_told_with_those_that_are():
@@ -181,12 +180,12 @@ async def test_a_provider_that_is_not_supported_is_told_with_those_that_are():
 async def test_a_prometheus_that_is_down_fails_the_query():
     async with Server("").serve() as address:
         pass
-    async with aiohttp.ClientSession() as session:
-        opened = open_provider(session, MetricProvider(type="prometheus", address=address), None)
+    async with outside() as it:
+        opened = open_provider(it, CALLER, MetricProvider(type="prometheus", address=address), None)
         assert not isinstance(opened, QueryFailed)
         answer = await opened.query("up")
         assert isinstance(answer, QueryFailed)
-        assert answer.reason.startswith(f"{address}/api/v1/query failed: Cannot connect to host 127.0.0.1")
+        assert answer.reason.startswith(f"{address} failed: Cannot connect to host 127.0.0.1")
         assert await opened.check() == answer.reason
 
 
@@ -218,8 +217,8 @@ async def test_a_prometheus_that_is_down_fails_the_query():
     ],
 )
 async def test_of_a_vector_all_samples_can_be_had(server, answer):
-    async with server.serve() as address, aiohttp.ClientSession() as session:
-        opened = open_provider(session, MetricProvider(type="prometheus", address=address), None)
+    async with server.serve() as address, outside() as it:
+        opened = open_provider(it, CALLER, MetricProvider(type="prometheus", address=address), None)
         assert not isinstance(opened, QueryFailed)
         samples = await opened.samples("up")
         if isinstance(samples, QueryFailed):
@@ -230,8 +229,54 @@ async def test_of_a_vector_all_samples_can_be_had(server, answer):
 @pytest.mark.parametrize(("value", "problem"), [("1", ""), ("2", "answers vector(1) with Value(value=2.0)")])
 async def test_the_check_asks_for_a_constant(value, problem):
     server = Server(success("vector", [sample(value)]))
-    async with server.serve() as address, aiohttp.ClientSession() as session:
-        opened = open_provider(session, MetricProvider(type="prometheus", address=address), None)
+    async with server.serve() as address, outside() as it:
+        opened = open_provider(it, CALLER, MetricProvider(type="prometheus", address=address), None)
         assert not isinstance(opened, QueryFailed)
-        assert (await opened.check()).removeprefix(f"{address}/api/v1/query ") == problem
+        assert (await opened.check()).removeprefix(f"{address} ") == problem
     assert server.query == "vector(1)"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("[" * 100_000, id="JSON nested deeper than any parser goes"),
+        pytest.param(success("scalar", [0, int("9" * 400)]), id="an integer of 400 digits"),
+        pytest.param(success("scalar", [0, None]), id="null for a number"),
+        pytest.param(success("scalar", None), id="null for a result"),
+        pytest.param(success("vector", [{"metric": None, "value": [0, "1"]}]), id="null for labels"),
+        pytest.param(success("vector", [{"metric": {}, "value": None}]), id="null for a value"),
+        pytest.param(success("vector", [None]), id="null for a sample"),
+        pytest.param({"status": "success", "data": None}, id="null for data"),
+        pytest.param({"status": "success", "data": {}}, id="nothing in data"),
+        pytest.param({"status": "error", "error": {"a": ["x" * 2_000_000]}}, id="an error of 2 MB that is no text"),
+        pytest.param({"status": "error", "error": "x" * 2_000_000}, id="an error of 2 MB"),
+        pytest.param({"status": "error", "error": "a\x00\x1b[31m\n" * 1000}, id="control characters"),
+        pytest.param("\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), id="text that is no UTF-8"),
+    ],
+)
+async def test_whatever_is_answered_is_a_failure_with_a_short_reason_on_one_line(answer):
+    reason = await ask(Server(answer))
+    assert isinstance(reason, str)
+    assert len(reason) < 600
+    assert reason.isprintable()
+
+
+@pytest.mark.parametrize(("query", "method"), [("up", "GET"), ("x" * GET_CHARACTERS, "POST")])
+async def test_short_queries_are_sent_with_get(query, method):
+    server = Server(success("scalar", [0, "1"]))
+    async with server.serve() as address, outside() as it:
+        prometheus = Prometheus(it, CALLER, MetricProvider(type="prometheus", address=address))
+        assert await prometheus.query(query) == Value(1.0)
+    assert (server.method, server.query) == (method, query)
+
+
+@pytest.mark.parametrize("end", ["#", "?x=y", "/#fragment"])
+async def test_an_address_that_would_swallow_the_path_is_refused(end):
+    async with outside() as it:
+        prometheus = Prometheus(it, CALLER, MetricProvider(type="prometheus", address=f"http://p.test{end}"))
+        assert await prometheus.query("up") == QueryFailed("http://p.test: the address of a Prometheus has no ? or #")
+
+
+async def test_a_redirect_is_not_followed():
+    reason = await ask(Server("", 301))
+    assert reason == "ADDRESS answered 301: redirects are not followed, the address must be the final one"

@@ -55,11 +55,11 @@ class Stage:
         monkeypatch.setattr(measure, "open_provider", self._open)
         self.runner = ProbeRunner(None, self.kube, cache, "http://prometheus:9090")  # type: ignore[arg-type]
 
-    async def _ask(self, session, canary, probe) -> Passed:
+    async def _ask(self, outside, canary, probe) -> Passed:
         self.asked.append(probe.webhook.name)
         return Passed()
 
-    def _open(self, session, provider, secret) -> FakeProvider | QueryFailed:
+    def _open(self, outside, caller, provider, secret) -> FakeProvider | QueryFailed:
         if provider.secret_ref and secret is None:
             return QueryFailed("no secret")
         self.opened.append(FakeProvider(provider, secret))
@@ -124,7 +124,7 @@ async def test_providers_that_cannot_be_used_are_named(monkeypatch):
         "metric template a.b": (down, "b"),
         "metric template s.b": (SECURED, "b"),
     }
-    assert await stage.runner.check_providers(providers) == [
+    assert await stage.runner.check_providers(make_canary(), providers) == [
         "prometheus in metric template a.b not available: connection refused",
         "prometheus in metric template s.b not available: no secret",
     ]

@@ -45,7 +45,7 @@ class FakeProbeRunner:
             answers[probe.key] = self.answers.get(probe.key, default)
         return answers
 
-    async def check_providers(self, providers) -> list[str]:
+    async def check_providers(self, canary, providers) -> list[str]:
         self.asked.append("check")
         return []
 

@@ -13,7 +13,7 @@ from controller.api.webhook import Webhook
 from controller.core.model import Event, Passed, Refused
 from controller.shell.kubernetes.errors import Transient
 from controller.shell.reporting import events
-from controller.shell.reporting.events import BURST, QUEUE_LENGTH, REFILL_SECONDS, EventRecorder
+from controller.shell.reporting.events import BURST, QUEUE_LENGTH, REFILL_SECONDS, WEBHOOK_QUEUE_LENGTH, EventRecorder
 from tests.builders import NOW, canary_manifest
 from tests.unit.shell.fakes import FakeKube
 
@@ -128,7 +128,7 @@ GATE = Webhook(name="gate", url="http://hooks.test/gate", type="confirm-rollout"
 async def test_event_webhooks_get_every_event(monkeypatch, webhooks, called):
     calls: list[tuple[str, dict[str, Any]]] = []
 
-    async def post(session, webhook, payload):
+    async def post(outside, caller, webhook, payload):
         calls.append((webhook.url, payload))
         return Passed()
 
@@ -149,8 +149,37 @@ async def test_event_webhooks_get_every_event(monkeypatch, webhooks, called):
     assert payload["metadata"] == {**({"channel": "x"} if "own" in called[0] else {}), **own}
 
 
+async def test_a_webhook_that_hangs_delays_no_other_canary(monkeypatch):
+    calls: list[str] = []
+
+    async def post(outside, caller, webhook, payload):
+        if caller.name == "slow":
+            await asyncio.sleep(3600)
+        calls.append(caller.name)
+        return Passed()
+
+    monkeypatch.setattr(events, "post", post)
+    async with recording(FakeKube()) as it:
+        for number in range(WEBHOOK_QUEUE_LENGTH + 2):
+            it.record(canary_manifest(name="slow"), Event(f"event {number}"), (OWN,))
+        it.record(canary_manifest(name="quick"), Event("one"), (OWN,))
+        await it.flush(1)
+        assert calls == ["quick"]
+        it.forget("uid-slow")
+        await asyncio.sleep(3601)
+        assert calls == ["quick"]
+
+
+async def test_control_characters_reach_no_event():
+    kube = FakeKube()
+    async with recording(kube) as it:
+        it.record(CANARY, Event("first line\n\x1b[31msecond\x00"))
+        await it.flush(1)
+    assert [event["message"] for event in kube.objects("Event")] == ["first line\n [31msecond "]
+
+
 async def test_a_webhook_that_refuses_is_logged_and_holds_nothing_up(monkeypatch, caplog):
-    async def post(session, webhook, payload):
+    async def post(outside, caller, webhook, payload):
         await asyncio.sleep(3600)
         return Refused("POST http://hooks.test/own gave no answer within 3600s")
 

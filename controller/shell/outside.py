@@ -1,0 +1,267 @@
+"""HTTP requests to servers that a Canary's author chose: webhooks and metric providers.
+
+Nothing about such a server is trusted. Every answer becomes a value, bounded in size and time; redirects are not
+followed; neither paths and credentials of a URL nor control characters of an answer reach a message. One Canary cannot
+use up the connections that others need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import zlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from weakref import WeakValueDictionary
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+ANSWER_BYTES = 1024 * 1024
+"""What is read of an answer, after decompression."""
+QUOTED = 200
+"""Characters of an answer that a message quotes."""
+CANARY_REQUESTS, HOST_REQUESTS, TOTAL_REQUESTS = 8, 400, 800
+"""How many requests may be open at once for one Canary, to one host, and in total."""
+RESERVED = 0.1
+"""The part of the last two that is kept for urgent requests."""
+SLOT_SECONDS = 30
+"""How long a request waits for others to end before it fails."""
+RESOLVER_THREADS = 64
+"""Names that do not resolve hold their thread for many seconds; the rest of the process has threads of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The Canary that a request is sent for; ``urgent`` if the answer may move traffic away from a bad version."""
+
+    namespace: str
+    name: str
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, and the body as text; ``complete`` is False where the body was longer than what is read."""
+
+    status: int
+    text: str
+    complete: bool = True
+
+    def quoted(self) -> str:
+        """The beginning of the body, for a message."""
+        return printable(self.text)[:QUOTED]
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """There was none; ``reason`` goes on from the server's name, as in ``gave no answer within 5s``."""
+
+    reason: str
+
+
+class Outside:
+    """Sends requests to servers other than the Kubernetes API.
+
+    Args:
+        session: of `open_outside`.
+        allowed: patterns of host names, as in ``*.svc``, that a Canary may call; ``{namespace}`` stands for the
+            Canary's. Empty: all.
+        trusted: URLs that the controller's own options name; they need no pattern.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, allowed: Iterable[str] = (), trusted: Iterable[str] = ()
+    ) -> None:
+        self._session = session
+        self._allowed = tuple(allowed)
+        self._trusted = {URL(url).host for url in trusted if url}
+        self._slots = _Slots()
+
+    async def ask(
+        self,
+        caller: Caller,
+        method: str,
+        url: str,
+        *,
+        seconds: float,
+        verify: bool = True,
+        headers: Iterable[tuple[str, str]] = (),
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        body: Any = None,
+        limit: int = ANSWER_BYTES,
+    ) -> Answer | NoAnswer:
+        """Send one request. Never raises.
+
+        Args:
+            caller: whose budget and permissions count.
+            method: HTTP method.
+            url: absolute.
+            seconds: time in which the whole answer must have been read.
+            verify: whether the certificate is checked.
+            headers: sent along; not quoted in any message.
+            params: appended to the URL.
+            form: sent as the body of a form.
+            body: sent as JSON.
+            limit: bytes to read of the answer.
+        """
+        try:
+            host = URL(url).host or ""
+        except ValueError:
+            return NoAnswer("is not a URL")
+        if not self._may_call(host, caller.namespace):
+            return NoAnswer("is not called: --allowed-addresses of the controller has no pattern for this host")
+        try:
+            async with (
+                self._slots.take(caller, host),
+                asyncio.timeout(seconds),
+                self._session.request(
+                    method,
+                    url,
+                    headers=[("Accept-Encoding", "identity"), *headers],
+                    params=params,
+                    data=form,
+                    json=body,
+                    ssl=verify,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                return await _read(response, limit)
+        except _NoSlotError:
+            return NoAnswer(f"is not called: too many requests were open for {SLOT_SECONDS}s")
+        except TimeoutError:
+            return NoAnswer(f"gave no answer within {seconds:g}s")
+        except Exception as error:  # noqa: BLE001 -- whatever a server makes aiohttp raise, it is a failed request
+            return NoAnswer(f"failed: {_problem(error)}")
+
+    def _may_call(self, host: str, namespace: str) -> bool:
+        patterns = (pattern.replace("{namespace}", namespace) for pattern in self._allowed)
+        return not self._allowed or host in self._trusted or any(fnmatchcase(host, pattern) for pattern in patterns)
+
+
+@asynccontextmanager
+async def open_outside() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that keeps no cookies and no answer's encoding; connections are counted by `Outside`."""
+    resolver = _Resolver()
+    connector = aiohttp.TCPConnector(limit=0, resolver=resolver)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "canary-controller"},
+        timeout=aiohttp.ClientTimeout(total=None),
+    ) as session:
+        yield session
+    await resolver.close()
+
+
+def server_of(url: str) -> str:
+    """Scheme, host and port: what a message may say of a URL. Path, query and credentials may be secret."""
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return "the URL"
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, without control characters."""
+    return " ".join(without_controls(text[: 20 * QUOTED]).split())
+
+
+def without_controls(text: str) -> str:
+    """``text`` with a blank for each control character but the line feed."""
+    return "".join(each if each.isprintable() or each == "\n" else " " for each in text)
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> Answer:
+    """At most ``limit`` bytes, decompressed as they arrive."""
+    coding = response.headers.get("Content-Encoding", "identity").lower()
+    if coding not in ("identity", "gzip", "deflate"):
+        raise _UnreadableError(f"its Content-Encoding {printable(coding)[:QUOTED]} is not supported")
+    unpack = None if coding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += unpack.decompress(chunk, limit + 1 - len(body)) if unpack else chunk
+        if len(body) > limit:
+            break
+    text = bytes(body[:limit]).decode(errors="replace")
+    return Answer(response.status, text, complete=len(body) <= limit)
+
+
+class _UnreadableError(Exception):
+    """An answer that cannot be read; the message may be quoted."""
+
+
+class _NoSlotError(Exception):
+    """Too many requests are open."""
+
+
+def _problem(error: Exception) -> str:
+    """What a message may say: aiohttp quotes whole URLs in some of its errors."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return printable(str(error))[:QUOTED]
+    if isinstance(error, _UnreadableError):
+        return str(error)
+    return type(error).__name__
+
+
+class _Slots:
+    """Who may send now."""
+
+    def __init__(self) -> None:
+        self._semaphores: WeakValueDictionary[tuple[str, ...], asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def take(self, caller: Caller, host: str) -> AsyncIterator[None]:
+        """Hold a slot of the Canary, of the host, and of the total. Raises _NoSlotError after `SLOT_SECONDS`."""
+        wanted: list[tuple[tuple[str, ...], int]] = [(("canary", caller.namespace, caller.name), CANARY_REQUESTS)]
+        if not caller.urgent:
+            ordinary = 1 - RESERVED
+            wanted += [(("ordinary", host), int(HOST_REQUESTS * ordinary))]
+            wanted += [(("ordinary",), int(TOTAL_REQUESTS * ordinary))]
+        wanted += [(("host", host), HOST_REQUESTS), (("total",), TOTAL_REQUESTS)]
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(SLOT_SECONDS):
+                    for key, size in wanted:
+                        semaphore = self._semaphores.get(key) or asyncio.Semaphore(size)
+                        self._semaphores[key] = semaphore
+                        await stack.enter_async_context(semaphore)
+            except TimeoutError:
+                raise _NoSlotError from None
+            yield
+
+
+class _Resolver(AbstractResolver):
+    """getaddrinfo in threads of its own."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        arguments = (host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        found = await loop.run_in_executor(self._threads, socket.getaddrinfo, *arguments)
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=found_family,
+                proto=proto,
+                flags=numeric,
+            )
+            for found_family, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
