@@ -16,7 +16,8 @@ from stack.config import AppConfig
 from stack.objects import build_canary
 
 _PORT_NAME = "http"
-_PROBE_PERIOD = 5
+_STARTUP_PERIOD = 2
+"""Seconds: a pod is ready as soon after its start as this."""
 
 
 @dataclass(frozen=True)
@@ -146,20 +147,24 @@ def _build_container(args: CanaryAppArgs) -> core.v1.ContainerArgs:
         ports=[core.v1.ContainerPortArgs(name=_PORT_NAME, container_port=config.container_port)],
         readiness_probe=_probe(config.readiness_path),
         liveness_probe=_probe(config.liveness_path),
+        # The liveness probe starts after this one has succeeded: a slow start is judged by the progress deadline alone.
         startup_probe=_probe(
-            config.liveness_path, failure_threshold=math.ceil(config.progress_deadline_seconds / _PROBE_PERIOD)
+            config.liveness_path,
+            period_seconds=_STARTUP_PERIOD,
+            failure_threshold=math.ceil(config.progress_deadline_seconds / _STARTUP_PERIOD),
         ),
         resources=resource_requirements(config.resources),
     )
 
 
-def _probe(path: str | None, failure_threshold: int | None = None) -> core.v1.ProbeArgs | None:
-    """A liveness probe begins when the startup probe has succeeded: a slow start is judged by the progress deadline."""
+def _probe(
+    path: str | None, *, period_seconds: int = 5, failure_threshold: int | None = None
+) -> core.v1.ProbeArgs | None:
     if path is None:
         return None
     return core.v1.ProbeArgs(
         http_get=core.v1.HTTPGetActionArgs(path=path, port=_PORT_NAME),
         timeout_seconds=5,
-        period_seconds=_PROBE_PERIOD,
+        period_seconds=period_seconds,
         failure_threshold=failure_threshold,
     )

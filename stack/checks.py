@@ -15,8 +15,8 @@ from stack.objects import build_canary, build_metric_template
 
 _EXISTING_NAMESPACES = {ISTIO_NAMESPACE, "default", "kube-system", "kube-public", "kube-node-lease"}
 _INJECTION_LABELS = ("istio-injection", "istio.io/rev")
-_PROGRAM_ARGUMENTS = ("--metrics-server", "--log-level", "--minimum-interval", "--namespace", "--port")
-"""Arguments of the controller that this program sets."""
+_OPTIONS_SET_HERE = {"metrics-server", "log-level", "minimum-interval", "namespace", "port"}
+"""Options of the controller that this program sets."""
 _NAMES_IN_ISTIO_SYSTEM = {"prometheus", "flagger-grafana", "istiod", GATEWAY_RELEASE}
 
 
@@ -51,7 +51,7 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
     if controller.name in _NAMES_IN_ISTIO_SYSTEM:
         yield Problem("controller.name", f'Invalid value: "{controller.name}": used in {ISTIO_NAMESPACE} already')
     for argument in controller.args:
-        if argument.partition("=")[0] in _PROGRAM_ARGUMENTS:
+        if argument.startswith("-") and argument.partition("=")[0].lstrip("-") in _OPTIONS_SET_HERE:
             yield Problem("controller.args", f'Forbidden: "{argument}": this program sets it; use the key for it')
     if controller.namespaces and config.apps and config.namespace.name not in controller.namespaces:
         message = f'must include "{config.namespace.name}", the namespace of the apps (namespace.name)'

@@ -449,8 +449,11 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         ["namespace.mtls: Forbidden: without injection no proxy applies it"],
     ),
     "an argument that the program sets": (
-        {"controller": {**IMAGE, "args": ["--port=1", "--event-webhook=http://a"]}},
-        ['controller.args: Forbidden: "--port=1": this program sets it; use the key for it'],
+        {"controller": {**IMAGE, "args": ["-port", "--namespace=a", "--event-webhook=http://a"]}},
+        [
+            'controller.args: Forbidden: "-port": this program sets it; use the key for it',
+            'controller.args: Forbidden: "--namespace=a": this program sets it; use the key for it',
+        ],
     ),
     "a controller named like Prometheus": (
         {"controller": {**IMAGE, "name": "prometheus"}},
