@@ -31,8 +31,9 @@ def initialise(tick: Tick) -> Decision:
         transitioned_at=tick.state.transitioned_at,
         message=start_problem(tick),
     )
-    done, more = Event(f"Initialization done! {tick.canary_label}"), revision != tick.revision
-    return settle(tick, Reason.INITIALIZED, state, events=(done,), scale_to=0, requeue_after=0.0 if more else None)
+    events = (Event(f"Initialization done! {tick.canary_label}"), *warn_once(tick, state.message))
+    requeue_after = 0.0 if revision != tick.revision else None
+    return settle(tick, Reason.INITIALIZED, state, events=events, scale_to=0, requeue_after=requeue_after)
 
 
 def take_over(tick: Tick) -> Decision | None:

@@ -13,6 +13,7 @@ from controller.api.errors import CanaryError, InvalidObject
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
+from controller.core.analysis.thresholds import missing_templates
 from controller.core.model import Decision, Event, Facts, Manifest, Passed, State
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
@@ -205,7 +206,9 @@ class Reconciler:
             address = facts.canary.spec.metrics_server
             own = MetricProvider(type="prometheus", address=address) if address else None
             providers["the metrics server"] = (own, facts.canary.namespace)
-        problems = await self.runner.check_providers(facts.canary, providers)
+        missing = missing_templates(facts.canary, facts.templates)
+        problems = [f"MetricTemplate {name} not found" for name in missing]
+        problems += await self.runner.check_providers(facts.canary, providers)
         if problems:
             event = Event(f"Error checking metric providers: {'; '.join(problems)}", "Warning")
         else:

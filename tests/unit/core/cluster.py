@@ -162,6 +162,10 @@ class Cluster:
         """One whole tick, ``seconds`` later; ``crash(n)`` says whether the controller dies before its n-th write."""
         self.now += timedelta(seconds=seconds)
         decision = self.decide()
+        message = decision.state.message
+        if message not in ("", self.state.message):
+            warned = [event for event in decision.events if event.type == "Warning"]
+            assert warned, f"a message in the status without a warning: {message}"
         facts, done = self.facts(), 0
         for action in decision.actions:
             for write in plan_writes(action, facts):

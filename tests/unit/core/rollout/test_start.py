@@ -86,6 +86,14 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         reason=Reason.INITIALIZED,
     ),
     Case(
+        "once the primary is ready a missing template is reported, for the rollouts to come",
+        lambda: without_templates(made("ready", analysis={**WEIGHTED, "metrics": [ERROR_RATE]})),
+        lambda cluster: {**initialised_as(cluster, revision_of(cluster)), "message": MISSING_TEMPLATE},
+        kept(scale=0),
+        ("Initialization done! backend.prod", warning(MISSING_TEMPLATE)),
+        reason=Reason.INITIALIZED,
+    ),
+    Case(
         "a revision pushed meanwhile is not taken for what the primary runs, and is looked at next",
         changed_meanwhile,
         lambda cluster: initialised_as(cluster, revision_of(made())),

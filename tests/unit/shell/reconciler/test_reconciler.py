@@ -19,7 +19,16 @@ from controller.shell.reconciler.reconciler import Reconciler
 from controller.shell.reconciler.tasks import CanaryTasks
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.metrics import Metrics
-from tests.builders import NOW, WEIGHTED, canary_manifest, make_config, make_deployment, ready_status, webhook
+from tests.builders import (
+    ERROR_RATE,
+    NOW,
+    WEIGHTED,
+    canary_manifest,
+    make_config,
+    make_deployment,
+    ready_status,
+    webhook,
+)
 from tests.unit.shell.fakes import FakeKube
 
 pytestmark = pytest.mark.looptime
@@ -154,6 +163,14 @@ async def test_a_canary_is_initialised_from_nothing_but_its_target():
         assert stage.kube.object("Deployment", "prod", "backend")["spec"]["replicas"] == 0
         assert ("Initialization done! backend.prod", 1) in stage.events
         assert "check" in stage.runner.asked
+
+
+async def test_a_metric_template_that_does_not_exist_is_no_available_provider():
+    async with initialised(metrics=[ERROR_RATE]) as stage:
+        said = [message for message, _ in stage.events]
+        assert "Error checking metric providers: MetricTemplate istio-system/error-rate not found" in said
+        assert "MetricTemplate istio-system/error-rate of spec.analysis.metrics not found" in said
+        assert "all the metrics providers are available!" not in said
 
 
 async def test_a_new_version_is_promoted_step_by_step():
