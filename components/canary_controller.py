@@ -19,14 +19,16 @@ from stack.names import ISTIO_NAMESPACE
 _UID = 10001
 _PORT = 8080
 _READ = ("get", "list", "watch")
-_OWN = (*_READ, "create", "update")
+_OWN = (*_READ, "create", "update", "delete")
 
 RULES: Sequence[Rule] = (
-    Rule(GROUP, [CANARY_PLURAL, METRIC_TEMPLATE_PLURAL], _READ),
+    Rule(GROUP, [METRIC_TEMPLATE_PLURAL], _READ),
+    # A deleted Canary that Flagger managed waits for its finalizer to be removed, which is a patch.
+    Rule(GROUP, [CANARY_PLURAL], [*_READ, "patch"]),
     Rule(GROUP, [f"{CANARY_PLURAL}/status"], ["update"]),
     # To own an object with blockOwnerDeletion, where the cluster enforces that owners permit it.
     Rule(GROUP, [f"{CANARY_PLURAL}/finalizers"], ["update"]),
-    # The primary is created and promoted; the target is only scaled, which is a patch.
+    # The primary is created, promoted, and deleted with its Canary's target; the target is only scaled, a patch.
     Rule("apps", ["deployments"], [*_OWN, "patch"]),
     Rule("", ["services", "configmaps", "secrets"], _OWN),
     Rule("autoscaling", ["horizontalpodautoscalers"], _OWN),

@@ -20,7 +20,7 @@ ALERT_PROVIDER_PLURAL: Final = "alertproviders"
 FINALIZER: Final = "finalizer.flagger.app"
 FIELD_MANAGER: Final = "canary-controller"
 CONFIG_TRACKING_ANNOTATION: Final = "flagger.app/config-tracking"
-"""On a ConfigMap or Secret; ``disabled`` excludes it from the revision."""
+"""Annotation of a ConfigMap or Secret; ``disabled`` excludes it from the revision, and the primary uses it uncopied."""
 
 SELECTOR_LABELS: Final = ("app", "name", "app.kubernetes.io/name")
 """Labels that can distinguish primary and canary pods, in order of preference."""

@@ -98,6 +98,23 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Another Canary of the namespace that came first and claims an object which this one claims too.
+
+    Attributes:
+        canary: its name.
+        kind: kind of the object.
+        name: name of the object.
+        field: the field of this Canary's spec that leads to it.
+    """
+
+    canary: str
+    kind: str
+    name: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """One consistent snapshot from the watch caches. Manifests are None where the object does not exist.
 
@@ -109,10 +126,13 @@ class Facts:
         target_autoscaler: the HPA that ``autoscalerRef`` names.
         generated: live objects by ``(kind, name)`` for everything that ``generated_names`` lists (Services,
             DestinationRules, VirtualService, the primary's HPA, copies of ConfigMaps and Secrets).
+        owned: every live object that the Canary controls or has adopted, by ``(kind, name)``, generated or not; of
+            ConfigMaps and Secrets only kind and metadata.
+        deployments: all Deployments of the namespace.
         configs: tracked ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``; bodies included.
         missing_configs: references (not marked optional) to objects that do not exist.
         templates: MetricTemplates by ``NAMESPACE/NAME``; one that does not exist is absent.
-        rival: name of the Canary in this namespace that has the same target and came first; else empty.
+        rival: another Canary that claims the same object and came first.
         minimum_interval: floor of ``analysis.interval``, seconds (an option of the controller).
     """
 
@@ -122,10 +142,12 @@ class Facts:
     primary: Manifest | None = None
     target_autoscaler: Manifest | None = None
     generated: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    owned: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    deployments: tuple[Manifest, ...] = ()
     configs: Mapping[str, Manifest] = field(default_factory=dict)
     missing_configs: tuple[str, ...] = ()
     templates: Mapping[str, MetricTemplate] = field(default_factory=dict)
-    rival: str = ""
+    rival: Rival | None = None
     minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
 
 
@@ -303,8 +325,20 @@ class ScaleTarget:
     replicas: int
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveLeftovers:
+    """What the Canary owns and does not generate any more is deleted, what it had adopted is given back."""
+
+
 Action: TypeAlias = (
-    EnsureServices | EnsurePrimary | PromoteSpec | EnsureAutoscaler | EnsureApex | SetRoutes | ScaleTarget
+    EnsureServices
+    | EnsurePrimary
+    | PromoteSpec
+    | EnsureAutoscaler
+    | EnsureApex
+    | SetRoutes
+    | ScaleTarget
+    | RemoveLeftovers
 )
 """A desired value, never a delta: doing it twice is doing it once."""
 
@@ -362,4 +396,14 @@ class Scale:
     replicas: int
 
 
-Write: TypeAlias = Put | Scale
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the object, unless it has changed since it was seen at ``version`` (its resource version)."""
+
+    kind: str
+    namespace: str
+    name: str
+    version: str
+
+
+Write: TypeAlias = Put | Scale | Delete

@@ -50,23 +50,30 @@ def test_a_controller_of_some_namespaces_has_no_right_in_any_other() -> None:
     }
     assert writes == {
         "istio-system": set(),
-        "prod": {"create", "update", "patch"},
-        "team-2": {"create", "update", "patch"},
+        "prod": {"create", "update", "patch", "delete"},
+        "team-2": {"create", "update", "patch", "delete"},
     }
     bound = {b.inputs["metadata"]["namespace"]: b.inputs["roleRef"]["kind"] for b in program.of_kind("RoleBinding")}
     assert bound == dict.fromkeys(writes, "Role")
 
 
 @pytest.mark.parametrize("role", ["canary-controller", "prometheus-pod-reader"])
-def test_no_role_has_a_wildcard_or_may_delete_or_raise_its_own_rights(program: Recording, role: str) -> None:
+def test_no_role_has_a_wildcard_or_may_raise_its_own_rights(program: Recording, role: str) -> None:
     for (group, resource), verbs in rules(program, role).items():
         assert "*" not in {group, resource, *verbs}
-        assert not verbs & {"delete", "deletecollection", "escalate", "bind", "impersonate"}
+        assert not verbs & {"deletecollection", "escalate", "bind", "impersonate"}
 
 
-def test_the_controller_writes_no_canary_but_its_status(program: Recording) -> None:
+def test_the_controller_may_delete_what_it_creates_and_nothing_else(program: Recording) -> None:
     granted = rules(program, "canary-controller")
-    assert granted[CANARY.group, CANARY.plural] == {"get", "list", "watch"}
+    event = ("", "events")
+    deleted = {place for place, verbs in granted.items() if "delete" in verbs}
+    assert deleted == {place for place, verbs in granted.items() if "create" in verbs} - {event}
+
+
+def test_the_controller_writes_no_canary_but_its_status_and_its_finalizers(program: Recording) -> None:
+    granted = rules(program, "canary-controller")
+    assert granted[CANARY.group, CANARY.plural] == {"get", "list", "watch", "patch"}
     assert granted[CANARY.group, f"{CANARY.plural}/status"] == {"update"}
 
 

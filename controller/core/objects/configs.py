@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from controller.api.canary import Canary
 from controller.api.names import CONFIG_TRACKING_ANNOTATION, primary_name
-from controller.core.model import Manifest
+from controller.core.model import Facts, Manifest
 from controller.core.objects.manifests import build_object, canonical_json
 
 TRACKED_SECRET_TYPES = frozenset({"Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls"})
@@ -64,24 +64,26 @@ def _places(pod_spec: Manifest) -> Iterator[tuple[Kind, Any, str]]:
     """Each place that names one: its kind, the mapping that holds the name, and the key in it."""
     for source in _sources(pod_spec):
         for field, kind in _PLACES.items():
-            if field in source:
+            if source.get(field):
                 yield kind, source[field], "secretName" if "secretName" in source[field] else "name"
 
 
 def _sources(pod_spec: Manifest) -> Iterator[Manifest]:
-    for volume in pod_spec.get("volumes", ()):
+    for volume in pod_spec.get("volumes") or ():
         yield volume
-        yield from volume.get("projected", {}).get("sources", ())
-    for container in (*pod_spec.get("initContainers", ()), *pod_spec.get("containers", ())):
-        yield from (variable.get("valueFrom", {}) for variable in container.get("env", ()))
-        yield from container.get("envFrom", ())
+        yield from (volume.get("projected") or {}).get("sources") or ()
+    for container in (*(pod_spec.get("initContainers") or ()), *(pod_spec.get("containers") or ())):
+        yield from (variable.get("valueFrom") or {} for variable in container.get("env") or ())
+        yield from container.get("envFrom") or ()
 
 
 def is_tracked(config: Manifest) -> bool:
-    """Whether the object is part of the revision: not opted out, and a type of Secret that a person edits."""
-    metadata = config["metadata"]
-    marks = {**metadata.get("labels", {}), **metadata.get("annotations", {})}
-    if marks.get(CONFIG_TRACKING_ANNOTATION) == "disabled":
+    """Whether the object is part of the revision: not opted out, and a type of Secret that a person edits.
+
+    It is opted out by an annotation that begins with ``disable`` (Flagger).
+    """
+    annotations = config["metadata"].get("annotations") or {}
+    if annotations.get(CONFIG_TRACKING_ANNOTATION, "").startswith("disable"):
         return False
     return config.get("kind") != "Secret" or config.get("type", "Opaque") in TRACKED_SECRET_TYPES
 
@@ -107,6 +109,14 @@ def rename_configs(pod_spec: Manifest, tracked: Iterable[str]) -> dict[str, Any]
         if f"{kind.lower()}/{holder.get(name_key)}" in tracked:
             holder[name_key] = primary_name(holder[name_key])
     return dict(copy)
+
+
+def copied_configs(facts: Facts) -> Iterator[tuple[Manifest, Manifest | None]]:
+    """Every config of the target that the primary gets a copy of, and that copy as it is."""
+    for reference in config_refs(facts.target) if facts.target is not None else ():
+        source = facts.configs.get(reference.key)
+        if source is not None and is_tracked(source):
+            yield source, facts.generated.get((reference.kind, primary_name(reference.name)))
 
 
 def build_config_copy(canary: Canary, source: Manifest, live: Manifest | None) -> dict[str, Any]:

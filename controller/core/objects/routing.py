@@ -1,9 +1,9 @@
-"""The Istio objects and Services that carry the traffic, as Flagger shapes them (flagger/pkg/router/istio.go, v1.44).
+"""The Istio objects that carry the traffic, as Flagger shapes them (flagger/pkg/router/istio.go, v1.44).
 
-=====================  ====================================================================================
-weighted, blue/green   one http route: primary and canary by weight; a mirrored round adds ``mirror``
-A/B                    http[0] for the matched requests, by weight; http[1] for the rest, primary only
-=====================  ====================================================================================
+=======================  ==================================================================================
+without analysis.match   one http route: primary and canary by weight; a mirrored round adds ``mirror``
+with analysis.match      http[0] for the matched requests, like that; http[1] for the rest, primary only
+=======================  ==================================================================================
 """
 
 from __future__ import annotations
@@ -11,74 +11,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.api.analysis import Strategy
 from controller.api.canary import Canary
-from controller.core.model import Manifest, Routes
-from controller.core.objects.manifests import RECONCILE_DISABLED, build_object, canonical_json, is_owned
+from controller.core.model import Facts, Manifest, Routes
+from controller.core.objects.manifests import RECONCILE_DISABLED, Metadata, build_object, canonical_json
+from controller.core.objects.ownership import ADOPTED_BY, is_owned
+from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side, service_name, side_ports
 
 ISTIO = "networking.istio.io/v1"
-ORIGINAL_CONFIGURATION = "flagger.kubernetes.io/original-configuration"
-"""Annotation that keeps the spec of a VirtualService that was there before the Canary."""
-
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_PROXY_CONTAINERS = ("istio-proxy", "envoy")
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+MESH = "mesh"
 
 
-def build_virtual_service(canary: Canary, routes: Routes, live: Manifest | None) -> dict[str, Any]:
+def build_virtual_service(facts: Facts, routes: Routes) -> dict[str, Any]:
     """The VirtualService that sends the traffic as ``routes`` says."""
-    service = canary.spec.service
-    gateways = list(service.gateways) or ["mesh"]
-    annotations = {**RECONCILE_DISABLED, **service.apex.annotations}
-    if live is not None and not is_owned(canary, live):
-        annotations |= _original_configuration(live)
+    canary, service = facts.canary, facts.canary.spec.service
+    live = facts.generated.get(("VirtualService", canary.names.virtual_service))
+    gateways = list(service.gateways) or [MESH]
+    marks = _adoption(canary, live) if live is not None and not is_owned(canary, live) else {}
     return build_object(
         canary,
         live,
         api_version=ISTIO,
         kind="VirtualService",
-        name=canary.names.apex_service,
-        labels=service.apex.labels,
-        annotations=annotations,
-        spec={"gateways": gateways, "hosts": _hosts(canary), "http": _http(canary, routes, gateways)},
+        name=canary.names.virtual_service,
+        annotations={**RECONCILE_DISABLED, **marks},
+        given=Metadata(service.apex.labels, service.apex.annotations),
+        spec={"gateways": gateways, "hosts": _hosts(canary), "http": _http(facts, routes, gateways)},
     )
 
 
-def build_destination_rule(canary: Canary, host: str, live: Manifest | None) -> dict[str, Any]:
-    """The DestinationRule of one of the two Services; ``host`` is its name."""
-    policy = canary.spec.service.traffic_policy
+def build_destination_rule(facts: Facts, side: Side) -> dict[str, Any]:
+    """The DestinationRule of one of the two sides."""
+    host, policy = service_name(facts.canary, side), facts.canary.spec.service.traffic_policy
+    live = facts.generated.get(("DestinationRule", host))
     spec: dict[str, Any] = {"host": host} | ({"trafficPolicy": policy} if policy else {})
-    return build_object(canary, live, api_version=ISTIO, kind="DestinationRule", name=host, spec=spec)
-
-
-def build_service(
-    canary: Canary, *, name: str, selector: Mapping[str, str], target: Manifest, live: Manifest | None
-) -> dict[str, Any]:
-    """One of the three Services: apex, primary or canary.
-
-    An apex that was there before keeps everything but ports, selector and Flux's annotations (Flagger).
-    """
-    service = canary.spec.service
-    extra = {canary.names.apex_service: service.apex, canary.names.primary_service: service.primary}.get(
-        name, service.canary
-    )
-    borrowed = live is not None and not is_owned(canary, live)
-    label = next(iter(selector))
-    ports = _with_node_ports(_ports(canary, target), live)
-    spec = {**(live["spec"] if live else {"type": "ClusterIP"}), "ports": ports, "selector": dict(selector)}
-    if service.headless and not live:
-        spec["clusterIP"] = "None"
-    if service.traffic_distribution:
-        spec["trafficDistribution"] = service.traffic_distribution
-    return build_object(
-        canary,
-        live,
-        api_version="v1",
-        kind="Service",
-        name=name,
-        labels={} if borrowed else {label: name, **extra.labels},
-        annotations=RECONCILE_DISABLED if borrowed else {**RECONCILE_DISABLED, **extra.annotations},
-        spec=spec,
-    )
+    return build_object(facts.canary, live, api_version=ISTIO, kind="DestinationRule", name=host, spec=spec)
 
 
 def _hosts(canary: Canary) -> list[str]:
@@ -86,49 +53,83 @@ def _hosts(canary: Canary) -> list[str]:
     return hosts if apex in hosts or "*" in hosts else [*hosts, apex]
 
 
-def _http(canary: Canary, routes: Routes, gateways: Sequence[str]) -> list[dict[str, Any]]:
-    service, analysis = canary.spec.service, canary.spec.analysis
-    own_matches = [dict(match) for match in service.match]
-    weighted = [
-        _destination(canary, canary.names.primary_service, routes.primary_weight, gateways),
-        _destination(canary, canary.names.canary_service, routes.canary_weight, gateways),
+def _http(facts: Facts, routes: Routes, gateways: Sequence[str]) -> list[dict[str, Any]]:
+    """The http routes.
+
+    A gateway listens on a port of its own, so where a Service has several ports its route names the one that is meant.
+    A request in the mesh keeps the port that the client called.
+    """
+    own = [dict(match) for match in facts.canary.spec.service.match]
+    outside, several = [gateway for gateway in gateways if gateway != MESH], _has_several_ports(facts)
+    by_port = bool(outside) and (several or facts.canary.spec.service.port_discovery)
+    if not by_port or not several or MESH not in gateways:
+        return _routes(facts, routes, own, by_port=by_port)
+    through, inside = _within(own, outside), _within(own, [MESH])
+    return [
+        *(_routes(facts, routes, through, by_port=True) if through else ()),
+        *(_routes(facts, routes, inside, by_port=False) if inside else ()),
     ]
-    if analysis.strategy is Strategy.AB_TESTING:
-        primary_only = [_destination(canary, canary.names.primary_service, 100, gateways)]
-        matches = _merge_matches([match.to_dict() for match in analysis.match], own_matches)
-        return [_route(canary, matches, weighted), _route(canary, own_matches, primary_only)]
-    route = _route(canary, own_matches, weighted)
+
+
+def _has_several_ports(facts: Facts) -> bool:
+    return any(len(side_ports(facts, side)) > 1 for side in ("primary", "canary"))
+
+
+def _within(matches: list[dict[str, Any]], gateways: list[str]) -> list[dict[str, Any]]:
+    """The matches, for requests through ``gateways`` only; a match that names gateways keeps those it shares."""
+    narrowed = [
+        {**match, "gateways": [gateway for gateway in match.get("gateways") or gateways if gateway in gateways]}
+        for match in matches or [{}]
+    ]
+    return [match for match in narrowed if match["gateways"]]
+
+
+def _routes(facts: Facts, routes: Routes, own: list[dict[str, Any]], *, by_port: bool) -> list[dict[str, Any]]:
+    canary, analysis = facts.canary, facts.canary.spec.analysis
+    weighted = _route(
+        canary,
+        [
+            _destination(facts, "primary", routes.primary_weight, by_port=by_port),
+            _destination(facts, "canary", routes.canary_weight, by_port=by_port),
+        ],
+    )
     if routes.mirrored:
-        route["mirror"] = {"host": canary.names.canary_service}
+        weighted["mirror"] = _destination(facts, "canary", 0, by_port=by_port)["destination"]
         if analysis.mirror_weight:
-            route["mirrorPercentage"] = {"value": analysis.mirror_weight}
-    return [route]
+            weighted["mirrorPercentage"] = {"value": analysis.mirror_weight}
+    if not analysis.match:
+        return [_matched(own, weighted)]
+    testers = _merge_matches([match.to_dict() for match in analysis.match], own)
+    rest = _route(canary, [_destination(facts, "primary", 100, by_port=by_port)])
+    return [_matched(testers, weighted), _matched(own, rest)]
 
 
-def _route(canary: Canary, matches: list[dict[str, Any]], route: list[dict[str, Any]]) -> dict[str, Any]:
+def _matched(matches: list[dict[str, Any]], route: dict[str, Any]) -> dict[str, Any]:
+    return {"match": matches, **route} if matches else route
+
+
+def _route(canary: Canary, destinations: list[dict[str, Any]]) -> dict[str, Any]:
     service = canary.spec.service
     rewrite = {"uri": service.rewrite.uri, "authority": service.rewrite.authority} if service.rewrite else {}
     options = {
-        "match": matches,
         "rewrite": {key: value for key, value in rewrite.items() if value},
         "timeout": service.timeout,
         "retries": service.retries,
         "corsPolicy": service.cors_policy,
         "headers": service.headers,
     }
-    return {**{key: value for key, value in options.items() if value}, "route": route}
+    return {**{key: value for key, value in options.items() if value}, "route": destinations}
 
 
-def _destination(canary: Canary, host: str, weight: int, gateways: Sequence[str]) -> dict[str, Any]:
-    service = canary.spec.service
-    destination: dict[str, Any] = {"host": host}
-    if service.port_discovery and gateways[0] != "mesh":
-        destination["port"] = {"number": service.port}
+def _destination(facts: Facts, side: Side, weight: int, *, by_port: bool) -> dict[str, Any]:
+    destination: dict[str, Any] = {"host": service_name(facts.canary, side)}
+    if by_port:
+        destination["port"] = {"number": side_ports(facts, side)[0]["port"]}
     return {"destination": destination, "weight": weight}
 
 
 def _merge_matches(testers: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every tester condition within every route condition: an A/B test stays inside the service's routes."""
+    """Every tester condition within every route condition: a test stays inside the service's routes."""
     if not own:
         return testers
     return [
@@ -139,51 +140,12 @@ def _merge_matches(testers: list[dict[str, Any]], own: list[dict[str, Any]]) -> 
 
 
 def _merged_maps(first: Mapping[str, Any], second: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {key: {**first.get(key, {}), **second.get(key, {})} for key in keys if key in first or key in second}
+    return {key: {**(first.get(key) or {}), **(second.get(key) or {})} for key in keys if key in first or key in second}
 
 
-def _ports(canary: Canary, target: Manifest) -> list[dict[str, Any]]:
-    service = canary.spec.service
-    target_port = service.target_port or service.port
-    first: dict[str, Any] = {
-        "name": service.port_name,
-        "port": service.port,
-        "protocol": "TCP",
-        "targetPort": target_port,
-    }
-    if service.app_protocol:
-        first["appProtocol"] = service.app_protocol
-    return [first, *(_discovered_ports(target, service.port, target_port) if service.port_discovery else ())]
-
-
-def _discovered_ports(target: Manifest, port: int, target_port: int | str) -> list[dict[str, Any]]:
-    """The other ports of the target's containers, the proxy's own left out (Flagger's ``portDiscovery``)."""
-    return [
-        {
-            "name": found.get("name") or f"tcp-{found['containerPort']}",
-            "port": found["containerPort"],
-            "protocol": found.get("protocol", "TCP"),
-            "targetPort": found["containerPort"],
-        }
-        for container in target["spec"]["template"]["spec"]["containers"]
-        if container["name"] not in _PROXY_CONTAINERS
-        for found in container.get("ports", ())
-        if found["containerPort"] not in (port, target_port) and found.get("name") != target_port
-    ]
-
-
-def _with_node_ports(ports: list[dict[str, Any]], live: Manifest | None) -> list[dict[str, Any]]:
-    """The API server gave the node ports of a NodePort Service; leaving them out would move them."""
-    given = {
-        port.get("name"): port["nodePort"]
-        for port in (live or {"spec": {}})["spec"].get("ports", ())
-        if "nodePort" in port
-    }
-    return [{**port, "nodePort": given[port["name"]]} if port["name"] in given else port for port in ports]
-
-
-def _original_configuration(live: Manifest) -> dict[str, str]:
-    annotations = live["metadata"].get("annotations", {})
-    if ORIGINAL_CONFIGURATION in annotations or _LAST_APPLIED in annotations:
-        return {}
-    return {ORIGINAL_CONFIGURATION: canonical_json(live["spec"])}
+def _adoption(canary: Canary, live: Manifest) -> dict[str, str]:
+    """The annotations of an adopted VirtualService: whose it is now, and what it was like before."""
+    annotations = live["metadata"].get("annotations") or {}
+    if ORIGINAL_CONFIGURATION in annotations or LAST_APPLIED in annotations:
+        return {ADOPTED_BY: canary.name}
+    return {ADOPTED_BY: canary.name, ORIGINAL_CONFIGURATION: canonical_json(live["spec"])}

@@ -6,17 +6,25 @@ Flagger's shapes (flagger/pkg/canary, v1.44); where ours differs the docstring s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from controller.api.canary import Canary
-from controller.api.errors import CanaryError
-from controller.api.names import SELECTOR_LABELS, find_selector_label, primary_name
+from controller.api.names import primary_name
 from controller.core.model import Facts, Manifest
-from controller.core.objects.configs import config_digests, config_refs, rename_configs
-from controller.core.objects.manifests import build_object, canonical_json
+from controller.core.objects.configs import (
+    build_config_copy,
+    config_digests,
+    config_refs,
+    copied_configs,
+    rename_configs,
+)
+from controller.core.objects.manifests import Metadata, build_object, canonical_json, without_flux
+from controller.core.objects.ownership import foreign_problem, may_write
+from controller.core.objects.ports import PORTS_ANNOTATION, Port, primary_ports, target_ports
+from controller.core.objects.selectors import primary_selector, selector_label, service_selector
 
 REVISION_ANNOTATION = "flagger-id"
 """On the primary's pods. Flagger puts a random id there so that every promotion rolls; ours is the revision, so that a
@@ -26,36 +34,13 @@ REVISION_LENGTH = 16
 UNKNOWN_REVISION = "0" * REVISION_LENGTH
 """Stands for what another controller ran: no target has it, so whatever the target has is new."""
 
-_FLUX = "toolkit.fluxcd.io"
 
+def revision_of(target: Manifest, digests: Mapping[str, str], ports: Sequence[Port] = ()) -> str:
+    """What the target would run, as 16 hex digits: its pod template, its ports, the content of its configs.
 
-class SelectorError(CanaryError):
-    """The target has no label that tells the primary's pods from its own."""
-
-
-def selector_label(target: Manifest) -> tuple[str, str]:
-    """The label by which Services tell primary from canary: the first of ``SELECTOR_LABELS`` in ``matchLabels``.
-
-    Raises:
-        SelectorError: there is none.
+    Flagger hashes the template alone and compares configs one by one; one value for all shows a revert of any.
     """
-    labels = target["spec"]["selector"].get("matchLabels", {})
-    label = find_selector_label(labels)
-    if label is not None:
-        return label, labels[label]
-    found = ", ".join(labels) or "none"
-    raise SelectorError(
-        f"Deployment {target['metadata']['name']}: spec.selector.matchLabels must have one of "
-        f"{', '.join(SELECTOR_LABELS)}, found {found}"
-    )
-
-
-def revision_of(target: Manifest, digests: Mapping[str, str]) -> str:
-    """What the target would run: its pod template and the content of its ConfigMaps and Secrets, as 16 hex digits.
-
-    Flagger hashes the template alone and compares configs one by one; one value for both shows a revert of either.
-    """
-    text = canonical_json({"template": target["spec"]["template"], "configs": digests})
+    text = canonical_json({"template": target["spec"]["template"], "configs": digests, "ports": ports})
     return hashlib.sha256(text.encode()).hexdigest()[:REVISION_LENGTH]
 
 
@@ -68,7 +53,7 @@ def revision_facts(facts: Facts) -> tuple[str, dict[str, str]]:
     """The target's revision and the digests of its configs, by ``configmap/NAME`` or ``secret/NAME``."""
     assert facts.target is not None  # noqa: S101  # decide has looked
     digests = config_digests(facts.target, facts.configs)
-    return revision_of(facts.target, digests), digests
+    return revision_of(facts.target, digests, target_ports(facts.canary, facts.target)), digests
 
 
 def primary_revision(primary: Manifest) -> str:
@@ -146,8 +131,8 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
     spec["replicas"] = (
         live["spec"].get("replicas", 1) if live and keep_replicas else max(1, target["spec"].get("replicas", 1))
     )
-    spec["selector"] = live["spec"]["selector"] if live else {"matchLabels": {label: primary_value}}
-    spec["template"] = _primary_template(facts, label, primary_value, revision)
+    spec["selector"] = live["spec"]["selector"] if live else {"matchLabels": primary_selector(target)}
+    spec["template"] = _primary_template(facts, label, value, revision)
     metadata = target["metadata"]
     return build_object(
         canary,
@@ -155,64 +140,102 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
         api_version="apps/v1",
         kind="Deployment",
         name=canary.names.primary,
-        labels={**_without_flux(metadata.get("labels", {})), label: primary_value},
-        annotations={
-            key: text
-            for key, text in _without_flux(metadata.get("annotations", {})).items()
-            if not key.startswith(("deployment.kubernetes.io/", "kubectl.kubernetes.io/", "pulumi.com/"))
-        },
+        labels={label: primary_value},
+        annotations={PORTS_ANNOTATION: canonical_json(target_ports(canary, target))},
+        given=Metadata(
+            {key: text for key, text in without_flux(metadata.get("labels")).items() if key != label},
+            {key: text for key, text in without_flux(metadata.get("annotations")).items() if _is_copied(key)},
+        ),
         spec=spec,
     )
 
 
-def _primary_template(facts: Facts, label: str, primary_value: str, revision: str) -> dict[str, Any]:
+def _is_copied(annotation: str) -> bool:
+    """Annotations that tools keep for themselves on the target mean nothing on its copy."""
+    return not annotation.startswith(("deployment.kubernetes.io/", "kubectl.kubernetes.io/", "pulumi.com/"))
+
+
+def _primary_template(facts: Facts, label: str, value: str, revision: str) -> dict[str, Any]:
+    """The target's template with the primary's labels and config copies; a primary that exists keeps its selector."""
     assert facts.target is not None  # noqa: S101  # decide has looked
     template = facts.target["spec"]["template"]
-    metadata = template.get("metadata", {})
+    metadata = template.get("metadata") or {}
+    selected = service_selector(facts.primary) if facts.primary else primary_selector(facts.target)
+    own = selected.get(label, primary_name(value))
     pod_spec = rename_configs(template["spec"], frozenset(config_digests(facts.target, facts.configs)))
     return {
         **template,
         "metadata": {
             **metadata,
-            "labels": {**_without_flux(metadata.get("labels", {})), label: primary_value},
-            "annotations": {**_without_flux(metadata.get("annotations", {})), REVISION_ANNOTATION: revision},
+            "labels": {**without_flux(metadata.get("labels")), label: own, **selected},
+            "annotations": {**without_flux(metadata.get("annotations")), REVISION_ANNOTATION: revision},
         },
-        "spec": _rename_affinity(pod_spec, label, primary_value),
+        "spec": _rename_affinity(pod_spec, label, value, own),
     }
 
 
-def _rename_affinity(pod_spec: dict[str, Any], label: str, primary_value: str) -> dict[str, Any]:
+def _rename_affinity(pod_spec: dict[str, Any], label: str, value: str, own: str) -> dict[str, Any]:
     """Anti-affinity and topology spread among the target's pods are meant among the primary's pods in the copy.
 
     Flagger renames the target's name there, which is the label's value as a rule; ours renames the value.
     """
-    affinity, spread = pod_spec.get("affinity", {}), pod_spec.get("topologySpreadConstraints")
+    affinity, spread = pod_spec.get("affinity") or {}, pod_spec.get("topologySpreadConstraints")
     renamed = dict(pod_spec)
     if "podAntiAffinity" in affinity:
-        renamed["affinity"] = {
-            **affinity,
-            "podAntiAffinity": _rename_values(affinity["podAntiAffinity"], label, primary_value),
-        }
+        apart = _rename_values(affinity["podAntiAffinity"], label, value, own)
+        renamed["affinity"] = {**affinity, "podAntiAffinity": apart}
     if spread:
-        renamed["topologySpreadConstraints"] = _rename_values(spread, label, primary_value)
+        renamed["topologySpreadConstraints"] = _rename_values(spread, label, value, own)
     return renamed
 
 
-def _rename_values(node: Any, label: str, primary_value: str) -> Any:
+def _rename_values(node: Any, label: str, value: str, own: str) -> Any:
     """The target's value of ``label`` becomes the primary's in every label selector below ``node``."""
     if isinstance(node, list):
-        return [_rename_values(item, label, primary_value) for item in node]
+        return [_rename_values(item, label, value, own) for item in node]
     if not isinstance(node, Mapping):
         return node
-    renamed = {key: _rename_values(value, label, primary_value) for key, value in node.items()}
+    renamed = {key: _rename_values(item, label, value, own) for key, item in node.items()}
     match_labels = renamed.get("matchLabels")
-    if isinstance(match_labels, dict) and primary_name(match_labels.get(label, "")) == primary_value:
-        renamed["matchLabels"] = {**match_labels, label: primary_value}
+    if isinstance(match_labels, dict) and match_labels.get(label) == value:
+        renamed["matchLabels"] = {**match_labels, label: own}
     if renamed.get("key") == label and isinstance(renamed.get("values"), list):
-        renamed["values"] = [
-            primary_value if primary_name(value) == primary_value else value for value in renamed["values"]
-        ]
+        renamed["values"] = [own if item == value else item for item in renamed["values"]]
     return renamed
+
+
+def runs_target(facts: Facts) -> bool:
+    """Whether a primary that somebody else made, Flagger as a rule, runs what the target would run.
+
+    Its revision cannot be read off it, so pods, config copies and the main port are compared. How its pods are spread
+    is left out: Flagger renames other values there.
+    """
+    assert facts.primary is not None  # noqa: S101  # the caller has looked
+    copied = _comparable(build_primary(facts, "")["spec"]["template"])
+    return copied == _comparable(facts.primary["spec"]["template"]) and _same_configs(facts) and _same_port(facts)
+
+
+def _comparable(template: Manifest) -> dict[str, Any]:
+    metadata, spec = template.get("metadata") or {}, template["spec"]
+    annotations = {key: text for key, text in (metadata.get("annotations") or {}).items() if key != REVISION_ANNOTATION}
+    spread = ("affinity", "topologySpreadConstraints")
+    return {
+        "labels": metadata.get("labels") or {},
+        "annotations": annotations,
+        "spec": {key: value for key, value in spec.items() if key not in spread},
+    }
+
+
+def _same_configs(facts: Facts) -> bool:
+    return all(
+        live is not None and build_config_copy(facts.canary, source, live) == live
+        for source, live in copied_configs(facts)
+    )
+
+
+def _same_port(facts: Facts) -> bool:
+    promoted, wanted = primary_ports(facts), target_ports(facts.canary, facts.target)
+    return all(promoted[0].get(key) == wanted[0].get(key) for key in ("port", "targetPort"))
 
 
 def build_autoscaler(facts: Facts) -> dict[str, Any]:
@@ -232,7 +255,13 @@ def build_autoscaler(facts: Facts) -> dict[str, Any]:
         spec |= limits.model_dump(by_alias=True, exclude_none=True)
     spec["scaleTargetRef"] = {**source["spec"]["scaleTargetRef"], "name": canary.names.primary}
     return build_object(
-        canary, live, api_version="autoscaling/v2", kind="HorizontalPodAutoscaler", name=name, spec=spec
+        canary,
+        live,
+        api_version="autoscaling/v2",
+        kind="HorizontalPodAutoscaler",
+        name=name,
+        given=Metadata(without_flux(source["metadata"].get("labels"))),
+        spec=spec,
     )
 
 
@@ -251,6 +280,19 @@ def generated_names(canary: Canary, target: Manifest | None) -> tuple[tuple[str,
     return tuple(_generated_names(canary, target))
 
 
+def foreign_objects(facts: Facts) -> tuple[str, ...]:
+    """What is wrong with each object that has a generated name and is not the Canary's."""
+    copies = {(live["kind"], live["metadata"]["name"]) for _, live in copied_configs(facts) if live is not None}
+    candidates = [
+        facts.primary,
+        *(live for key, live in facts.generated.items() if key in copies or key[0] not in ("ConfigMap", "Secret")),
+    ]
+    canary = facts.canary
+    return tuple(
+        foreign_problem(canary, live) for live in candidates if live is not None and not may_write(canary, live)
+    )
+
+
 def _generated_names(canary: Canary, target: Manifest | None) -> Iterator[tuple[str, str]]:
     yield "Service", canary.names.apex_service
     for service in (canary.names.primary_service, canary.names.canary_service):
@@ -261,7 +303,3 @@ def _generated_names(canary: Canary, target: Manifest | None) -> Iterator[tuple[
         yield "HorizontalPodAutoscaler", primary_name(canary.spec.autoscaler_ref.name)
     for reference in config_refs(target) if target is not None else ():
         yield reference.kind, primary_name(reference.name)
-
-
-def _without_flux(mapping: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in mapping.items() if _FLUX not in key}

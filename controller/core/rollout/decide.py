@@ -24,6 +24,9 @@ GUARDS: tuple[Policy, ...] = (
     guards.rivalled,  # two Canaries must not write the same objects
     guards.targetless,  # everything below reads the target
     guards.unselectable,  # Services could not tell its pods from the primary's
+    guards.foreign,  # what is written below must be this Canary's
+    guards.overlapping,  # users must not be sent to the pods of another app
+    guards.retargeted,  # what the status remembers is about another target
 )
 
 _INITIALISE: tuple[Policy, ...] = (

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from controller.api.support import unsupported_fields
 from controller.core.analysis.thresholds import missing_templates
-from controller.core.model import Decision, Event, Routes, SetRoutes
-from controller.core.objects.workload import SelectorError, selector_label
-from controller.core.rollout.phases import Reason
+from controller.core.model import Decision, Event, Routes, SetRoutes, State
+from controller.core.objects.selectors import SelectorError, overlaps, selector_label
+from controller.core.objects.workload import foreign_objects
+from controller.core.rollout.phases import MOVES, Reason
 from controller.core.rollout.settle import hands_off, stamp
 from controller.core.tick import Tick
 
@@ -28,13 +29,14 @@ def unsupported(tick: Tick) -> Decision | None:
 
 
 def rivalled(tick: Tick) -> Decision | None:
-    if not tick.facts.rival:
+    rival, namespace = tick.facts.rival, tick.canary.namespace
+    if rival is None:
         return None
     return hands_off(
         tick,
-        Reason.TARGET_TAKEN,
-        f"Deployment {tick.target_label} is the target of Canary {tick.facts.rival}.{tick.canary.namespace} already; "
-        "give each Canary a target of its own",
+        Reason.OBJECT_TAKEN,
+        f"{rival.field} leads to {rival.kind} {rival.name}.{namespace}, which Canary {rival.canary}.{namespace} uses "
+        "already; give each Canary a target, a service.name and an autoscaler of its own",
     )
 
 
@@ -55,6 +57,37 @@ def unselectable(tick: Tick) -> Decision | None:
     except SelectorError as error:
         return hands_off(tick, Reason.SELECTOR_UNUSABLE, str(error))
     return None
+
+
+def foreign(tick: Tick) -> Decision | None:
+    """An object of somebody else's is never written, whatever it is called, and no traffic is led to it."""
+    problems = foreign_objects(tick.facts)
+    return hands_off(tick, Reason.OBJECT_TAKEN, "; ".join(problems)) if problems and not _has_traffic(tick) else None
+
+
+def overlapping(tick: Tick) -> Decision | None:
+    """Services that select the pods of another Deployment would send it this one's users."""
+    problem = overlaps(tick.target, tick.facts.primary, tick.facts.deployments)
+    if not problem or _has_traffic(tick):
+        return None
+    return hands_off(tick, Reason.SELECTOR_UNUSABLE, problem, requeue_after=tick.interval)
+
+
+def retargeted(tick: Tick) -> Decision | None:
+    """The Canary has another target: it starts over, and the former primary serves until the new one does."""
+    former = [name for kind, name in tick.facts.owned if kind == "Deployment" and name != tick.canary.names.primary]
+    started = Reason.TARGET_CHANGED in MOVES[tick.state.phase]
+    if not started or tick.facts.primary is not None or not former:
+        return None
+    routed = ("VirtualService", tick.canary.names.virtual_service) in tick.facts.generated
+    actions = (SetRoutes(Routes()),) if routed else ()
+    event = Event(f"Target of {tick.canary_label} changed! Initializing {tick.target_label}")
+    return Decision(stamp(tick, Reason.TARGET_CHANGED, State()), actions, (event,), requeue_after=0.0)
+
+
+def _has_traffic(tick: Tick) -> bool:
+    """While the canary has traffic it is judged, whatever else is wrong."""
+    return tick.state.routes != Routes()
 
 
 def copy_problem(tick: Tick) -> str:

@@ -54,13 +54,14 @@ class Reason(StrEnum):
     CANARY_HARMFUL = "CanaryHarmful"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     TARGET_LOST = "TargetLost"
+    TARGET_CHANGED = "TargetChanged"
     PRIMARY_FAILED = "PrimaryFailed"
     PROMOTION_RESUMED = "PromotionResumed"
 
     # holds
     SUSPENDED = "Suspended"
     NOT_SUPPORTED = "NotSupported"
-    TARGET_TAKEN = "TargetTaken"
+    OBJECT_TAKEN = "ObjectTaken"
     TARGET_MISSING = "TargetMissing"
     SELECTOR_UNUSABLE = "SelectorUnusable"
     REFERENCES_MISSING = "ReferencesMissing"
@@ -76,6 +77,7 @@ _BETWEEN_ROLLOUTS: Mapping[Reason, Phase] = {
     Reason.STARTED: Phase.PROGRESSING,
     Reason.START_NOT_APPROVED: Phase.WAITING,
     Reason.REVERTED: Phase.INITIALIZED,
+    Reason.TARGET_CHANGED: Phase.INITIALIZING,
 }
 
 _IN_ANALYSIS: Mapping[Reason, Phase] = {
@@ -91,6 +93,7 @@ _IN_ANALYSIS: Mapping[Reason, Phase] = {
     Reason.CANARY_HARMFUL: Phase.FAILED,
     Reason.DEADLINE_EXCEEDED: Phase.FAILED,
     Reason.TARGET_LOST: Phase.FAILED,
+    Reason.TARGET_CHANGED: Phase.INITIALIZING,
 }
 
 MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
@@ -109,8 +112,9 @@ MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
         Reason.TRAFFIC_RETURNED: Phase.FINALISING,
         Reason.PRIMARY_FAILED: Phase.FAILED,
         Reason.TARGET_LOST: Phase.FAILED,
+        Reason.TARGET_CHANGED: Phase.INITIALIZING,
     },
-    Phase.FINALISING: {Reason.PROMOTED: Phase.SUCCEEDED},
+    Phase.FINALISING: {Reason.PROMOTED: Phase.SUCCEEDED, Reason.TARGET_CHANGED: Phase.INITIALIZING},
     Phase.SUCCEEDED: _BETWEEN_ROLLOUTS,
     Phase.FAILED: {
         **_BETWEEN_ROLLOUTS,
@@ -129,7 +133,7 @@ _ALL = frozenset(Phase) - {Phase.TERMINATING, Phase.TERMINATED}
 HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.SUSPENDED: _ALL,
     Reason.NOT_SUPPORTED: _ALL,
-    Reason.TARGET_TAKEN: _ALL,
+    Reason.OBJECT_TAKEN: _ALL,
     Reason.TARGET_MISSING: _ALL,
     Reason.SELECTOR_UNUSABLE: _ALL,
     Reason.REFERENCES_MISSING: _ALL - {Phase.FINALISING},

@@ -15,12 +15,18 @@ from controller.core.model import (
     Event,
     HookProbe,
     PromoteSpec,
+    RemoveLeftovers,
     ScaleTarget,
     SetRoutes,
     State,
 )
+from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
+from controller.core.objects.ownership import newly_adopted
 from controller.core.rollout.phases import HOLDS, Reason, next_phase
 from controller.core.tick import Tick
+
+_MOVING = (Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING)
+"""Phases in which pods or traffic are on their way to a primary: what it has replaced may still be in use."""
 
 
 def settle(
@@ -55,7 +61,27 @@ def settle(
         actions += [EnsureApex(), SetRoutes(state.routes)]
     if scale_to is not None:
         actions.append(ScaleTarget(scale_to))
+    if leftovers(tick.facts) and state.phase not in _MOVING:
+        requeue_after = SETTLE_SECONDS if requeue_after is None else min(requeue_after, SETTLE_SECONDS)
+        if _is_settled(tick, state):
+            actions.append(RemoveLeftovers())
+    if EnsureApex() in actions:
+        events = (*_adoption_events(tick), *events)
     return Decision(state, tuple(actions), events, hooks, requeue_after)
+
+
+def _is_settled(tick: Tick, state: State) -> bool:
+    """Whether pods and traffic have been where they belong for long enough that nothing former is in use."""
+    since = tick.state.transitioned_at
+    rested = since is None or (tick.facts.now - since).total_seconds() >= SETTLE_SECONDS
+    return rested and state.phase is tick.state.phase and tick.primary_readiness.ready
+
+
+def _adoption_events(tick: Tick) -> tuple[Event, ...]:
+    return tuple(
+        Event(f"Adopting {live['kind']} {live['metadata']['name']}.{tick.canary.namespace}, which existed before")
+        for live in newly_adopted(tick.canary, tick.facts.generated.values())
+    )
 
 
 def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
@@ -79,10 +105,10 @@ def hold(tick: Tick, reason: Reason, message: str, *, requeue_after: float | Non
     return settle(tick, reason, state, events=warn_once(tick, message), requeue_after=requeue_after)
 
 
-def hands_off(tick: Tick, reason: Reason, message: str) -> Decision:
+def hands_off(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision:
     """Touch nothing at all; ``message`` says why, in an event too when it is new."""
     state = replace(tick.state, message=message)
-    return Decision(stamp(tick, reason, state), events=warn_once(tick, message))
+    return Decision(stamp(tick, reason, state), events=warn_once(tick, message), requeue_after=requeue_after)
 
 
 def warn_once(tick: Tick, message: str) -> tuple[Event, ...]:

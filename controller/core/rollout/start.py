@@ -7,7 +7,13 @@ from dataclasses import replace
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.model import Decision, Event, Measure, Routes, State
-from controller.core.objects.workload import UNKNOWN_REVISION, is_own_revision, primary_revision, replicas_from_zero
+from controller.core.objects.workload import (
+    UNKNOWN_REVISION,
+    is_own_revision,
+    primary_revision,
+    replicas_from_zero,
+    runs_target,
+)
 from controller.core.rollout.guards import copy_problem, start_problem
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.settle import hands_off, hold, settle, warn_once
@@ -37,16 +43,20 @@ def initialise(tick: Tick) -> Decision:
 
 
 def take_over(tick: Tick) -> Decision | None:
-    """Flagger's hashes cannot be computed here: what the target runs now is the revision that they stand for.
+    """Flagger's hashes cannot be computed here, so the primary is compared with the target.
 
-    Two things stay unknown: what an unfinished or failed rollout is measured against, and what waited for approval.
-    Flagger counts -1 iterations while it waits for a promotion.
+    Where they differ at rest, a revision was pushed while no controller ran, and is tried now. Two things stay unknown:
+    which revision failed (the target's is taken for it), and what waited for approval. Flagger counts -1 iterations
+    while it waits for a promotion.
     """
     if is_own_revision(tick.state.applied):
         return None
-    waiting, settled = tick.state.phase is Phase.WAITING, tick.state.phase in (Phase.INITIALIZED, Phase.SUCCEEDED)
-    applied = UNKNOWN_REVISION if waiting else tick.revision
-    promoted = tick.revision if settled else UNKNOWN_REVISION
+    current = tick.facts.primary is not None and runs_target(tick.facts)
+    untried = tick.state.phase is Phase.WAITING or (
+        tick.state.phase in (Phase.INITIALIZED, Phase.SUCCEEDED) and not current
+    )
+    applied = UNKNOWN_REVISION if untried else tick.revision
+    promoted = tick.revision if current else UNKNOWN_REVISION
     state = replace(
         tick.state,
         applied=applied,

@@ -36,7 +36,8 @@ from controller.core.model import (
     Samples,
     State,
 )
-from controller.core.objects.workload import REVISION_ANNOTATION, revision_of
+from controller.core.objects.ownership import owner_reference
+from controller.core.objects.workload import REVISION_ANNOTATION, revision_facts
 from controller.core.rollout.drive import drive
 from controller.core.simulation.recording import Recording
 
@@ -103,10 +104,10 @@ class Run:
 
 def run(canary: Canary, templates: Templates, ask: Ask, recording: Recording, points: range) -> Run:
     """Drive the core from the canary's first traffic, at the first of ``points``, until it decides or they end."""
-    target, primary = _deployment(canary.names.target, ""), _deployment(canary.names.primary, _PROMOTED_REVISION)
+    target, primary = _deployment(canary.names.target, ""), _primary(canary)
     active = canary.model_copy(update={"spec": canary.spec.model_copy(update={"suspend": False})})
     facts = Facts(now=recording.start, canary=active, target=target, primary=primary, templates=templates)
-    state = State(phase=Phase.PROGRESSING, applied=revision_of(target, {}), promoted=_PROMOTED_REVISION)
+    state = State(phase=Phase.PROGRESSING, applied=revision_facts(facts)[0], promoted=_PROMOTED_REVISION)
     looks: list[Look] = []
     for number, point in enumerate(points):
         facts = replace(facts, now=recording.time(point))
@@ -156,6 +157,7 @@ def _deployment(name: str, revision: str) -> Manifest:
     """A Deployment whose one replica is ready; ``revision`` is what it was copied from."""
     annotations: dict[str, Any] = {"annotations": {REVISION_ANNOTATION: revision}} if revision else {}
     return {
+        "kind": "Deployment",
         "metadata": {"name": name, "generation": 1},
         "spec": {
             "replicas": 1,
@@ -164,3 +166,8 @@ def _deployment(name: str, revision: str) -> Manifest:
         },
         "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
     }
+
+
+def _primary(canary: Canary) -> Manifest:
+    made = _deployment(canary.names.primary, _PROMOTED_REVISION)
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": [owner_reference(canary)]}}

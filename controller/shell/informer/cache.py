@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from controller.core.model import Manifest
+from controller.core.objects.ownership import owner_of
 from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, Key, key_of, version_of
 
 Listener = Callable[[Key, Manifest | None, Manifest | None], None]
@@ -29,6 +30,8 @@ class Cache:
         self._listener = listener
         self._objects: dict[str, dict[tuple[str, str], Manifest]] = defaultdict(dict)
         self._versions: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+        self._owners: dict[Key, str] = {}
+        self._owned: defaultdict[str, set[Key]] = defaultdict(set)
 
     def get(self, key: Key) -> Manifest | None:
         """The object at ``key``."""
@@ -48,6 +51,10 @@ class Cache:
         """Every object known of a kind, of one namespace if given."""
         return [(kind, where, name) for where, name in self._versions[kind] if namespace in ("", where)]
 
+    def owned_by(self, *owners: str) -> list[Key]:
+        """Every object of these owners (see `owner_of`), in order."""
+        return sorted(key for owner in owners for key in self._owned.get(owner, ()))
+
     def put(self, manifest: Mapping[str, Any], *, quietly: bool = False) -> bool:
         """Take in an object; False if it is not newer than what is known. ``quietly``: nobody is notified."""
         key = key_of(manifest)
@@ -58,6 +65,7 @@ class Cache:
         kind, *place = key
         self._objects[kind][place[0], place[1]] = after
         self._versions[kind][place[0], place[1]] = version
+        self._note_owner(key, owner_of(manifest))
         if not quietly and (before is None or _meaning(before) != _meaning(after)):
             self._listener(key, before, after)
         return True
@@ -69,6 +77,7 @@ class Cache:
             return False
         kind, *place = key
         self._versions[kind][place[0], place[1]] = version_of(metadata)
+        self._note_owner(key, owner_of(metadata))
         self._listener(key, self.get(key), metadata)
         return True
 
@@ -80,6 +89,7 @@ class Cache:
         kind, *place = key
         before = self._objects[kind].pop((place[0], place[1]), None)
         del self._versions[kind][place[0], place[1]]
+        self._note_owner(key, "")
         self._listener(key, before, None)
         return True
 
@@ -89,6 +99,16 @@ class Cache:
             bodies = self._objects[kind.name]
             for place in [place for place in bodies if (kind.name, *place) not in wanted]:
                 del bodies[place]
+
+    def _note_owner(self, key: Key, owner: str) -> None:
+        before = self._owners.pop(key, "")
+        if before:
+            self._owned[before].discard(key)
+            if not self._owned[before]:
+                del self._owned[before]
+        if owner:
+            self._owners[key] = owner
+            self._owned[owner].add(key)
 
 
 def _trimmed(manifest: Mapping[str, Any]) -> Manifest:

@@ -55,6 +55,10 @@ class Kube(Protocol):
         """Set a Deployment's ``spec.replicas``; returns the Deployment."""
         ...
 
+    async def delete(self, kind: Kind, namespace: str, name: str, version: str) -> None:
+        """Delete an object with its dependents; Conflict if it is not at ``version`` any more."""
+        ...
+
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
         """Apply a JSON merge patch."""
         ...
@@ -117,6 +121,15 @@ class KubeClient:
 
     async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
         return await self.patch(DEPLOYMENT, namespace, name, {"spec": {"replicas": replicas}})
+
+    async def delete(self, kind: Kind, namespace: str, name: str, version: str) -> None:
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"resourceVersion": version},
+            "propagationPolicy": "Background",
+        }
+        await self._send("DELETE", kind, kind.path(namespace, name), verb="delete", body=options)
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
         return await self._send("PATCH", kind, kind.path(namespace, name), verb="patch", body=patch)

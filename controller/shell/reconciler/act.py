@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.core.model import Action, Facts, Manifest, Put, Write
+from controller.core.model import Action, Delete, Facts, Manifest, Put, RemoveLeftovers, Scale, Write
 from controller.core.objects.writes import plan_writes
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
-from controller.shell.kubernetes.errors import Conflict, NotFound
-from controller.shell.kubernetes.kinds import KINDS, Key, key_of
+from controller.shell.kubernetes.errors import Conflict, NotFound, Rejected
+from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, key_of
 from controller.shell.reconciler.observe import with_written
 from controller.shell.reporting.logs import canary_log
 
 
 async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action]) -> None:
     """Do ``actions``. Each sees what the ones before it wrote; what is true already is not written.
+
+    Leftovers that may not be removed are logged: nothing depends on them.
 
     Raises:
         Conflict: an object is not as it was seen. By then the cache has the newer one: decide again at once.
@@ -24,8 +26,14 @@ async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action])
     log = canary_log(facts.canary.name, facts.canary.namespace, __name__)
     for action in actions:
         for write in plan_writes(action, facts):
-            written = await _apply(kube, cache, write)
-            facts = with_written(facts, written)
+            try:
+                written = await _apply(kube, cache, write)
+            except Rejected as error:
+                if not isinstance(action, RemoveLeftovers):
+                    raise
+                log.warning("not removed: %s", error)
+                continue
+            facts = with_written(facts, written) if written is not None else facts
             log.info("%s", _in_words(write))
 
 
@@ -42,29 +50,49 @@ async def refresh(kube: Kube, cache: Cache, key: Key) -> None:
         cache.remove(key)
 
 
-async def _apply(kube: Kube, cache: Cache, write: Write) -> Manifest:
+async def _apply(kube: Kube, cache: Cache, write: Write) -> Manifest | None:
+    """Do one write; returns the object as it is now, None where it was deleted."""
     try:
         written = await _send(kube, write)
     except (Conflict, NotFound) as error:
         await refresh(kube, cache, _key(write))
         raise Conflict(error.request, error.status, error.reason) from error
-    cache.put(written)
+    if written is None:
+        cache.remove(_key(write))
+    else:
+        cache.put(written)
     return written
 
 
-async def _send(kube: Kube, write: Write) -> Manifest:
-    if not isinstance(write, Put):
-        return await kube.scale(write.namespace, write.name, write.replicas)
-    exists = write.manifest["metadata"].get("resourceVersion")
-    return await (kube.replace(write.manifest) if exists else kube.create(write.manifest))
+async def _send(kube: Kube, write: Write) -> Manifest | None:
+    match write:
+        case Delete():
+            await kube.delete(KINDS[write.kind], write.namespace, write.name, write.version)
+            return None
+        case Scale():
+            return await kube.scale(write.namespace, write.name, write.replicas)
+        case Put(manifest):
+            exists = manifest["metadata"].get("resourceVersion")
+            return await (kube.replace(manifest) if exists else kube.create(manifest))
 
 
 def _key(write: Write) -> Key:
-    return key_of(write.manifest) if isinstance(write, Put) else ("Deployment", write.namespace, write.name)
+    match write:
+        case Delete():
+            return write.kind, write.namespace, write.name
+        case Scale():
+            return DEPLOYMENT.name, write.namespace, write.name
+        case Put(manifest):
+            return key_of(manifest)
 
 
 def _in_words(write: Write) -> str:
     kind, namespace, name = _key(write)
-    if not isinstance(write, Put):
-        return f"{kind} {name}.{namespace} scaled to {write.replicas}"
-    return f"{kind} {name}.{namespace} {'updated' if write.manifest['metadata'].get('resourceVersion') else 'created'}"
+    match write:
+        case Delete():
+            done = "deleted"
+        case Scale():
+            done = f"scaled to {write.replicas}"
+        case Put(manifest):
+            done = "updated" if manifest["metadata"].get("resourceVersion") else "created"
+    return f"{kind} {name}.{namespace} {done}"

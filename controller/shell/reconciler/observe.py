@@ -10,8 +10,9 @@ from controller.api.canary import Canary
 from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_metric_template
 from controller.core.analysis.thresholds import template_key
-from controller.core.model import Facts, Manifest
+from controller.core.model import Facts, Manifest, Rival
 from controller.core.objects.configs import config_refs
+from controller.core.objects.ownership import find_rival, owner_reference
 from controller.core.objects.workload import generated_names
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
@@ -59,6 +60,8 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, minim
         primary=cache.get((DEPLOYMENT.name, namespace, canary.names.primary)),
         target_autoscaler=_target_autoscaler(cache, canary),
         generated=generated,
+        owned=_owned(cache, canary),
+        deployments=tuple(cache.of_kind(DEPLOYMENT.name, namespace)),
         configs=configs,
         missing_configs=tuple(missing),
         templates=_templates(cache, canary),
@@ -146,23 +149,28 @@ def _templates(cache: Cache, canary: Canary) -> dict[str, MetricTemplate]:
     return {"/".join(place): parse_metric_template(manifest) for place, manifest in found if manifest is not None}
 
 
-def _rival(cache: Cache, canary: Canary) -> str:
-    """The Canary of the same target that came first, by creation, then by name."""
-
-    def age(manifest: Manifest) -> tuple[str, str]:
-        return str(manifest["metadata"].get("creationTimestamp", "")), str(manifest["metadata"]["name"])
-
-    reference = canary.spec.target_ref
-    same = [
-        manifest
-        for manifest in cache.of_kind(CANARY.name, canary.namespace)
-        if _target_of(manifest) == (reference.kind, reference.name)
-    ]
-    first = min(same, key=age, default=None)
-    name = "" if first is None else str(first["metadata"]["name"])
-    return "" if name == canary.name else name
+def _owned(cache: Cache, canary: Canary) -> dict[tuple[str, str], Manifest]:
+    """Everything that the Canary controls or has adopted; of a ConfigMap or Secret only kind and metadata."""
+    namespace, owned = canary.namespace, {}
+    for key in cache.owned_by(canary.metadata.uid, f"{namespace}/{canary.name}"):
+        if key[1] == namespace:
+            owned[key[0], key[2]] = (
+                _metadata_only(cache, canary, key) if key[0] in _CONFIG_KINDS else cache.get(key) or {}
+            )
+    return owned
 
 
-def _target_of(manifest: Manifest) -> tuple[str, str]:
-    reference = (manifest.get("spec") or {}).get("targetRef") or {}
-    return str(reference.get("kind")), str(reference.get("name"))
+def _metadata_only(cache: Cache, canary: Canary, key: Key) -> Manifest:
+    kind, namespace, name = key
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "resourceVersion": str(cache.version(key)),
+        "ownerReferences": [owner_reference(canary)],
+    }
+    return {"kind": kind, "metadata": metadata}
+
+
+def _rival(cache: Cache, canary: Canary) -> Rival | None:
+    own = cache.get((CANARY.name, canary.namespace, canary.name))
+    return find_rival(own, cache.of_kind(CANARY.name, canary.namespace)) if own is not None else None

@@ -11,6 +11,7 @@ from typing import Any
 from controller.api.canary import Canary
 from controller.api.errors import CanaryError, InvalidObject
 from controller.api.metric_template import MetricProvider
+from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.core.analysis.thresholds import missing_templates
@@ -21,7 +22,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Transient
-from controller.shell.kubernetes.kinds import Key
+from controller.shell.kubernetes.kinds import CANARY, Key
 from controller.shell.reconciler.act import act, refresh
 from controller.shell.reconciler.observe import dependencies, observe
 from controller.shell.reconciler.probes import ProbeRunner
@@ -108,9 +109,11 @@ class Reconciler:
         manifest = self.cache.get(key)
         if manifest is None:
             return None
+        if manifest["metadata"].get("deletionTimestamp"):
+            # Foreground deletion waits for what is collected with the Canary: nothing of it must be created again.
+            await self._remove_finalizer(manifest)
+            return None
         canary = self._parse(key, manifest)
-        if canary.metadata.deletion_timestamp is not None:
-            return None  # what is collected with it, foreground deletion waits for: it must not be made again
         self.depend(key, dependencies(self.cache, canary))
         facts = await observe(self.kube, self.cache, canary, self.clock(), self.minimum_interval)
         before = state_from_status(canary)
@@ -123,6 +126,14 @@ class Reconciler:
             self._record(manifest, canary, event)
         await self._call_hooks(manifest, canary, decision)
         return decision.requeue_after
+
+    async def _remove_finalizer(self, manifest: Manifest) -> None:
+        """Let a deleted Canary go that Flagger managed with ``revertOnDeletion``: there is nobody else to do it."""
+        metadata = manifest["metadata"]
+        others = [finalizer for finalizer in metadata.get("finalizers") or () if finalizer != FINALIZER]
+        if others != list(metadata.get("finalizers") or ()):
+            patch = {"metadata": {"finalizers": others, "resourceVersion": metadata["resourceVersion"]}}
+            await self.kube.patch(CANARY, metadata["namespace"], metadata["name"], patch)
 
     def _parse(self, key: Key, manifest: Manifest) -> Canary:
         try:

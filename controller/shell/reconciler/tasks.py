@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from controller.core.model import Manifest
-from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
+from controller.core.objects.ownership import claims
+from controller.shell.kubernetes.kinds import CANARY, Key
 
 OVERDUE_SECONDS = 120.0
 """A loop that has not woken this long after its time is stuck."""
@@ -106,10 +107,10 @@ class CanaryTasks:
                 self._wake_rivals(key[1], manifest or {})
 
     def _wake_rivals(self, namespace: str, canary: Manifest) -> None:
-        """Those that have the same target as ``canary`` may have had, or have now, to stand back."""
-        target = ((canary.get("spec") or {}).get("targetRef") or {}).get("name", "")
-        for rival in self._dependents.get((DEPLOYMENT.name, namespace, target), ()):
-            self._wake(rival)
+        """Those that depend on something which ``canary`` may have claimed, or claims now, may have to stand back."""
+        for kind, name in claims(canary):
+            for rival in self._dependents.get((kind, namespace, name), ()):
+                self._wake(rival)
 
     def _start(self, key: Key) -> None:
         if self._run is None or self._ended is None:

@@ -18,6 +18,7 @@ from controller.api.webhook import HookType
 from controller.core.model import (
     CounterProbe,
     Decision,
+    Delete,
     Facts,
     HookProbe,
     Manifest,
@@ -27,12 +28,15 @@ from controller.core.model import (
     ProbeResult,
     Put,
     Refused,
+    Rival,
     Samples,
+    Scale,
     State,
     Value,
     Write,
 )
 from controller.core.objects.configs import config_refs
+from controller.core.objects.ownership import is_adopted, is_owned, may_write
 from controller.core.objects.workload import generated_names
 from controller.core.objects.writes import plan_writes
 from controller.core.rollout.drive import drive
@@ -92,7 +96,7 @@ class Cluster:
     templates: dict[str, MetricTemplate] = field(
         default_factory=lambda: {"istio-system/error-rate": error_rate_template()}
     )
-    rival: str = ""
+    rival: Rival | None = None
     writes: list[Write] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -134,6 +138,8 @@ class Cluster:
             primary=objects.get(("Deployment", canary.names.primary)),
             target_autoscaler=objects.get((autoscaler.kind, autoscaler.name)) if autoscaler else None,
             generated={key: objects[key] for key in generated_names(canary, target) if key in objects},
+            owned={key: item for key, item in objects.items() if is_owned(canary, item) or is_adopted(canary, item)},
+            deployments=tuple(item for (kind, _), item in objects.items() if kind == "Deployment"),
             configs=configs,
             missing_configs=tuple(ref.key for ref in references if ref.key not in configs and not ref.optional),
             templates=dict(self.templates),
@@ -181,12 +187,18 @@ class Cluster:
         return decision
 
     def apply(self, write: Write) -> None:
+        """Do what the core asks for; it may write what the Canary owns or has adopted, and the target's replicas."""
         self.writes.append(write)
         match write:
             case Put(manifest):
                 self._put(manifest)
-            case _:
-                self.edit("Deployment", write.name, lambda item: item["spec"].update(replicas=write.replicas))
+            case Delete(kind, _, name, version):
+                live = self.objects.pop((kind, name))
+                assert is_owned(self.parsed, live), f"{kind} {name} is not the Canary's"
+                assert live["metadata"]["resourceVersion"] == version, "a stale delete"
+            case Scale(_, name, replicas):
+                assert name == self.parsed.names.target
+                self.edit("Deployment", name, lambda item: item["spec"].update(replicas=replicas))
 
     def _put(self, manifest: Manifest) -> None:
         item = clone(dict(manifest))
@@ -194,6 +206,8 @@ class Cluster:
         key = item["kind"], item["metadata"]["name"]
         live = self.objects.get(key)
         if live is not None:
+            given_back = is_adopted(self.parsed, live)
+            assert may_write(self.parsed, live) or given_back, f"{key} is not the Canary's"
             assert item["metadata"].get("resourceVersion") == live["metadata"]["resourceVersion"], "a stale write"
         self.objects[key] = item
         self.edit(*key, lambda _: None)

@@ -54,7 +54,7 @@ class FakeKube:
         self._objects[key_of(stored)] = stored
         return copy.deepcopy(stored)
 
-    def delete(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+    def remove(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         self._version += 1
         deleted = self._objects.pop((kind, namespace, name))
         deleted["metadata"]["resourceVersion"] = str(self._version)
@@ -93,6 +93,13 @@ class FakeKube:
         self._requested("replace status", f"{key[0]}/{key[2]}")
         self._expect_version(manifest)
         return self.set({**self._objects[key], "status": manifest["status"]})
+
+    async def delete(self, kind: Kind, namespace: str, name: str, version: str) -> None:
+        key = (kind.name, namespace, name)
+        self._requested("delete", f"{kind.name}/{name}")
+        if self._stored(key)["metadata"]["resourceVersion"] != version:
+            raise Conflict(f"DELETE {kind.name}", 409, "the object has been modified")
+        self.remove(*key)
 
     async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
         self._requested("scale", f"{DEPLOYMENT.name}/{name}")

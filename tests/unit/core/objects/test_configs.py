@@ -106,9 +106,16 @@ def test_configs_that_people_edit_are_tracked(config, tracked):
     assert is_tracked(config) is tracked
 
 
-@pytest.mark.parametrize("place", ["annotations", "labels"])
-@pytest.mark.parametrize(("value", "tracked"), [("disabled", False), ("enabled", True)])
-def test_a_config_can_opt_out(place, value, tracked):
+@pytest.mark.parametrize(
+    ("place", "value", "tracked"),
+    [
+        ("annotations", "disabled", False),
+        ("annotations", "disable", False),
+        ("annotations", "enabled", True),
+        ("labels", "disabled", True),
+    ],
+)
+def test_a_config_opts_out_by_an_annotation(place, value, tracked):
     config = make_config("c", {"a": "1"})
     config["metadata"][place] = {"flagger.app/config-tracking": value}
     assert is_tracked(config) is tracked

@@ -1,4 +1,4 @@
-"""Istio objects and Services, whole, as golden files; what they must not break in objects of others, in words."""
+"""Istio objects, whole, as golden files; what they must keep of objects of others, in words."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import Manifest, Routes
-from controller.core.objects.manifests import owner_reference
-from controller.core.objects.routing import (
-    ORIGINAL_CONFIGURATION,
-    build_destination_rule,
-    build_service,
-    build_virtual_service,
-)
-from tests.builders import AB_TESTING, BLUE_GREEN, NAMESPACE, WEIGHTED, make_canary, make_deployment
+from controller.core.model import Facts, Routes
+from controller.core.objects.ownership import ADOPTED_BY
+from controller.core.objects.routing import build_destination_rule, build_virtual_service
+from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side
+from tests.builders import AB_TESTING, BLUE_GREEN, NAMESPACE, NOW, WEIGHTED, make_canary, make_deployment
 from tests.golden_files import assert_golden
 
 INSIDER = {"headers": {"cookie": {"regex": "^(.*?;)?(type=insider)(;.*)?$"}}}
@@ -51,6 +47,27 @@ VIRTUAL_SERVICES: Mapping[str, tuple[Mapping[str, Any], Routes]] = {
         {"analysis": WEIGHTED, "service": {"hosts": ["*"], "gateways": ["istio-system/public"]}},
         Routes(),
     ),
+    "weighted-for-some-users": (
+        {"analysis": {**WEIGHTED, "match": [INSIDER]}, "service": {"match": [{"uri": {"prefix": "/api"}}]}},
+        Routes(20),
+    ),
+    "weighted-for-some-users-mirrored": (
+        {"analysis": {**WEIGHTED, "match": [INSIDER], "mirror": True, "mirrorWeight": 30}},
+        Routes(mirrored=True),
+    ),
+    "weighted-in-the-mesh-and-behind-a-gateway-by-port": (
+        {
+            "analysis": WEIGHTED,
+            "service": {
+                "port": 80,
+                "targetPort": 8080,
+                "gateways": ["mesh", "istio-system/public", "istio-system/private"],
+                "portDiscovery": True,
+                "match": [{"uri": {"prefix": "/api"}}, {"uri": {"prefix": "/in"}, "gateways": ["mesh"]}],
+            },
+        },
+        Routes(10),
+    ),
     "ab-testing-idle": ({"analysis": AB_TESTING}, Routes()),
     "ab-testing-under-way": ({"analysis": {**AB_TESTING, "match": [FIREFOX, INSIDER]}}, Routes(100)),
     "ab-testing-within-the-routes-of-the-service": (
@@ -66,18 +83,23 @@ VIRTUAL_SERVICES: Mapping[str, tuple[Mapping[str, Any], Routes]] = {
 }
 
 
+def facts_of(*live: Mapping[str, Any], **canary: Any) -> Facts:
+    """A Canary, its target, and what there is of its objects."""
+    generated = {(item["kind"], item["metadata"]["name"]): item for item in live}
+    return Facts(NOW, make_canary(**canary), target=make_deployment(), generated=generated)
+
+
 @pytest.mark.parametrize("name", VIRTUAL_SERVICES)
 def test_virtual_service(name):
     parts, routes = VIRTUAL_SERVICES[name]
-    canary = make_canary(**parts)
-    built = build_virtual_service(canary, routes, None)
+    built = build_virtual_service(facts_of(**parts), routes)
     assert_golden(f"core/virtual-service-{name}", built)
-    assert build_virtual_service(canary, routes, built) == built
+    assert build_virtual_service(facts_of(built, **parts), routes) == built
 
 
 @pytest.mark.parametrize("weight", [0, 1, 50, 99, 100])
 def test_the_weights_of_a_route_add_to_100(weight):
-    (route,) = build_virtual_service(make_canary(), Routes(weight), None)["spec"]["http"]
+    (route,) = build_virtual_service(facts_of(), Routes(weight))["spec"]["http"]
     assert [destination["weight"] for destination in route["route"]] == [100 - weight, weight]
 
 
@@ -88,110 +110,10 @@ POLICY = {"tls": {"mode": "ISTIO_MUTUAL"}, "outlierDetection": {"consecutive5xxE
     ("name", "service"), [("plain", {}), ("with-policy", {"trafficPolicy": POLICY}), ("another-name", {"name": "shop"})]
 )
 def test_destination_rules(name, service):
-    canary = make_canary(service=service)
-    hosts = (canary.names.canary_service, canary.names.primary_service)
-    built = [build_destination_rule(canary, host, None) for host in hosts]
+    sides: tuple[Side, ...] = ("canary", "primary")
+    built = [build_destination_rule(facts_of(service=service), side) for side in sides]
     assert_golden(f"core/destination-rules-{name}", *built)
-    assert [build_destination_rule(canary, host, rule) for host, rule in zip(hosts, built, strict=True)] == built
-
-
-SERVICES: Mapping[str, Mapping[str, Any]] = {
-    "plain": {},
-    "with-metadata": {
-        "apex": {"labels": {"side": "apex"}, "annotations": {"note": "apex"}},
-        "primary": {"labels": {"side": "primary"}, "annotations": {"note": "primary"}},
-        "canary": {"labels": {"side": "canary"}, "annotations": {"note": "canary"}},
-    },
-    "named-port": {"portName": "grpc", "targetPort": "grpc", "appProtocol": "grpc"},
-    "discovered-ports": {"portDiscovery": True, "targetPort": "http"},
-    "headless": {"headless": True},
-    "close-by": {"trafficDistribution": "PreferClose"},
-    "another-name": {"name": "shop", "port": 80, "targetPort": 9898},
-}
-
-
-def target_with_ports() -> dict[str, Any]:
-    target = make_deployment()
-    containers = target["spec"]["template"]["spec"]["containers"]
-    containers[0]["ports"] += [
-        {"name": "http-metrics", "containerPort": 9797, "protocol": "TCP"},
-        {"containerPort": 9999, "protocol": "UDP"},
-    ]
-    containers += [{"name": "istio-proxy", "ports": [{"name": "http-envoy-prom", "containerPort": 15090}]}]
-    return target
-
-
-def three_services(service: Mapping[str, Any], live: Manifest | None = None) -> list[dict[str, Any]]:
-    canary = make_canary(service=service)
-    names, target = canary.names, target_with_ports()
-    return [
-        build_service(canary, name=name, selector={"app": selected}, target=target, live=live)
-        for name, selected in (
-            (names.apex_service, "backend-primary"),
-            (names.primary_service, "backend-primary"),
-            (names.canary_service, "backend"),
-        )
-    ]
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_services(name):
-    assert_golden(f"core/services-{name}", *three_services(SERVICES[name]))
-
-
-def live_service(**spec: Any) -> dict[str, Any]:
-    """A Service that was there before, as the API server keeps it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": "backend",
-            "namespace": NAMESPACE,
-            "labels": {"app": "backend", "team": "web"},
-            "resourceVersion": "7",
-        },
-        "spec": {
-            "type": "ClusterIP",
-            "clusterIP": "10.96.156.14",
-            "sessionAffinity": "None",
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
-            "selector": {"app": "backend"},
-            **spec,
-        },
-    }
-
-
-def test_a_service_that_was_there_keeps_all_but_ports_selector_and_annotations():
-    before = live_service()
-    built = three_services({"apex": {"labels": {"side": "apex"}}}, before)[0]
-    assert built["metadata"] == {
-        **before["metadata"],
-        "annotations": {
-            "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
-            "helm.toolkit.fluxcd.io/driftDetection": "disabled",
-        },
-    }
-    assert built["spec"] == {
-        **before["spec"],
-        "ports": [{"name": "http", "port": 9898, "protocol": "TCP", "targetPort": 9898}],
-        "selector": {"app": "backend-primary"},
-    }
-
-
-def test_node_ports_stay_where_they_are():
-    port = {"name": "http", "port": 9898, "protocol": "TCP", "targetPort": 9898, "nodePort": 31234}
-    built = three_services({}, live_service(type="NodePort", ports=[port]))[0]
-    assert built["spec"]["ports"] == [port]
-
-
-def test_what_others_add_to_a_service_of_ours_stays():
-    canary, target = make_canary(), make_deployment()
-    live = live_service(clusterIP="10.0.0.1")
-    live["metadata"] |= {"ownerReferences": [owner_reference(canary)], "annotations": {"added": "by hand"}}
-    built = build_service(canary, name="backend", selector={"app": "backend-primary"}, target=target, live=live)
-    assert built["metadata"]["annotations"]["added"] == "by hand"
-    assert built["metadata"]["labels"] == {"app": "backend", "team": "web"}
-    assert built["spec"]["clusterIP"] == "10.0.0.1"
+    assert [build_destination_rule(facts_of(*built, service=service), side) for side in sides] == built
 
 
 def live_virtual_service(**annotations: str) -> dict[str, Any]:
@@ -204,16 +126,16 @@ def live_virtual_service(**annotations: str) -> dict[str, Any]:
 
 
 def test_the_spec_of_a_virtual_service_that_was_there_is_kept_once():
-    canary, before = make_canary(), live_virtual_service()
-    built = build_virtual_service(canary, Routes(), before)
+    built = build_virtual_service(facts_of(live_virtual_service()), Routes())
     kept = built["metadata"]["annotations"][ORIGINAL_CONFIGURATION]
     assert kept == '{"hosts":["backend"],"http":[{"route":[{"destination":{"host":"backend"}}]}]}'
     assert "ownerReferences" not in built["metadata"]
-    again = build_virtual_service(canary, Routes(10), built)
+    assert built["metadata"]["annotations"][ADOPTED_BY] == "backend"
+    again = build_virtual_service(facts_of(built), Routes(10))
     assert again["metadata"]["annotations"][ORIGINAL_CONFIGURATION] == kept
 
 
 def test_what_kubectl_remembers_need_not_be_kept_again():
     before = live_virtual_service(**{"kubectl.kubernetes.io/last-applied-configuration": "{}"})
-    built = build_virtual_service(make_canary(), Routes(), before)
+    built = build_virtual_service(facts_of(before), Routes())
     assert ORIGINAL_CONFIGURATION not in built["metadata"]["annotations"]

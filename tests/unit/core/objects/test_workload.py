@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.model import Facts
+from controller.core.objects.ownership import owner_reference
+from controller.core.objects.ports import PORTS_ANNOTATION
+from controller.core.objects.services import build_service
 from controller.core.objects.workload import (
     UNKNOWN_REVISION,
     Readiness,
-    SelectorError,
     build_autoscaler,
     build_primary,
     generated_names,
@@ -24,7 +27,7 @@ from controller.core.objects.workload import (
     replicas_from_zero,
     revision_facts,
     revision_of,
-    selector_label,
+    runs_target,
 )
 from tests.builders import NOW, make_autoscaler, make_canary, make_config, make_deployment, ready_status
 from tests.golden_files import assert_golden
@@ -182,27 +185,6 @@ def test_a_deployment_that_does_not_say_how_many_wants_one():
     assert readiness_of(deployment, threshold=100, deadline=60, now=NOW) == Readiness(ready=True)
 
 
-# --- selector ---
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        ({"app": "backend"}, ("app", "backend")),
-        ({"name": "backend"}, ("name", "backend")),
-        ({"app.kubernetes.io/name": "backend"}, ("app.kubernetes.io/name", "backend")),
-        ({"app.kubernetes.io/name": "c", "name": "b", "app": "a"}, ("app", "a")),
-    ],
-)
-def test_the_label_that_tells_the_pods_apart(labels, expected):
-    assert selector_label(make_deployment(labels=labels)) == expected
-
-
-def test_without_such_a_label_the_error_says_what_there_is_and_what_may_be():
-    with pytest.raises(SelectorError, match=r"must have one of app, name, app\.kubernetes\.io/name, found tier, track"):
-        selector_label(make_deployment(labels={"tier": "web", "track": "a"}))
-
-
 # --- the primary ---
 
 
@@ -293,7 +275,30 @@ def test_a_promotion_copies_replicas_only_where_no_autoscaler_counts_them(spec, 
 def test_the_selector_of_a_primary_that_is_there_stays_since_it_cannot_change():
     live = build_primary(facts_of(make_deployment()), REVISION)
     live["spec"]["selector"] = {"matchLabels": {"app": "backend-primary", "made": "by flagger"}}
-    assert build_primary(facts_of(make_deployment(), live), REVISION)["spec"]["selector"] == live["spec"]["selector"]
+    built = build_primary(facts_of(make_deployment(), live), REVISION)["spec"]
+    assert built["selector"] == live["spec"]["selector"]
+    assert built["template"]["metadata"]["labels"] == {"app": "backend-primary", "made": "by flagger"}
+
+
+def test_the_pods_of_a_primary_keep_its_selector_when_the_target_is_made_again_with_other_labels():
+    live = build_primary(facts_of(make_deployment()), REVISION)
+    again = make_deployment(labels={"app": "shop", "track": "a"})
+    spread = {"maxSkew": 1, "labelSelector": {"matchLabels": {"app": "shop"}}, "topologyKey": "zone"}
+    again["spec"]["template"]["spec"]["topologySpreadConstraints"] = [spread]
+    template = build_primary(facts_of(again, live), REVISION)["spec"]["template"]
+    assert template["metadata"]["labels"] == {"app": "backend-primary", "track": "a"}
+    (copied,) = template["spec"]["topologySpreadConstraints"]
+    assert copied == {**spread, "labelSelector": {"matchLabels": {"app": "backend-primary"}}}
+
+
+def test_metadata_taken_out_of_the_target_goes_from_the_primary_with_the_next_promotion():
+    target = make_deployment()
+    target["metadata"] |= {"labels": {"app": "backend", "team": "web"}, "annotations": {"note": "old"}}
+    live = build_primary(facts_of(target), REVISION)
+    live["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "1"
+    metadata = build_primary(facts_of(make_deployment(), live), REVISION)["metadata"]
+    assert metadata["labels"] == {"app": "backend-primary"}
+    assert set(metadata["annotations"]) == {PORTS_ANNOTATION, "deployment.kubernetes.io/revision"}
 
 
 # --- the autoscaler ---
@@ -328,6 +333,73 @@ def test_the_size_that_a_canary_starts_with(autoscaler, primary, expected):
     made = None if primary is None else make_deployment("backend-primary", replicas=primary)
     facts = Facts(NOW, make_canary(), target=make_deployment(), primary=made, target_autoscaler=autoscaler)
     assert replicas_from_zero(facts) == expected
+
+
+def test_an_autoscaler_has_the_labels_of_the_one_that_it_copies_but_for_those_of_flux():
+    source = make_autoscaler()
+    source["metadata"]["labels"] = {"team": "web", "kustomize.toolkit.fluxcd.io/name": "apps"}
+    facts = Facts(NOW, make_canary(autoscalerRef=AUTOSCALER_REF), target=make_deployment(), target_autoscaler=source)
+    assert build_autoscaler(facts)["metadata"]["labels"] == {"team": "web"}
+
+
+# --- a primary that somebody else made ---
+
+
+def flaggers(target: dict[str, Any], **service: Any) -> Facts:
+    """What Flagger leaves: no revision, no ports, an id of its own, and the configs as they were."""
+    facts = facts_of(target, service=service)
+    primary = build_primary(facts, "48e6b134-d2f1-4f22-b53b-c7f2f6182119")
+    primary["metadata"]["annotations"] = {}
+    copy = make_config("backend-config-primary", {"greeting": "hello"})
+    live = {**primary, "status": ready_status(1, 0)}
+    service_copy = owned(build_service(facts, "primary"))
+    generated = {("ConfigMap", "backend-config-primary"): copy, ("Service", "backend-primary"): service_copy}
+    return replace(facts, primary=live, generated=generated)
+
+
+def owned(item: dict[str, Any]) -> dict[str, Any]:
+    item["metadata"]["ownerReferences"] = [owner_reference(make_canary())]
+    return item
+
+
+def repainted(facts: Facts) -> Facts:
+    target = spread_target()
+    target["spec"]["template"]["spec"]["containers"][0]["image"] = "podinfo:2"
+    return replace(facts, target=target)
+
+
+SINCE: Mapping[str, tuple[Callable[[Facts], Facts], bool]] = {
+    "nothing": (lambda facts: facts, True),
+    "another image": (repainted, False),
+    "another config": (
+        lambda facts: replace(facts, configs={"configmap/backend-config": make_config("backend-config", {"a": "b"})}),
+        False,
+    ),
+    "another port": (lambda facts: replace(facts, canary=make_canary(service={"targetPort": 8080})), False),
+    "a config without its copy": (
+        lambda facts: replace(
+            facts, generated={key: item for key, item in facts.generated.items() if key[0] == "Service"}
+        ),
+        False,
+    ),
+    "pods spread under other names": (
+        lambda facts: replace(
+            facts, target=spread_target() | {"spec": without_spread(spread_target()["spec"])}, primary=facts.primary
+        ),
+        True,
+    ),
+}
+
+
+def without_spread(spec: dict[str, Any]) -> dict[str, Any]:
+    del spec["template"]["spec"]["topologySpreadConstraints"]
+    return spec
+
+
+@pytest.mark.parametrize("name", SINCE)
+def test_whether_flaggers_primary_runs_what_the_target_would(name):
+    change, same = SINCE[name]
+    assert runs_target(change(flaggers(spread_target()))) is same
 
 
 def test_everything_that_is_generated_has_a_name():

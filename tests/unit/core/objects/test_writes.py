@@ -8,6 +8,7 @@ import pytest
 
 from controller.core.model import (
     Action,
+    Delete,
     EnsureApex,
     EnsureAutoscaler,
     EnsurePrimary,
@@ -56,12 +57,17 @@ def done() -> Cluster:
 
 
 def named(writes: tuple[Write, ...]) -> list[str]:
-    return [
-        f"{write.manifest['kind']} {write.manifest['metadata']['name']}"
-        if isinstance(write, Put)
-        else f"scale {write.replicas}"
-        for write in writes
-    ]
+    return [in_words(write) for write in writes]
+
+
+def in_words(write: Write) -> str:
+    match write:
+        case Put(manifest):
+            return f"{manifest['kind']} {manifest['metadata']['name']}"
+        case Scale():
+            return f"scale {write.replicas}"
+        case Delete():
+            return f"delete {write.kind} {write.name}"
 
 
 ACTIONS: dict[str, tuple[Action, list[str]]] = {

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Routes, SetRoutes
+from controller.core.model import Rival, Routes, SetRoutes
 from controller.core.rollout.phases import Reason
 from tests.builders import canary_manifest, make_deployment
 from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out
 from tests.unit.core.decisions import Case, check, hands_off, nothing, table, warning
 
 NOT_FOUND = "Deployment backend.prod not found; spec.targetRef must name a Deployment in this namespace"
-RIVALLED = "Deployment backend.prod is the target of Canary first.prod already; give each Canary a target of its own"
+RIVALLED = (
+    "spec.targetRef leads to Deployment backend.prod, which Canary first.prod uses already; "
+    "give each Canary a target, a service.name and an autoscaler of its own"
+)
 UNSELECTABLE = (
     "Deployment backend: spec.selector.matchLabels must have one of app, name, app.kubernetes.io/name, found tier"
 )
@@ -40,7 +43,7 @@ def told_before() -> Cluster:
 
 def with_rival() -> Cluster:
     cluster = Cluster.of(canary_manifest(), make_deployment())
-    cluster.rival = "first"
+    cluster.rival = Rival("first", "Deployment", "backend", "spec.targetRef")
     return cluster
 
 
@@ -86,7 +89,7 @@ def without_target(cluster: Cluster) -> Cluster:
         message(RIVALLED),
         hands_off,
         (warning(RIVALLED),),
-        reason=Reason.TARGET_TAKEN,
+        reason=Reason.OBJECT_TAKEN,
     ),
     Case(
         "a selector without a known label is refused before anything is made",

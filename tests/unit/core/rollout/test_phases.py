@@ -98,6 +98,11 @@ def lose_target(cluster: Cluster) -> None:
     del cluster.objects["Deployment", "backend"]
 
 
+def change_target(cluster: Cluster) -> None:
+    cluster.objects["Deployment", "other"] = make_deployment("other")
+    cluster.edit_canary(targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"})
+
+
 def promoting(analysis: Mapping[str, object] = ANALYSIS) -> Callable[[Phase], Cluster]:
     def copied(_: Phase) -> Cluster:
         cluster = progressing(50, canary_manifest(analysis=analysis))
@@ -137,11 +142,13 @@ ANALYSING: Mapping[Reason, Callable[[Phase], Cluster]] = {
     Reason.CANARY_HARMFUL: but(at(20), harmful),
     Reason.DEADLINE_EXCEEDED: but(at(20), lambda cluster: cluster.roll_out("backend", "expired")),
     Reason.TARGET_LOST: but(at(20), lose_target),
+    Reason.TARGET_CHANGED: but(at(20), change_target),
 }
 BETWEEN: Mapping[Reason, Callable[[Phase], Cluster]] = {
     Reason.STARTED: pushed,
     Reason.START_NOT_APPROVED: refusing("confirm-rollout", pushed),
     Reason.REVERTED: lambda phase: with_state(idle(phase), applied=OTHER_REVISION),
+    Reason.TARGET_CHANGED: but(idle, change_target),
 }
 SITUATIONS: Mapping[Phase, Mapping[Reason, Callable[[Phase], Cluster]]] = {
     Phase.NEW: {Reason.PRIMARY_NOT_READY: fresh, Reason.INITIALIZED: idle},
@@ -159,8 +166,9 @@ SITUATIONS: Mapping[Phase, Mapping[Reason, Callable[[Phase], Cluster]]] = {
         Reason.TRAFFIC_RETURNED: promoting(),
         Reason.PRIMARY_FAILED: but(promoting(), lambda cluster: cluster.roll_out("backend-primary", "expired")),
         Reason.TARGET_LOST: but(promoting(), lose_target),
+        Reason.TARGET_CHANGED: but(promoting(), change_target),
     },
-    Phase.FINALISING: {Reason.PROMOTED: finalising},
+    Phase.FINALISING: {Reason.PROMOTED: finalising, Reason.TARGET_CHANGED: but(finalising, change_target)},
     Phase.SUCCEEDED: BETWEEN,
     Phase.FAILED: {
         **BETWEEN,

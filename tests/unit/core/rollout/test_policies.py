@@ -34,7 +34,8 @@ ORDER = {
 
 
 def test_the_guards_come_first_in_this_order():
-    assert " ".join(guard.__name__ for guard in GUARDS) == "suspended unsupported rivalled targetless unselectable"
+    order = "suspended unsupported rivalled targetless unselectable foreign overlapping retargeted"
+    assert " ".join(guard.__name__ for guard in GUARDS) == order
 
 
 @pytest.mark.parametrize("phase", list(Phase))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Value
+from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Rival, Value
 from controller.core.objects.workload import primary_revision
 from tests.builders import (
     AB_TESTING,
@@ -413,7 +413,7 @@ def test_the_autoscaler_of_the_primary_follows_that_of_the_target_in_a_promotion
 
 def test_two_canaries_on_one_target_do_not_fight():
     cluster = Cluster.of(canary_manifest(), make_deployment())
-    cluster.rival = "first"
+    cluster.rival = Rival("first", "Deployment", "backend", "spec.targetRef")
     for _ in range(5):
         cluster.tick(10)
     assert cluster.writes == []

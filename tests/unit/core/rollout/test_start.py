@@ -437,9 +437,11 @@ def test_a_failed_promotion_goes_on_after_a_newer_revision_was_taken_back():
     assert rolled_out(cluster) == [("Finalising", 0), ("Succeeded", 0)]
 
 
-def flagger(phase: Phase, **changes: Any) -> Cluster:
-    """A cluster whose status was written by Flagger: its hashes tell nothing about the target."""
+def flagger(phase: Phase, image: str = "podinfo:2", **changes: Any) -> Cluster:
+    """A cluster whose status was written by Flagger: its hashes tell nothing about the target, which has ``image``."""
     cluster = initialized()
+    if image != cluster.image("backend"):
+        cluster.set_image(image)
     state = State(phase=phase, applied="7554554c66", promoted="9dccb99c5", transitioned_at=NOW)
     cluster.write_status(state)
     return with_state(cluster, **changes)
@@ -460,10 +462,28 @@ def takes(cluster: Cluster, now: str = "") -> tuple[str, ...]:
 @table(
     Case(
         "what Flagger left at rest is what the target has now",
-        lambda: flagger(Phase.SUCCEEDED),
+        lambda: flagger(Phase.SUCCEEDED, "podinfo:1"),
         taken_over(),
         kept(),
-        takes(flagger(Phase.SUCCEEDED)),
+        takes(flagger(Phase.SUCCEEDED, "podinfo:1")),
+        requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
+    ),
+    Case(
+        "a revision pushed while no controller ran is new",
+        lambda: flagger(Phase.SUCCEEDED),
+        taken_over(applied=UNKNOWN_REVISION, promoted=UNKNOWN_REVISION),
+        kept(),
+        takes(flagger(Phase.SUCCEEDED), UNKNOWN_REVISION),
+        requeue_after=0.0,
+        reason=Reason.TAKEN_OVER,
+    ),
+    Case(
+        "a revision taken back while no controller ran is what the primary runs",
+        lambda: flagger(Phase.PROGRESSING, "podinfo:1", routes=Routes(20)),
+        taken_over(),
+        kept(20),
+        takes(flagger(Phase.PROGRESSING, "podinfo:1")),
         requeue_after=0.0,
         reason=Reason.TAKEN_OVER,
     ),

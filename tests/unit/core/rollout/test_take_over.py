@@ -8,7 +8,7 @@ import pytest
 
 from controller.api.status import Phase
 from controller.core.model import Put
-from controller.core.objects.manifests import owner_reference
+from controller.core.objects.ownership import owner_reference
 from tests.builders import (
     NAMESPACE,
     WEIGHTED,

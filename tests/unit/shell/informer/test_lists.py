@@ -74,8 +74,8 @@ async def test_what_is_missing_at_the_start_is_logged_once_and_waited_for(caplog
 async def test_after_a_new_list_what_vanished_is_removed_and_other_kinds_are_not_listed():
     kube = FakeKube(make_deployment(), make_deployment("other"), make_config("token", {}, kind="Secret"))
     async with filled(kube) as stage:
-        stage.kube.delete(*BACKEND)
-        stage.kube.delete(*TOKEN)
+        stage.kube.remove(*BACKEND)
+        stage.kube.remove(*TOKEN)
         stage.lists.was_relisted(DEPLOYMENT)
         await asyncio.sleep(SETTLE_SECONDS + 1)
         assert stage.heard == [("backend", False)]
@@ -95,7 +95,7 @@ async def test_an_object_created_after_the_list_is_kept():
 async def test_a_comparison_that_fails_is_tried_again(caplog):
     async with filled(FakeKube(make_deployment())) as stage:
         stage.kube.failures["list"] = [Transient("GET", 0, "connection refused")] * 3
-        stage.kube.delete(*BACKEND)
+        stage.kube.remove(*BACKEND)
         stage.lists.was_relisted(DEPLOYMENT)
         await asyncio.sleep(60)
         assert stage.heard == [("backend", False)]

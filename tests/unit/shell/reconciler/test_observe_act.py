@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from controller.api.errors import InvalidObject
-from controller.core.model import EnsureApex, EnsurePrimary, EnsureServices, Facts, Routes, ScaleTarget, SetRoutes
+from controller.core.model import (
+    EnsureApex,
+    EnsurePrimary,
+    EnsureServices,
+    Facts,
+    RemoveLeftovers,
+    Rival,
+    Routes,
+    ScaleTarget,
+    SetRoutes,
+)
+from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.workload import revision_facts
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Conflict, Rejected, Transient
@@ -72,7 +83,7 @@ async def test_the_facts_are_all_that_the_cluster_has():
     assert facts.configs["configmap/backend-config"]["data"] == {"a": "b"}
     assert list(facts.generated) == [("ConfigMap", "backend-config-primary")]
     assert list(facts.templates) == ["istio-system/error-rate"]
-    assert (facts.missing_configs, facts.rival) == ((), "")
+    assert (facts.missing_configs, facts.rival) == ((), None)
 
 
 async def test_a_body_is_read_once_for_each_version():
@@ -98,7 +109,7 @@ async def test_a_config_that_is_not_there_is_missing_unless_it_is_optional(confi
 
 async def test_a_config_that_vanished_before_it_was_read_is_missing():
     kube, cache = cache_of(target(), make_config("backend-config", {"a": "b"}))
-    kube.delete("ConfigMap", "prod", "backend-config")
+    kube.remove("ConfigMap", "prod", "backend-config")
     assert (await look(kube, cache)).missing_configs == ("configmap/backend-config",)
 
 
@@ -109,22 +120,39 @@ async def test_a_config_that_may_not_be_read_is_an_error():
         await look(kube, cache)
 
 
-@pytest.mark.parametrize(
-    ("created", "name", "rival"),
-    [
-        pytest.param({"backend": "2", "other": "1"}, "backend", "other", id="the older one came first"),
-        pytest.param({"backend": "1", "other": "2"}, "backend", "", id="it came first itself"),
-        pytest.param({"backend": "1", "other": "1"}, "other", "backend", id="of the same second the first by name"),
-    ],
-)
-async def test_of_two_canaries_of_a_target_one_came_first(created, name, rival):
-    canaries = [canary_manifest(name=each) for each in created]
-    for canary, second in zip(canaries, created.values(), strict=True):
-        canary["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{second}Z"
-        canary["spec"]["targetRef"]["name"] = "backend"
-    kube, cache = cache_of(make_deployment(), *canaries)
-    facts = await look(kube, cache, name=name, targetRef=canaries[0]["spec"]["targetRef"])
-    assert facts.rival == rival
+async def test_the_facts_name_the_canary_that_came_first():
+    first, second = canary_manifest(name="first"), canary_manifest()
+    first["spec"]["targetRef"]["name"] = "backend"
+    second["metadata"]["creationTimestamp"] = "2026-01-01T00:00:01Z"
+    kube, cache = cache_of(make_deployment(), first, second)
+    assert (await look(kube, cache)).rival == Rival("first", "Deployment", "backend", "spec.targetRef")
+    assert (await look(kube, cache, name="first", targetRef=first["spec"]["targetRef"])).rival is None
+
+
+def owned(item: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    item["metadata"] |= {"ownerReferences": [owner_reference(make_canary())], **metadata}
+    return item
+
+
+def service(name: str, **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "prod", **metadata}}
+
+
+async def test_the_facts_have_all_that_the_canary_owns_or_has_adopted():
+    kube, cache = cache_of(
+        make_deployment(),
+        owned(make_config("old-primary", {"a": "b"})),
+        owned(service("old-canary")),
+        service("old", annotations={ADOPTED_BY: "backend"}),
+        service("adopted-by-another", annotations={ADOPTED_BY: "shop"}),
+        service("nobodys"),
+    )
+    facts = await look(kube, cache)
+    assert sorted(facts.owned) == [("ConfigMap", "old-primary"), ("Service", "old"), ("Service", "old-canary")]
+    assert ("get", "ConfigMap/old-primary") not in kube.requests
+    kube.remove("Service", "prod", "old")
+    cache.remove(("Service", "prod", "old"))
+    assert ("Service", "old") not in (await look(kube, cache)).owned
 
 
 async def test_a_target_of_another_kind_is_no_target():
@@ -233,3 +261,34 @@ async def test_an_object_that_exists_unseen_is_a_conflict_and_then_known():
         await act(kube, cache, facts, [EnsureApex()])
     await act(kube, cache, await look(kube, cache), [EnsureApex()])
     assert kube.object("Service", "prod", "backend")["spec"]["clusterIP"] == "10.0.0.1"
+
+
+async def renamed() -> tuple[FakeKube, Cache, Facts]:
+    """A Canary whose service has another name now; its former Service is still there."""
+    kube, cache, facts = await primed()
+    await act(kube, cache, facts, actions(facts))
+    cache.put(kube.set(owned(service("old-canary"))))
+    kube.requests.clear()
+    return kube, cache, await look(kube, cache)
+
+
+async def test_leftovers_are_deleted():
+    kube, cache, facts = await renamed()
+    await act(kube, cache, facts, [RemoveLeftovers()])
+    assert kube.requests == [("delete", "Service/old-canary")]
+    assert (await look(kube, cache)).owned.keys() == facts.owned.keys() - {("Service", "old-canary")}
+
+
+async def test_a_leftover_that_was_changed_meanwhile_is_a_conflict_and_then_known():
+    kube, cache, facts = await renamed()
+    kube.set(service("old-canary"))
+    with pytest.raises(Conflict):
+        await act(kube, cache, facts, [RemoveLeftovers()])
+    assert ("Service", "old-canary") not in (await look(kube, cache)).owned
+
+
+async def test_a_leftover_that_may_not_be_deleted_holds_nothing_up():
+    kube, cache, facts = await renamed()
+    kube.failures["delete"] = [Rejected("DELETE", 403, "forbidden")]
+    await act(kube, cache, facts, [RemoveLeftovers(), ScaleTarget(1)])
+    assert kube.requests == [("delete", "Service/old-canary"), ("scale", "Deployment/backend")]

@@ -234,7 +234,7 @@ async def test_a_conflict_is_met_with_fresh_facts_at_once():
 
 async def test_an_object_that_vanished_unseen_is_made_again():
     async with initialised() as stage:
-        stage.kube.delete("VirtualService", "prod", "backend")
+        stage.kube.remove("VirtualService", "prod", "backend")
         await stage.new_version("podinfo:2")
         assert stage.weights == [80, 20]
 
@@ -274,7 +274,7 @@ async def test_a_canary_that_is_being_deleted_gets_nothing_back_of_what_goes_wit
         await stage.settle()
         stage.cache.remove(("VirtualService", "prod", "backend"))
         writes = stage.kube.writes()
-        stage.kube.delete("VirtualService", "prod", "backend")
+        stage.kube.remove("VirtualService", "prod", "backend")
         await stage.settle()
         assert stage.kube.writes() == writes
 
@@ -329,7 +329,7 @@ async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is
     await stage.settle()
     assert stage.status["phase"] == "Progressing"
     assert stage.kube.requests.count(("get", "ConfigMap/backend-config")) == reads + 1
-    stage.kube.delete("Deployment", "prod", "backend")
+    stage.kube.remove("Deployment", "prod", "backend")
     stage.cache.remove(("Deployment", "prod", "backend"))
     await stage.settle()
     assert "not found" in stage.status["message"]

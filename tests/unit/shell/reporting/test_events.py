@@ -76,7 +76,7 @@ async def test_an_event_that_has_expired_is_made_anew():
     async with recording(kube) as it:
         it.record(CANARY, Event("one"))
         await it.flush(1)
-        kube.delete("Event", "prod", kube.objects("Event")[0]["metadata"]["name"])
+        kube.remove("Event", "prod", kube.objects("Event")[0]["metadata"]["name"])
         it.record(CANARY, Event("one"))
         await it.flush(1)
     assert [event["count"] for event in kube.objects("Event")] == [1]

@@ -1,0 +1,90 @@
+"""Which pods are whose: the labels that the Services, and the primary, select by.
+
+A Service selects by the whole selector of its workload, as far as a Service can: by equality. The primary's pods carry
+the target's labels but for one, which tells the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from controller.api.errors import CanaryError
+from controller.api.names import SELECTOR_LABELS, find_selector_label, primary_name
+from controller.core.model import Manifest
+
+
+class SelectorError(CanaryError):
+    """The target has no label that tells the primary's pods from its own."""
+
+
+def selector_label(target: Manifest) -> tuple[str, str]:
+    """The label that tells primary from canary, and its value: the first of ``SELECTOR_LABELS`` in the selector.
+
+    Raises:
+        SelectorError: there is none.
+    """
+    labels = service_selector(target)
+    label = find_selector_label(labels)
+    if label is not None:
+        return label, labels[label]
+    found = ", ".join(labels) or "none"
+    raise SelectorError(
+        f"Deployment {target['metadata']['name']}: spec.selector.matchLabels must have one of "
+        f"{', '.join(SELECTOR_LABELS)}, found {found}"
+    )
+
+
+def service_selector(workload: Manifest) -> dict[str, str]:
+    """All that a Service can select a workload's pods by: ``matchLabels``, and expressions with one allowed value.
+
+    Other expressions only narrow the choice; pods that they would have kept out are found by ``overlaps``.
+    """
+    selector = workload["spec"]["selector"]
+    only = {
+        expression["key"]: expression["values"][0]
+        for expression in selector.get("matchExpressions") or ()
+        if expression.get("operator") == "In" and len(expression.get("values") or ()) == 1
+    }
+    return {**(selector.get("matchLabels") or {}), **only}
+
+
+def primary_selector(target: Manifest) -> dict[str, str]:
+    """What a new primary selects by: the target's selector with the value of the telling label replaced."""
+    label, value = selector_label(target)
+    return {**service_selector(target), label: primary_name(value)}
+
+
+def overlaps(target: Manifest, primary: Manifest | None, deployments: Iterable[Manifest]) -> str:
+    """Which other Deployment's pods the Services would select too; empty where there is none.
+
+    Args:
+        target: the Deployment that the user edits.
+        primary: its copy, where it exists.
+        deployments: all Deployments of the namespace.
+    """
+    own = target["metadata"]["name"]
+    copied = primary_name(own) if primary is None else primary["metadata"]["name"]
+    selectors = (
+        (own, service_selector(target)),
+        (copied, primary_selector(target) if primary is None else service_selector(primary)),
+    )
+    for deployment in (*deployments, *([primary] if primary else [])):
+        name, labels = deployment["metadata"]["name"], pod_labels(deployment)
+        for selecting, selector in selectors:
+            if name != selecting and selector.items() <= labels.items():
+                return _overlap(selecting, selector, name)
+    return ""
+
+
+def _overlap(selecting: str, selector: Mapping[str, str], other: str) -> str:
+    return (
+        f"the selector of Deployment {selecting} ({', '.join(f'{key}={value}' for key, value in selector.items())}) "
+        f"also matches the pods of Deployment {other}, which would get its traffic; add a label to the selector of "
+        f"one of them that the other does not have"
+    )
+
+
+def pod_labels(workload: Manifest) -> Mapping[str, str]:
+    """The labels of a workload's newest pods."""
+    labels: Mapping[str, str] = (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    return labels
