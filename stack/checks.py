@@ -32,6 +32,7 @@ def find_problems(config: StackConfig) -> Iterator[Problem]:
         yield from _templates(config, name, app)
         yield from _routes(config, name, app)
     yield from _generated_names(config)
+    yield from _secret_copies(config)
     yield from _shared_hosts(config)
 
 
@@ -163,6 +164,16 @@ def _generated_names(config: StackConfig) -> Iterator[Problem]:
         if len(set(sections)) > 1:
             others = ", ".join(sections[:-1])
             yield Problem(sections[-1], f'Duplicate value: {others} has a {kind} "{generated}" as well; rename one')
+
+
+def _secret_copies(config: StackConfig) -> Iterator[Problem]:
+    """A Secret of the user's that has the name of the primary's copy of another."""
+    listed = {secret for app in config.apps.values() for secret in app.secrets}
+    for name, app in config.apps.items():
+        for secret in app.secrets:
+            if primary_name(secret) in listed:
+                message = f'Invalid value: "{secret}": its copy for the primary, {primary_name(secret)}, is in use'
+                yield Problem(f"apps.{name}.secrets", message)
 
 
 def _objects(name: str, app: AppConfig) -> Mapping[str, list[str]]:

@@ -268,7 +268,8 @@ class AppConfig(Model):
     )
     secrets: list[ObjectName] = Field(
         default_factory=list,
-        description="Existing Secrets whose keys become environment variables; a change starts a rollout.",
+        description="Existing Secrets whose keys become environment variables; a change starts a rollout. One that "
+        "several apps share needs the annotation `flagger.app/config-tracking: disabled`, and then starts none.",
     )
     readiness_path: str | None = Field(None, description="HTTP path of the readiness probe; no probe when unset.")
     liveness_path: str | None = Field(None, description="HTTP path of the liveness probe; no probe when unset.")

@@ -312,6 +312,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             ('apps.backend-primary: Duplicate value: apps.backend has a Service "backend-primary" as well; rename one'),
         ],
     ),
+    "a Secret with the name of another one's copy": (
+        {"apps": {"cart": {**NEW_APP, "secrets": ["db"]}, "pay": {**NEW_APP, "secrets": ["db-primary"]}}},
+        ['apps.cart.secrets: Invalid value: "db": its copy for the primary, db-primary, is in use'],
+    ),
     "two apps with one service name": (
         {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "name": "backend"}}}},
         [
