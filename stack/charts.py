@@ -14,6 +14,8 @@ from stack.config import GatewayConfig, IstioConfig, StackConfig
 from stack.merge import merge
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 
+_GATEWAY_LABEL = "gateway"
+"""Of the gateway's pods; the chart's own default as well."""
 _STATUS_PORT = 15021
 _RESERVED_PORTS = range(15000, 15100)
 """Envoy's own ports: admin, status, metrics, health."""
@@ -33,7 +35,7 @@ def istio_values(istio: IstioConfig, gateway: GatewayConfig) -> Mapping[str, dic
         "gateway": {
             "autoscaling": {"enabled": False},
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-            "labels": {"istio": "gateway"},
+            "labels": {"istio": _GATEWAY_LABEL},
             "service": {"ports": _service_ports(gateway)},
             **revised,
         },
@@ -43,7 +45,7 @@ def istio_values(istio: IstioConfig, gateway: GatewayConfig) -> Mapping[str, dic
 
 def gateway_selector(values: Mapping[str, Any]) -> dict[str, str]:
     """The labels by which a Gateway selects the gateway's pods; `values` are those of the chart `gateway`."""
-    return {"istio": str(values["labels"]["istio"])}
+    return {"istio": str(values["labels"].get("istio") or _GATEWAY_LABEL)}
 
 
 def _service_ports(gateway: GatewayConfig) -> list[dict[str, Any]]:
@@ -77,6 +79,8 @@ def chart_problems(config: StackConfig) -> Iterator[Problem]:
     for keys, reason in _FIXED.items():
         if _look_up(everything["istio.values"], keys):
             yield Problem(f"istio.values.{'.'.join(keys)}", f"Forbidden: {reason}")
+    if not isinstance(values.gateway.get("labels", {}), Mapping):
+        yield Problem("istio.values.gateway.labels", "Invalid value: must be of type object")
     yield from _gateway_ports(config)
 
 

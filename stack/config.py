@@ -94,7 +94,8 @@ class IstioConfig(Model):
     @property
     def revision(self) -> str:
         """The revision of istiod, which the namespaces of its workloads name; empty for the default one."""
-        return str(self.values.istiod.get("revision") or "")
+        revision = str(self.values.istiod.get("revision") or "")
+        return "" if revision == "default" else revision
 
     @model_validator(mode="after")
     def _charts_are_there(self) -> Self:

@@ -427,6 +427,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"istio": {"values": {"gateway": {"name": "edge"}}}},
         [("istio.values.gateway.name: Forbidden: the load test and the exported address use the name istio-gateway")],
     ),
+    "labels that are a list": (
+        {"istio": {"values": {"gateway": {"labels": ["a"]}}}},
+        ["istio.values.gateway.labels: Invalid value: must be of type object"],
+    ),
     "another namespace for istiod": (
         {"istio": {"values": {"istiod": {"global": {"istioNamespace": "mesh"}}}}},
         ["istio.values.istiod.global.istioNamespace: Forbidden: Istio is installed in istio-system"],
