@@ -48,7 +48,7 @@ def parse_alert_provider(obj: Mapping[str, Any]) -> AlertProvider:
 
 def _parse(model: type[M], obj: Mapping[str, Any]) -> M:
     try:
-        return model.model_validate(_without_nulls(obj))
+        return model.model_validate(without_nulls(obj))
     except ValidationError as error:
         problems = problems_of(error, model)
     except RecursionError:
@@ -60,10 +60,14 @@ def _parse(model: type[M], obj: Mapping[str, Any]) -> M:
     )
 
 
-def _without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
-    """``value`` with null fields left out, as the API server does where a schema does not keep them."""
+def without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
+    """``value`` with null fields left out: the API server treats most as absent, and serves some.
+
+    Raises:
+        RecursionError: ``value`` has more than ``levels`` levels of objects and lists.
+    """
     if levels == 0:
         raise RecursionError
     if isinstance(value, Mapping):
-        return {key: _without_nulls(item, levels - 1) for key, item in value.items() if item is not None}
-    return [_without_nulls(item, levels - 1) for item in value] if isinstance(value, list) else value
+        return {key: without_nulls(item, levels - 1) for key, item in value.items() if item is not None}
+    return [without_nulls(item, levels - 1) for item in value] if isinstance(value, list) else value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
+from controller.api.parse import without_nulls
 from controller.core.model import Manifest
 from controller.core.objects.ownership import owner_of
 from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, Key, key_of, version_of
@@ -112,7 +114,9 @@ class Cache:
 
 
 def _trimmed(manifest: Mapping[str, Any]) -> Manifest:
-    """Without what nobody reads here: ``managedFields`` is up to half of an object."""
+    """Without nulls, and without what nobody reads here: ``managedFields`` is up to half of an object."""
+    with suppress(RecursionError):  # the parser refuses an object that is nested too deeply, with a message
+        manifest = without_nulls(manifest)
     metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
     dropped = {"status"} if manifest["kind"] == AUTOSCALER.name else set()
     return {**{name: value for name, value in manifest.items() if name not in dropped}, "metadata": metadata}

@@ -87,6 +87,24 @@ def test_managed_fields_are_dropped():
     assert "managedFields" not in it.object(KEY)["metadata"]
 
 
+def test_nulls_are_dropped_since_the_api_server_serves_some_for_absent_fields():
+    it = Heard()
+    volumes = [{"name": "v", "projected": {"defaultMode": 420, "sources": None}}, None]
+    it.cache.put(deployment(1, spec={"template": {"spec": {"volumes": volumes, "nodeSelector": None}}}))
+    assert it.object(KEY)["spec"] == {
+        "template": {"spec": {"volumes": [{"name": "v", "projected": {"defaultMode": 420}}, None]}}
+    }
+
+
+def test_an_object_that_is_nested_too_deeply_is_left_to_the_parser():
+    deep: Any = None
+    for _ in range(3000):
+        deep = {"a": deep}
+    it = Heard()
+    it.cache.put(deployment(1, spec=deep))
+    assert it.object(KEY)["spec"] is deep
+
+
 def test_what_is_put_quietly_is_not_told():
     it = Heard()
     it.cache.put(deployment(1), quietly=True)
