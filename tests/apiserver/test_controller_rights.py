@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from controller.shell.kubernetes.kinds import Kind
@@ -14,8 +15,9 @@ from tests.apiserver.scenes import backend
 from tests.apiserver.stage import Stage
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "program" / "canary-controller.yaml"
-ROLE = Kind("ClusterRole", "clusterroles", "rbac.authorization.k8s.io/v1")
-BINDING = Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io/v1")
+RBAC = "rbac.authorization.k8s.io/v1"
+EVERYWHERE = (Kind("ClusterRole", "clusterroles", RBAC), Kind("ClusterRoleBinding", "clusterrolebindings", RBAC))
+IN_THE_NAMESPACE = (Kind("Role", "roles", RBAC), Kind("RoleBinding", "rolebindings", RBAC))
 ACCOUNT = Kind("ServiceAccount", "serviceaccounts", "v1")
 
 
@@ -24,18 +26,19 @@ def rules() -> list[dict[str, Any]]:
     return next(each["inputs"]["rules"] for each in documents if each["inputs"]["kind"] == "ClusterRole")
 
 
-async def as_the_controller(stage: Stage) -> Stage:
+async def as_the_controller(stage: Stage, role: Kind, binding: Kind) -> Stage:
     """The same stage, on which the controller logs in with its service account's token."""
 
     async def create(kind: Kind, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await stage.kube._send("POST", kind, path, verb="create", body=body)
 
     await create(ACCOUNT, ACCOUNT.path(stage.namespace), {"metadata": {"name": "controller"}})
-    await create(ROLE, ROLE.path(), {"metadata": {"name": stage.namespace}, "rules": rules()})
+    inside = stage.namespace if role.name == "Role" else ""
+    await create(role, role.path(inside), {"metadata": {"name": stage.namespace}, "rules": rules()})
     subject = {"kind": "ServiceAccount", "name": "controller", "namespace": stage.namespace}
-    reference = {"apiGroup": ROLE.group, "kind": ROLE.name, "name": stage.namespace}
-    binding = {"metadata": {"name": stage.namespace}, "roleRef": reference, "subjects": [subject]}
-    await create(BINDING, BINDING.path(), binding)
+    reference = {"apiGroup": role.group, "kind": role.name, "name": stage.namespace}
+    bound = {"metadata": {"name": stage.namespace}, "roleRef": reference, "subjects": [subject]}
+    await create(binding, binding.path(inside), bound)
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     answer = await create(ACCOUNT, ACCOUNT.path(stage.namespace, "controller", "token"), asked)
     config = yaml.safe_load(stage.kubeconfig.read_text(encoding="utf-8"))
@@ -50,9 +53,10 @@ async def as_the_controller(stage: Stage) -> Stage:
     return dataclasses.replace(stage, kubeconfig=own)
 
 
-async def test_with_the_rights_that_the_program_gives_a_rollout_is_done(stage):
+@pytest.mark.parametrize(("role", "binding"), [EVERYWHERE, IN_THE_NAMESPACE], ids=["ClusterRole", "Role"])
+async def test_with_the_rights_that_the_program_gives_a_rollout_is_done(stage, role, binding):
     await stage.apply(*backend(stage))
-    limited = await as_the_controller(stage)
+    limited = await as_the_controller(stage, role, binding)
     async with limited.controller():
         await limited.wait_for_phase("Initialized")
         await limited.set_image("podinfo:2")

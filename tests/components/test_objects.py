@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.recording import Recording, run_program
+from tests.components.recording import IMAGE, Recording, run_program
 from tests.golden_files import FOLDER, assert_golden
 
 COMPONENTS = [
@@ -26,6 +26,10 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "istio-from-a-registry": ("istio", {"istio": {"repository": "oci://registry.example/charts/"}}),
     "istio-with-a-revision": ("istio", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
     "apps-with-a-revision": ("apps", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
+    "canary-controller-of-namespaces": (
+        "canary-controller",
+        {"controller": {"image": IMAGE, "namespaces": ["prod", "team-2"]}},
+    ),
     "gateway-with-other-labels": ("public-gateway", {"istio": {"values": {"gateway": {"labels": {"istio": "edge"}}}}}),
     "gateway-with-tls": (
         "public-gateway",
