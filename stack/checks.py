@@ -122,14 +122,15 @@ def _routes(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]
     if not service.hosts:
         yield Problem(f"apps.{name}.service.hosts", "Required value: the Gateway routes by host")
     for host in service.hosts:
-        if not any(_overlap(host, served.rpartition("/")[2]) for served in gateway.hosts):
+        if not any(_serves(served, host, config.namespace.name) for served in gateway.hosts):
             message = f"the Gateway serves {', '.join(gateway.hosts)} only (gateway.hosts)"
             yield Problem(f"apps.{name}.service.hosts", f'Invalid value: "{host}": {message}')
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether two host names, each possibly `*` or `*.domain`, have a name in common."""
-    return one == other or _covers(one, other) or _covers(other, one)
+def _serves(served: str, host: str, namespace: str) -> bool:
+    """Whether a Gateway's host, `[namespace/]host`, takes requests to `host` for a route in `namespace`."""
+    allowed, _, name = served.rpartition("/")
+    return allowed in {"", "*", namespace} and (name == host or _covers(name, host) or _covers(host, name))
 
 
 def _covers(wildcard: str, host: str) -> bool:
@@ -137,14 +138,24 @@ def _covers(wildcard: str, host: str) -> bool:
 
 
 def _shared_hosts(config: StackConfig) -> Iterator[Problem]:
-    """Two routes of one host on one gateway: Istio uses either, unless each takes its own share by `match`."""
+    """Two routes of one host: Istio merges them on a gateway, in no certain order, and not at all in the mesh."""
     for (one, first), (two, second) in combinations(config.apps.items(), 2):
-        if first.service.match and second.service.match:
-            continue
-        if set(first.service.gateways) & set(second.service.gateways) - {"mesh"}:
-            for host in sorted(set(first.service.hosts) & set(second.service.hosts)):
-                message = f'Duplicate value: "{host}": apps.{one} has it on the same gateway; give one a service.match'
-                yield Problem(f"apps.{two}.service.hosts", message)
+        by_match = bool(first.service.match and second.service.match)
+        for gateway, host in sorted(_routed(one, first) & _routed(two, second)):
+            if gateway == "mesh":
+                message = f"apps.{one} has it in the mesh as well; set gateways or rename one"
+            elif by_match:
+                continue
+            else:
+                message = f"apps.{one} has it on {gateway} as well; give each a service.match"
+            yield Problem(f"apps.{two}.service.hosts", f'Duplicate value: "{host}": {message}')
+
+
+def _routed(name: str, app: AppConfig) -> set[tuple[str, str]]:
+    """The gateways and the hosts that an app's VirtualService is for."""
+    service = app.service
+    hosts = {service.name or name, *(host.lower() for host in service.hosts)}
+    return {(gateway, host) for gateway in service.gateways or ("mesh",) for host in hosts}
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -322,6 +322,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             'apps.cart: Duplicate value: apps.backend has a Service "backend" as well; rename one',
             'apps.cart: Duplicate value: apps.backend has a Service "backend-primary" as well; rename one',
             'apps.cart: Duplicate value: apps.backend has a Service "backend-canary" as well; rename one',
+            (
+                'apps.cart.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
+                "set gateways or rename one"
+            ),
         ],
     ),
     "an app named like the load tester": (
@@ -341,8 +345,33 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"apps": {"cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["*"]}}}},
         [
             (
-                'apps.cart.service.hosts: Duplicate value: "*": apps.frontend has it on the same gateway; give '
-                "one a service.match"
+                'apps.cart.service.hosts: Duplicate value: "*": apps.frontend has it on istio-system/public-'
+                "gateway as well; give each a service.match"
+            )
+        ],
+    ),
+    "two apps with one host in the mesh": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "hosts": ["backend"], "match": [{}]}}}},
+        [
+            (
+                'apps.cart.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
+                "set gateways or rename one"
+            )
+        ],
+    ),
+    "a host that the gateway serves for another namespace": (
+        {
+            "gateway": {"hosts": ["team-2/cart.example", "./*"]},
+            "namespace": {"name": "team-1"},
+            "apps": {
+                "frontend": None,
+                "cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["cart.example"]}},
+            },
+        },
+        [
+            (
+                'apps.cart.service.hosts: Invalid value: "cart.example": the Gateway serves team-2/cart.example,'
+                " ./* only (gateway.hosts)"
             )
         ],
     ),
