@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,8 +67,3 @@ class Names:
 def primary_name(name: str) -> str:
     """The name of a primary's copy: workload, autoscaler, ConfigMap, Secret, value of the selector label."""
     return f"{name}-primary"
-
-
-def find_selector_label(match_labels: Mapping[str, str], candidates: tuple[str, ...] = SELECTOR_LABELS) -> str | None:
-    """The first of ``candidates`` that the target selects its pods by; None when it selects by none of them."""
-    return next((label for label in candidates if label in match_labels), None)

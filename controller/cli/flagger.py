@@ -40,7 +40,6 @@ REFUSED: Mapping[str, str] = {
     "master": "set the address in the kubeconfig",
     "msteams-url": "alerts are not supported; use --event-webhook",
     "no-cross-namespace-refs": "references to other namespaces cannot be disabled",
-    "selector-labels": "the labels app, name and app.kubernetes.io/name are supported",
     "slack-url": "alerts are not supported; use --event-webhook",
 }
 """Options that cannot be ignored without a change of behaviour; empty values are allowed."""

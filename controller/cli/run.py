@@ -13,6 +13,7 @@ import typer
 
 from controller import __version__
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR, parse_duration
+from controller.api.names import SELECTOR_LABELS
 from controller.cli.errors import reports_errors
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.errors import StartError, StoppedError
@@ -44,6 +45,12 @@ def run(  # noqa: PLR0917 -- typer passes them by name
             metavar="URL", envvar="EVENT_WEBHOOK_URL", help="Webhook that receives the events of all Canaries."
         ),
     ] = "",
+    selector_labels: Annotated[
+        str,
+        typer.Option(
+            metavar="LABELS", help="Pod labels that can distinguish primary and canary, in order of preference."
+        ),
+    ] = ",".join(SELECTOR_LABELS),
     kubeconfig: Annotated[
         str, typer.Option(metavar="FILE", envvar="KUBECONFIG", help="kubeconfig to use outside of a cluster.")
     ] = "",
@@ -64,6 +71,7 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         log_level=log_level,
         minimum_interval=minimum_interval,
         namespaces=tuple(name for names in namespace or () for name in names.split(",") if name),
+        selector_labels=tuple(label.strip() for label in selector_labels.split(",")),
         port=port,
         event_webhook=event_webhook,
     )

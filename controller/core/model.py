@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 from controller.api.canary import Canary
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.api.metric_template import MetricProvider, MetricTemplate
+from controller.api.names import SELECTOR_LABELS
 from controller.api.status import Phase
 from controller.api.webhook import Webhook
 from controller.core.evidence.comparison import Comparison
@@ -115,6 +116,19 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """The controller's options that decisions depend on.
+
+    Attributes:
+        minimum_interval: lower bound of ``analysis.interval``, seconds.
+        selector_labels: labels that can distinguish primary and canary pods, in order of preference.
+    """
+
+    minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
+    selector_labels: tuple[str, ...] = SELECTOR_LABELS
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """One consistent snapshot from the watch caches. Manifests are None where the object does not exist.
 
@@ -133,7 +147,7 @@ class Facts:
         missing_configs: references (not marked optional) to objects that do not exist.
         templates: MetricTemplates by ``NAMESPACE/NAME``; one that does not exist is absent.
         rival: another Canary that claims the same object and came first.
-        minimum_interval: floor of ``analysis.interval``, seconds (an option of the controller).
+        options: of the controller.
     """
 
     now: datetime
@@ -148,7 +162,7 @@ class Facts:
     missing_configs: tuple[str, ...] = ()
     templates: Mapping[str, MetricTemplate] = field(default_factory=dict)
     rival: Rival | None = None
-    minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
+    options: Options = Options()
 
 
 # --- what is measured -----------------------------------------------------------------------------------------------

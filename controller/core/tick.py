@@ -81,7 +81,7 @@ class Tick:
     @property
     def interval(self) -> float:
         """Seconds from one timed step to the next."""
-        return self.analysis.tick_seconds(self.facts.minimum_interval)
+        return self.analysis.tick_seconds(self.facts.options.minimum_interval)
 
     @property
     def until_due(self) -> float:

@@ -119,7 +119,7 @@ class _Operator:
             metrics=metrics,
             depend=self._depend,
             clock=_now,
-            minimum_interval=settings.minimum_interval,
+            options=settings.options,
         )
         self._background: list[asyncio.Task[None]] = []
 

@@ -8,8 +8,11 @@ from pydantic import Field, StringConstraints
 from pydantic.dataclasses import dataclass
 
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
+from controller.api.names import SELECTOR_LABELS
+from controller.core.model import Options
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+")]
+Label = Annotated[str, StringConstraints(pattern=r"^[\w./-]+$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -20,7 +23,8 @@ class Settings:
     Attributes:
         metrics_server: Prometheus' address, for metrics that name no provider of their own.
         log_level: lowest severity that is logged.
-        minimum_interval: floor of every Canary's ``analysis.interval``, seconds.
+        minimum_interval: lower bound of every Canary's ``analysis.interval``, seconds.
+        selector_labels: labels that can distinguish primary and canary pods, in order of preference.
         namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
         event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
@@ -29,6 +33,12 @@ class Settings:
     metrics_server: HttpUrl = "http://prometheus:9090"
     log_level: LogLevel = "info"
     minimum_interval: Annotated[float, Field(gt=0)] = DEFAULT_INTERVAL_FLOOR_SECONDS
+    selector_labels: Annotated[tuple[Label, ...], Field(min_length=1)] = SELECTOR_LABELS
     namespaces: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     event_webhook: HttpUrl | Literal[""] = ""
+
+    @property
+    def options(self) -> Options:
+        """What the core reads of them."""
+        return Options(minimum_interval=self.minimum_interval, selector_labels=self.selector_labels)

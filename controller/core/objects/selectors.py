@@ -6,10 +6,10 @@ the target's labels but for one, which tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from controller.api.errors import CanaryError
-from controller.api.names import SELECTOR_LABELS, find_selector_label, primary_name
+from controller.api.names import primary_name
 from controller.core.model import Manifest
 
 
@@ -17,20 +17,20 @@ class SelectorError(CanaryError):
     """The target has no label that tells the primary's pods from its own."""
 
 
-def selector_label(target: Manifest) -> tuple[str, str]:
-    """The label that tells primary from canary, and its value: the first of ``SELECTOR_LABELS`` in the selector.
+def selector_label(target: Manifest, candidates: Sequence[str]) -> tuple[str, str]:
+    """The label that tells primary from canary, and its value: the first of ``candidates`` in the selector.
 
     Raises:
         SelectorError: there is none.
     """
     labels = service_selector(target)
-    label = find_selector_label(labels)
+    label = next((each for each in candidates if each in labels), None)
     if label is not None:
         return label, labels[label]
     found = ", ".join(labels) or "none"
     raise SelectorError(
         f"Deployment {target['metadata']['name']}: spec.selector.matchLabels must have one of "
-        f"{', '.join(SELECTOR_LABELS)}, found {found}"
+        f"{', '.join(candidates)}, found {found}"
     )
 
 
@@ -48,25 +48,28 @@ def service_selector(workload: Manifest) -> dict[str, str]:
     return {**(selector.get("matchLabels") or {}), **only}
 
 
-def primary_selector(target: Manifest) -> dict[str, str]:
+def primary_selector(target: Manifest, candidates: Sequence[str]) -> dict[str, str]:
     """What a new primary selects by: the target's selector with the value of the telling label replaced."""
-    label, value = selector_label(target)
+    label, value = selector_label(target, candidates)
     return {**service_selector(target), label: primary_name(value)}
 
 
-def overlaps(target: Manifest, primary: Manifest | None, deployments: Iterable[Manifest]) -> str:
+def overlaps(
+    target: Manifest, primary: Manifest | None, deployments: Iterable[Manifest], candidates: Sequence[str]
+) -> str:
     """Which other Deployment's pods the Services would select too; empty where there is none.
 
     Args:
         target: the Deployment that the user edits.
         primary: its copy, where it exists.
         deployments: all Deployments of the namespace.
+        candidates: labels that can distinguish the two.
     """
     own = target["metadata"]["name"]
     copied = primary_name(own) if primary is None else primary["metadata"]["name"]
     selectors = (
         (own, service_selector(target)),
-        (copied, primary_selector(target) if primary is None else service_selector(primary)),
+        (copied, primary_selector(target, candidates) if primary is None else service_selector(primary)),
     )
     for deployment in (*deployments, *([primary] if primary else [])):
         name, labels = deployment["metadata"]["name"], pod_labels(deployment)

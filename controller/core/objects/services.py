@@ -46,7 +46,7 @@ def build_service(facts: Facts, side: Side) -> dict[str, Any]:
         spec["trafficDistribution"] = service.traffic_distribution
     elif not adopted:
         spec.pop("trafficDistribution", None)
-    label = {} if adopted else {selector_label(facts.target)[0]: name}
+    label = {} if adopted else {selector_label(facts.target, facts.options.selector_labels)[0]: name}
     marks = _adoption(facts, live) if live is not None and adopted else {}
     return build_object(
         canary,
@@ -94,7 +94,9 @@ def _selector(facts: Facts, side: Side, live: Manifest | None) -> dict[str, str]
     serves = facts.primary is not None and (facts.primary.get("status") or {}).get("availableReplicas")
     if live is not None and live["spec"].get("selector") and not serves:
         return dict(live["spec"]["selector"])
-    return primary_selector(facts.target) if facts.primary is None else service_selector(facts.primary)
+    if facts.primary is not None:
+        return service_selector(facts.primary)
+    return primary_selector(facts.target, facts.options.selector_labels)
 
 
 def _with_node_ports(ports: tuple[Port, ...], live: Manifest | None) -> list[dict[str, Any]]:

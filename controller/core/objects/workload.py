@@ -120,7 +120,7 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
     """
     canary, target, live = facts.canary, facts.target, facts.primary
     assert target is not None  # noqa: S101  # decide has looked
-    label, value = selector_label(target)
+    label, value = selector_label(target, facts.options.selector_labels)
     primary_value = primary_name(value)
     spec = {
         key: target["spec"][key]
@@ -131,7 +131,9 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
     spec["replicas"] = (
         live["spec"].get("replicas", 1) if live and keep_replicas else max(1, target["spec"].get("replicas", 1))
     )
-    spec["selector"] = live["spec"]["selector"] if live else {"matchLabels": primary_selector(target)}
+    spec["selector"] = (
+        live["spec"]["selector"] if live else {"matchLabels": primary_selector(target, facts.options.selector_labels)}
+    )
     spec["template"] = _primary_template(facts, label, value, revision)
     metadata = target["metadata"]
     return build_object(
@@ -160,7 +162,11 @@ def _primary_template(facts: Facts, label: str, value: str, revision: str) -> di
     assert facts.target is not None  # noqa: S101  # decide has looked
     template = facts.target["spec"]["template"]
     metadata = template.get("metadata") or {}
-    selected = service_selector(facts.primary) if facts.primary else primary_selector(facts.target)
+    selected = (
+        service_selector(facts.primary)
+        if facts.primary
+        else primary_selector(facts.target, facts.options.selector_labels)
+    )
     own = selected.get(label, primary_name(value))
     pod_spec = rename_configs(template["spec"], frozenset(config_digests(facts.target, facts.configs)))
     return {

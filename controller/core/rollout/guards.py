@@ -53,7 +53,7 @@ def targetless(tick: Tick) -> Decision | None:
 
 def unselectable(tick: Tick) -> Decision | None:
     try:
-        selector_label(tick.target)
+        selector_label(tick.target, tick.facts.options.selector_labels)
     except SelectorError as error:
         return hands_off(tick, Reason.SELECTOR_UNUSABLE, str(error))
     return None
@@ -67,7 +67,7 @@ def foreign(tick: Tick) -> Decision | None:
 
 def overlapping(tick: Tick) -> Decision | None:
     """Services that select the pods of another Deployment would send it this one's users."""
-    problem = overlaps(tick.target, tick.facts.primary, tick.facts.deployments)
+    problem = overlaps(tick.target, tick.facts.primary, tick.facts.deployments, tick.facts.options.selector_labels)
     if not problem or _has_traffic(tick):
         return None
     return hands_off(tick, Reason.SELECTOR_UNUSABLE, problem, requeue_after=tick.interval)

@@ -10,7 +10,7 @@ from controller.api.canary import Canary
 from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_metric_template
 from controller.core.analysis.thresholds import template_key
-from controller.core.model import Facts, Manifest, Rival
+from controller.core.model import Facts, Manifest, Options, Rival
 from controller.core.objects.configs import config_refs
 from controller.core.objects.ownership import find_rival, owner_reference
 from controller.core.objects.workload import generated_names
@@ -32,7 +32,7 @@ from controller.shell.kubernetes.kinds import (
 _CONFIG_KINDS = frozenset(kind.name for kind in CONFIGS)
 
 
-async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, minimum_interval: float) -> Facts:
+async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, options: Options) -> Facts:
     """The facts at ``now``. Asks the API only for the bodies of ConfigMaps and Secrets that have changed.
 
     Raises:
@@ -66,7 +66,7 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, minim
         missing_configs=tuple(missing),
         templates=_templates(cache, canary),
         rival=_rival(cache, canary),
-        minimum_interval=minimum_interval,
+        options=options,
     )
 
 

@@ -15,7 +15,7 @@ from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.core.analysis.thresholds import missing_templates
-from controller.core.model import Decision, Event, Facts, Manifest, Passed, State
+from controller.core.model import Decision, Event, Facts, Manifest, Options, Passed, State
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
 from controller.shell.informer.cache import Cache
@@ -51,7 +51,7 @@ class Reconciler:
     Attributes:
         depend: called with the objects whose changes must wake a Canary.
         clock: the time, aware, in UTC.
-        minimum_interval: floor of every analysis interval, seconds.
+        options: what decisions depend on beside the cluster.
     """
 
     kube: Kube
@@ -61,7 +61,7 @@ class Reconciler:
     metrics: Metrics
     depend: Callable[[Key, frozenset[Key]], object]
     clock: Callable[[], datetime]
-    minimum_interval: float
+    options: Options
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
@@ -115,7 +115,7 @@ class Reconciler:
             return None
         canary = self._parse(key, manifest)
         self.depend(key, dependencies(self.cache, canary))
-        facts = await observe(self.kube, self.cache, canary, self.clock(), self.minimum_interval)
+        facts = await observe(self.kube, self.cache, canary, self.clock(), self.options)
         before = state_from_status(canary)
         decision = await self._decide(before, facts)
         self._check_providers_once(manifest, facts, before, decision.state)

@@ -49,6 +49,7 @@ def started(monkeypatch) -> list[Settings]:
             id="values after a space, one dash or two",
         ),
         pytest.param("-namespace= -event-webhook= -mesh-provider=", Settings(), id="empty values"),
+        pytest.param("-selector-labels=tier,app", Settings(selector_labels=("tier", "app")), id="selector labels"),
         pytest.param("-namespace=prod,dev", Settings(namespaces=("prod", "dev")), id="several namespaces in one"),
         pytest.param(
             "run --namespace prod --namespace dev --minimum-interval 1m30s",
@@ -143,6 +144,7 @@ def test_the_version_is_printed(started):
         ("-log-level=loud", "--log-level 'loud': Input should be 'debug', 'info', 'warning' or 'error'"),
         ("-minimum-interval=5", '--minimum-interval: "5" is not a duration'),
         ("-port=70000", "--port 70000"),
+        ("-selector-labels=app,,name", "--selector-labels ''"),
     ],
 )
 def test_an_invalid_value_is_an_error_that_says_what_is_allowed(started, arguments, message):

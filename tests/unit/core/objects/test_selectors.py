@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from controller.api.names import SELECTOR_LABELS
+from controller.core.model import Facts, Options
 from controller.core.objects.selectors import (
     SelectorError,
     overlaps,
@@ -13,7 +15,8 @@ from controller.core.objects.selectors import (
     selector_label,
     service_selector,
 )
-from tests.builders import make_deployment
+from controller.core.objects.workload import build_primary
+from tests.builders import NOW, make_canary, make_deployment
 
 
 @pytest.mark.parametrize(
@@ -26,12 +29,21 @@ from tests.builders import make_deployment
     ],
 )
 def test_the_label_that_tells_the_pods_apart(labels, expected):
-    assert selector_label(make_deployment(labels=labels)) == expected
+    assert selector_label(make_deployment(labels=labels), SELECTOR_LABELS) == expected
+
+
+def test_the_labels_and_their_order_are_an_option():
+    target = make_deployment(labels={"app": "backend", "tier": "web"})
+    assert selector_label(target, ("tier", "app")) == ("tier", "web")
+    facts = Facts(now=NOW, canary=make_canary(), target=target, options=Options(selector_labels=("tier", "app")))
+    template = build_primary(facts, "1")["spec"]["template"]
+    assert primary_selector(target, ("tier", "app")).items() <= template["metadata"]["labels"].items()
+    assert template["metadata"]["labels"]["tier"] == "web-primary"
 
 
 def test_without_such_a_label_the_error_says_what_there_is_and_what_may_be():
     with pytest.raises(SelectorError, match=r"must have one of app, name, app\.kubernetes\.io/name, found tier, track"):
-        selector_label(make_deployment(labels={"tier": "web", "track": "a"}))
+        selector_label(make_deployment(labels={"tier": "web", "track": "a"}), SELECTOR_LABELS)
 
 
 def only(key: str, *values: str, operator: str = "In") -> dict[str, Any]:
@@ -72,7 +84,7 @@ def test_services_select_by_the_whole_selector_of_their_workload(name):
     selector, canary, primary = SELECTORS[name]
     target = make_deployment()
     target["spec"]["selector"] = selector
-    assert (service_selector(target), primary_selector(target)) == (canary, primary)
+    assert (service_selector(target), primary_selector(target, SELECTOR_LABELS)) == (canary, primary)
 
 
 A = make_deployment("a", labels={"app.kubernetes.io/name": "podinfo", "app.kubernetes.io/instance": "a"})
@@ -99,6 +111,6 @@ OVERLAPS: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
 @pytest.mark.parametrize("name", OVERLAPS)
 def test_pods_of_other_deployments_that_a_service_would_select(name):
     target, primary, deployments, pair = OVERLAPS[name]
-    problem = overlaps(target, primary, deployments)
+    problem = overlaps(target, primary, deployments, SELECTOR_LABELS)
     assert bool(problem) == bool(pair)
     assert all(part in problem for part in pair.split("|"))

@@ -12,6 +12,7 @@ from controller.core.model import (
     EnsurePrimary,
     EnsureServices,
     Facts,
+    Options,
     RemoveLeftovers,
     Rival,
     Routes,
@@ -57,7 +58,7 @@ REFERENCE = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", 
 
 
 async def look(kube: FakeKube, cache: Cache, **canary: Any) -> Facts:
-    return await observe(kube, cache, make_canary(**canary), NOW, 1.0)
+    return await observe(kube, cache, make_canary(**canary), NOW, Options(minimum_interval=1.0))
 
 
 async def test_the_facts_are_all_that_the_cluster_has():

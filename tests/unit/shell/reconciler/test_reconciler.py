@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import HookProbe, NoValues, Passed, ProbeResult, Refused, Value
+from controller.core.model import HookProbe, NoValues, Options, Passed, ProbeResult, Refused, Value
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED
@@ -77,7 +77,7 @@ class Stage:
             metrics=self.metrics,
             depend=self.tasks.depend,
             clock=self.now,
-            minimum_interval=1.0,
+            options=Options(minimum_interval=1.0),
         )
         self.sending: asyncio.Task[None] | None = None
 
