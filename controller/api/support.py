@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from controller.api.alert_provider import AlertProvider
+from controller.api.analysis import Analysis, Strategy
 from controller.api.canary import Canary
 from controller.api.metric_template import MetricTemplate
 
@@ -18,15 +19,23 @@ class Unsupported(NamedTuple):
         reason: why, for the user.
         only: the values that are not supported, in lower case; if empty, every value that is not empty or false.
         unless: the values that are supported.
+        beside: what else must be true of the analysis; None: nothing.
     """
 
     path: str
     reason: str
     only: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    beside: Callable[[Analysis], bool] | None = None
 
 
 _NOT_ON_ISTIO = "not used with Istio"
+_WEIGHTS_ONLY = "used with stepWeight and stepWeights only, not with iterations"
+
+
+def _has_iterations(analysis: Analysis) -> bool:
+    return analysis.iterations is not None
+
 
 UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
     "Canary": (
@@ -36,6 +45,12 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
             "spec.autoscalerRef.kind",
             "only a HorizontalPodAutoscaler is supported",
             unless=("horizontalpodautoscaler",),
+        ),
+        Unsupported("spec.targetRef.apiVersion", "only apps/v1 is supported", unless=("apps/v1",)),
+        Unsupported(
+            "spec.autoscalerRef.apiVersion",
+            "only autoscaling/v2 is supported",
+            unless=("autoscaling/v2", "autoscaling/v2beta2"),
         ),
         Unsupported("spec.autoscalerRef.primaryScalerQueries", "KEDA is not supported"),
         Unsupported("spec.ingressRef", _NOT_ON_ISTIO),
@@ -51,6 +66,16 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.service.meshName", _NOT_ON_ISTIO),
         Unsupported("spec.service.backends", _NOT_ON_ISTIO),
         Unsupported("spec.analysis.match[].headers[].suffix", "Istio cannot match by suffix; use regex"),
+        Unsupported("spec.analysis.maxWeight", _WEIGHTS_ONLY, beside=_has_iterations),
+        Unsupported(
+            "spec.analysis.mirror",
+            "an A/B test does not mirror: the matched requests go to the canary",
+            beside=lambda analysis: analysis.strategy is Strategy.AB_TESTING,
+        ),
+        Unsupported("spec.analysis.mirrorWeight", "needs mirror: true", beside=lambda analysis: not analysis.mirror),
+        Unsupported(
+            "spec.analysis.webhooks[].type", _WEIGHTS_ONLY, only=("confirm-traffic-increase",), beside=_has_iterations
+        ),
         Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
         Unsupported("spec.analysis.alerts", "alerts are not sent yet"),
     ),
@@ -64,10 +89,11 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
 
 def unsupported_fields(obj: Canary | MetricTemplate | AlertProvider) -> tuple[str, ...]:
     """The fields set in ``obj`` that this controller does not support, each as ``path: reason``."""
-    manifest = obj.to_dict()
+    manifest, analysis = obj.to_dict(), obj.spec.analysis if isinstance(obj, Canary) else None
     return tuple(
         f"{path}: {entry.reason}"
         for entry in UNSUPPORTED[obj.kind]
+        if entry.beside is None or (analysis is not None and entry.beside(analysis))
         for path, value in _find(manifest, entry.path.replace("[]", ".[]").split("."))
         if _is_unsupported(entry, value)
     )
