@@ -132,6 +132,8 @@ class Options:
 class Facts:
     """One consistent snapshot from the watch caches. Manifests are None where the object does not exist.
 
+    The caches have left out what the API server serves as null (``projected.sources``).
+
     Attributes:
         now: the time of this tick.
         canary: the parsed Canary.

@@ -61,7 +61,7 @@ async def _apply(kube: Kube, cache: Cache, write: Write) -> Manifest | None:
         cache.remove(_key(write))
     else:
         cache.put(written)
-    return written
+    return cache.get(_key(write))
 
 
 async def _send(kube: Kube, write: Write) -> Manifest | None:
