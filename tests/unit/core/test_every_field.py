@@ -181,8 +181,10 @@ CASES: tuple[Case, ...] = (
         for side in ("apex", "primary", "canary")
         for what in ("labels", "annotations")
     ),
-    Case(f"{SERVICE}.unmanagedMetadata.labels[]", "theirs"),
-    Case(f"{SERVICE}.unmanagedMetadata.annotations[]", "theirs"),
+    *(
+        Case(f"{SERVICE}.unmanagedMetadata.{what}[]", "theirs", spec={"service": {"apex": {what: {"theirs": "y"}}}})
+        for what in ("labels", "annotations")
+    ),
     Case(f"{SERVICE}.backendTimeout", "5s"),
     Case(f"{SERVICE}.gatewayRefs[]{{}}", "public"),
     Case(f"{SERVICE}.mirror[]{{}}", "copy"),

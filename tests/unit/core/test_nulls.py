@@ -23,6 +23,7 @@ REQUIRED = {
         "metadata.namespace",
         "metadata.uid",
         "metadata.resourceVersion",
+        "metadata.generation",
     },
     "Deployment": {
         "spec",
