@@ -61,7 +61,7 @@ class CrashError(Exception):
 
 
 def clone(node: Any) -> Any:
-    """Plain JSON values copied, without nulls, as the shell's cache holds them; several times faster than ``deepcopy``."""
+    """Plain JSON values copied without nulls, as the cache holds them; several times faster than ``copy.deepcopy``."""
     if isinstance(node, dict):
         return {key: clone(value) for key, value in node.items() if value is not None}
     return [clone(item) for item in node] if isinstance(node, (list, tuple)) else node

@@ -145,7 +145,7 @@ def test_a_null_wherever_the_api_server_may_serve_one_stops_nothing(key, path):
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(PLACES), min_size=2, max_size=5), st.booleans())
-def test_several_nulls_neither(nulls, good):
+def test_several_nulls_stop_nothing(nulls, good):
     cluster = with_nulls(*nulls)
     cluster.answers["metric/error-rate"] = Value(0.5 if good else 50.0)
     for _ in range(12):
