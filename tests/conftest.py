@@ -1,7 +1,7 @@
 """For all tests.
 
-How hard Hypothesis tries: ``ci``, the default, tries the same examples every time, so that a failure is somebody's
-change and not the draw; ``HYPOTHESIS_PROFILE=search`` looks for new ones, for as long as it takes.
+Profiles of Hypothesis: ``ci``, the default, uses the same examples in every run, so that a failure comes from a change
+and not from chance; ``HYPOTHESIS_PROFILE=search`` searches for new ones.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure() -> None:
-    """Looptime asks for the current event loop in tests without one too; that would create one that nobody closes."""
+    """Looptime asks for the current event loop even in tests without one, and would create one that is never closed."""
     asyncio.set_event_loop(None)

@@ -1,6 +1,6 @@
-"""Golden files: what was built before, read by a person, kept beside the tests.
+"""Golden files: reviewed results, kept beside the tests.
 
-``UPDATE_GOLDEN=1 pytest …`` writes them anew; read the difference before you commit it.
+``UPDATE_GOLDEN=1 pytest …`` rewrites them; review the diff before you commit it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import yaml
 
 
 class _Plain(yaml.SafeDumper):
-    """Says everything where it is, without anchors."""
+    """Writes repeated values in full, without anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
