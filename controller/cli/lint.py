@@ -24,7 +24,8 @@ from controller.api import (
 from controller.cli.errors import reports_errors
 from controller.cli.manifests import Document, UnreadableFile, read_documents
 from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
-from controller.core.model import QueryFailed
+from controller.core.model import Manifest, QueryFailed
+from controller.core.objects.ownership import find_rival
 
 Resource = Canary | MetricTemplate | AlertProvider
 
@@ -93,10 +94,12 @@ def check_files(files: Sequence[str]) -> tuple[list[Finding], int]:
         for _, resource in parsed
         if isinstance(resource, MetricTemplate)
     }
+    canaries = [(document.value, resource.namespace) for document, resource in parsed if isinstance(resource, Canary)]
     for document, resource in parsed:
         findings += _unsupported(document, resource)
         if isinstance(resource, Canary):
             findings += _canary(document, resource, templates)
+            findings += _rival(document, [value for value, namespace in canaries if namespace == resource.namespace])
     order = {file: position for position, file in enumerate(files)}
     return sorted(findings, key=lambda finding: (order[finding.file], finding.line)), len(documents)
 
@@ -126,6 +129,13 @@ def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTe
             yield _finding(document, Severity.NOTE, found, f"{path}.templateRef")
         elif metric.bounds and isinstance(planned := plan_query(canary, metric, templates), QueryFailed):
             yield _finding(document, Severity.ERROR, f"{path}: {planned.reason}", path)
+
+
+def _rival(document: Document, canaries: Sequence[Manifest]) -> Iterator[Finding]:
+    """Two Canaries of the files, all of one namespace, that use the same object."""
+    if rival := find_rival(document.value, canaries):
+        message = f"{rival.field}: {rival.kind} {rival.name} is also used by Canary {rival.canary}"
+        yield _finding(document, Severity.ERROR, message, rival.field)
 
 
 def _unlike_sides(canary: Canary) -> Iterator[str]:
