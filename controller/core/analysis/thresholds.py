@@ -45,7 +45,8 @@ def render_query(template: str, values: Mapping[str, str]) -> str:
             raise TemplateError(f"placeholder {{{{{placeholder[:50]} is not closed: }}}} is missing")
         key = placeholder.removeprefix("-").removesuffix("-").strip()
         if key not in values:
-            raise TemplateError(f"placeholder {{{{ {key[:50]} }}}} is unknown, there are: {', '.join(sorted(values))}")
+            known = ", ".join(sorted(values))
+            raise TemplateError(f"placeholder {{{{ {key[:50]} }}}} is unknown, there are: {known[:300]}")
         parts += [values[key], after]
         length += len(values[key]) + len(after)
         if length > MAX_QUERY:

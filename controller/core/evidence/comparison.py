@@ -25,7 +25,7 @@ class Comparison:
         dispersion: how much bad requests clump, from the pods.
         reading: the newest counters; the next look counts from there.
         since: when the canary got its first traffic; the warm-up begins there.
-        query: the query for the counters, which defines what they count.
+        query: digest of the query for the counters, which defines what they count.
     """
 
     test: SequentialTest

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.api import InvalidObject, parse_canary, unsupported_fields
 from controller.core.model import Value
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_autoscaler, make_config, make_deployment, webhook
+from tests.unit.api.cases import GOOD
 from tests.unit.core.cluster import Cluster, clone, settled
 
 REQUIRED = {
@@ -150,3 +152,40 @@ def test_several_nulls_stop_nothing(nulls, good):
     cluster.answers["metric/error-rate"] = Value(0.5 if good else 50.0)
     for _ in range(12):
         cluster.tick(10)
+
+
+def supported() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The Canaries of the API's tests that the controller acts on, for the target of this cluster."""
+    for name, manifest in GOOD.items():
+        if name.startswith("Canary ") and not unsupported_fields(parse_canary(manifest)):
+            placed = clone(manifest)
+            placed["metadata"] |= {key: CLUSTER.canary["metadata"][key] for key in ("name", "namespace", "uid")}
+            placed["metadata"] |= {"generation": 1, "resourceVersion": "1"}
+            placed["spec"]["targetRef"]["name"] = "backend"
+            yield name, placed
+
+
+CANARIES = dict(supported())
+SPECS = [(name, path) for name, manifest in CANARIES.items() for path in places(manifest["spec"], ("spec",))]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(SPECS), min_size=1, max_size=3))
+def test_a_null_in_a_canary_is_absent_or_refused(nulls):
+    name = nulls[0][0]
+    cluster = Cluster(clone(CANARIES[name]), {}, CLUSTER.now)
+    cluster.objects["Deployment", "backend"] = target()
+    for _, path in (null for null in nulls if null[0] == name):
+        node: Any = cluster.canary
+        for step in path[:-1]:
+            node = None if node is None else node[step]
+        if node is not None:
+            node[path[-1]] = None
+    try:
+        parse_canary(cluster.canary)
+    except InvalidObject:
+        return
+    for number in range(16):
+        cluster.tick(60)
+        if number == 4:
+            cluster.set_image("podinfo:2")
