@@ -15,9 +15,7 @@ from controller import __version__
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR, parse_duration
 from controller.api.names import SELECTOR_LABELS
 from controller.cli.errors import reports_errors
-from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.errors import StartError, StoppedError
-from controller.shell.operator import operate
 from controller.shell.reporting.logs import configure_logs
 from controller.shell.settings import Settings
 
@@ -91,6 +89,9 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 async def _operate(settings: Settings, environment: Mapping[str, str]) -> None:
+    from controller.shell.kubernetes.access import find_access  # noqa: PLC0415 -- kopf and aiohttp take a second
+    from controller.shell.operator import operate  # noqa: PLC0415 -- which `canary run --help` does not need
+
     access = find_access(environment)
     log.info("Connecting to the Kubernetes API at %s", access.server)
     try:

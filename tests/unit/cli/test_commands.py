@@ -34,12 +34,16 @@ def test_wrong_arguments_are_a_usage_error(arguments):
     assert canary(*arguments.split())[0] == 2
 
 
-def test_the_help_loads_neither_the_models_nor_the_libraries_of_a_command():
+@pytest.mark.parametrize(
+    ("arguments", "libraries"),
+    [(["--help"], ["pydantic", "yaml", "rich", "aiohttp", "kopf"]), (["run", "--help"], ["aiohttp", "kopf"])],
+)
+def test_help_does_not_import_the_slow_libraries(arguments, libraries):
     code = (
         "import sys; from controller.cli import app\n"
-        "try: app(['--help'])\n"
+        f"try: app({arguments})\n"
         "except SystemExit: pass\n"
-        "print([name for name in ('pydantic', 'yaml', 'rich', 'aiohttp', 'kopf') if name in sys.modules])"
+        f"print([name for name in {libraries} if name in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "[]"
