@@ -64,7 +64,16 @@ class Access:
             headers={"User-Agent": "canary-controller"},
             middlewares=(*middlewares, log_in),
             proxy=self.proxy,
+            response_class=_Response,
         )
+
+
+class _Response(aiohttp.ClientResponse):
+    """An empty list of metadata has ``items: null``; whoever reads it, kopf too, gets an empty list."""
+
+    async def json(self, **options: Any) -> Any:
+        body = await super().json(**options)
+        return {**body, "items": []} if isinstance(body, dict) and body.get("items", ()) is None else body
 
 
 def find_access(environment: Mapping[str, str] | None = None, context: str = "") -> Access:
