@@ -32,6 +32,7 @@ HOOKS = [
     webhook("promote", "confirm-promotion"),
     webhook("told", "post-rollout"),
 ]
+ROUND_HOOKS = [hook for hook in HOOKS if hook["type"] != "confirm-traffic-increase"]
 SMOKE, LOAD = "webhook/pre-rollout/smoke", "webhook/rollout/load"
 MORE, PROMOTE = "webhook/confirm-traffic-increase/more", "webhook/confirm-promotion/promote"
 METRIC = "metric/error-rate"
@@ -625,7 +626,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
 @table(
     Case(
         "the first A/B round begins after the pre-rollout gates",
-        lambda: at(0, analysis=AB_TESTING, hooks=HOOKS),
+        lambda: at(0, analysis=AB_TESTING, hooks=ROUND_HOOKS),
         round_done(1, Routes(100), ()),
         kept(100),
         (
@@ -639,7 +640,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
     ),
     Case(
         "an A/B round that passes is followed by the next",
-        lambda: in_round(AB_TESTING, 1, Routes(100), hooks=HOOKS),
+        lambda: in_round(AB_TESTING, 1, Routes(100), hooks=ROUND_HOOKS),
         round_done(2, Routes(100)),
         kept(100),
         ("Advance backend.prod canary iteration 2/2",),
@@ -649,7 +650,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
     ),
     Case(
         "after the last A/B round the promotion begins",
-        lambda: in_round(AB_TESTING, 2, Routes(100), hooks=HOOKS),
+        lambda: in_round(AB_TESTING, 2, Routes(100), hooks=ROUND_HOOKS),
         lambda cluster: {
             "phase": Phase.PROMOTING,
             "analysed_at": cluster.now,
@@ -664,7 +665,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
     ),
     Case(
         "a blue/green round sends no users to the canary",
-        lambda: in_round(BLUE_GREEN, 1, Routes(), hooks=HOOKS),
+        lambda: in_round(BLUE_GREEN, 1, Routes(), hooks=ROUND_HOOKS),
         round_done(2, Routes()),
         kept(),
         ("Advance backend.prod canary iteration 2/2",),
@@ -674,7 +675,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
     ),
     Case(
         "after the last blue/green round all users go to the canary",
-        lambda: in_round(BLUE_GREEN, 2, Routes(), hooks=HOOKS),
+        lambda: in_round(BLUE_GREEN, 2, Routes(), hooks=ROUND_HOOKS),
         round_done(3, Routes(100)),
         kept(100),
         ("Confirm-promotion check promote passed", "Routing all traffic to canary"),
@@ -704,7 +705,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
     ),
     Case(
         "a blue/green canary with all users on it is measured, and the gate asked again",
-        lambda: answering(in_round(BLUE_GREEN, 3, Routes(100), hooks=HOOKS), {PROMOTE: Refused("no")}),
+        lambda: answering(in_round(BLUE_GREEN, 3, Routes(100), hooks=ROUND_HOOKS), {PROMOTE: Refused("no")}),
         held(Phase.WAITING_PROMOTION, PROMOTION_WANTED, checks=GOOD),
         kept(100),
         (warning(PROMOTION_WANTED),),

@@ -56,7 +56,9 @@ IN_ANALYSIS = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
 
 
 def analysis_of(name: str) -> dict[str, Any]:
-    return {**ANALYSES[name], "metrics": [ERROR_RATE], "webhooks": [*WEBHOOKS, ROLLBACK]}
+    base = ANALYSES[name]
+    hooks = [hook for hook in WEBHOOKS if "iterations" not in base or hook["type"] != "confirm-traffic-increase"]
+    return {**base, "metrics": [ERROR_RATE], "webhooks": [*hooks, ROLLBACK]}
 
 
 def target() -> dict[str, Any]:
