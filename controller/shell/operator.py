@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -31,6 +32,10 @@ from controller.shell.settings import Settings
 
 log = logging.getLogger(__name__)
 
+RECURSION_LIMIT = 12_000
+"""The API server takes JSON of 10,000 levels. One such Canary must not keep all others from being read; their stack is
+below 2 MiB. The parser then refuses it."""
+
 FLUSH_SECONDS = 3
 """How long a controller that is stopped goes on sending events."""
 
@@ -47,6 +52,7 @@ async def operate(access: Access, settings: Settings) -> None:
         StartError: it cannot start.
         StoppedError: a part that it cannot run without has ended.
     """
+    sys.setrecursionlimit(RECURSION_LIMIT)
     metrics, tasks = Metrics(__version__), CanaryTasks()
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(access.open_session())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+
+import pytest
 
 from controller.shell.kubernetes.kinds import (
     AUTOSCALER,
@@ -327,3 +330,17 @@ async def _ticks(stage) -> float:
 def _sorted(labels: str) -> str:
     """As the exposition format has them."""
     return ",".join(sorted(labels.split(",")))
+
+
+@pytest.mark.parametrize("levels", [500, 9000])
+async def test_deep_nesting_in_one_canary_stops_no_other(stage, levels):
+    await stage.apply(*backend(stage))
+    deep = {**canary_manifest(service={"port": 9898, "headers": "HEADERS"}), "metadata": {"name": "deep"}}
+    body = json.dumps(deep).replace('"HEADERS"', '{"a":' * levels + "1" + "}" * levels)
+    async with stage.kube._session.post(
+        stage.kube._server + CANARY.path(stage.namespace), data=body, headers={"Content-Type": "application/json"}
+    ) as response:
+        assert response.status == 201, await response.text()
+    async with stage.controller():
+        await stage.wait_for_phase("Initialized")
+        assert any("must not have more than 50 levels" in message for message in stage.messages())
