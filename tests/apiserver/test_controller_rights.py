@@ -54,7 +54,7 @@ async def as_the_controller(stage: Stage, role: Kind, binding: Kind) -> Stage:
 
 
 @pytest.mark.parametrize(("role", "binding"), [EVERYWHERE, IN_THE_NAMESPACE], ids=["ClusterRole", "Role"])
-async def test_with_the_rights_that_the_program_gives_a_rollout_is_done(stage, role, binding):
+async def test_the_rights_are_enough_for_a_rollout(stage, role, binding):
     await stage.apply(*backend(stage))
     limited = await as_the_controller(stage, role, binding)
     async with limited.controller():
