@@ -33,8 +33,7 @@ def build_registry(
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
-        session = access.open_session(_lists_and_watches(lists), response_class=_Answer)
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.open_session(_lists_and_watches(lists)))
 
     @kopf.on.startup(registry=registry)
     async def start_up(**_: Any) -> None:
@@ -57,16 +56,6 @@ def _watch(registry: kopf.OperatorRegistry, kind: Kind, cache: Cache) -> None:
             cache.remove(key_of(manifest), version_of(manifest))
         else:
             take_in(cache, kind, manifest)
-
-
-class _Answer(aiohttp.ClientResponse):
-    """The API server lists the metadata of no objects as null, over which kopf iterates."""
-
-    async def json(self, **options: Any) -> Any:
-        content = await super().json(**options)
-        if isinstance(content, dict) and content.get("items", ()) is None:
-            content["items"] = []
-        return content
 
 
 def _lists_and_watches(lists: Lists) -> aiohttp.ClientMiddlewareType:

@@ -44,11 +44,7 @@ class Access:
     authorization: Authorization
     proxy: str | None = None
 
-    def open_session(
-        self,
-        *middlewares: aiohttp.ClientMiddlewareType,
-        response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
-    ) -> aiohttp.ClientSession:
+    def open_session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """A new HTTP session that logs in by itself and follows the rotation of tokens."""
 
         async def log_in(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -64,7 +60,6 @@ class Access:
             return response
 
         return aiohttp.ClientSession(
-            response_class=response_class,
             connector=aiohttp.TCPConnector(ssl=self.tls or True, limit=0),
             headers={"User-Agent": "canary-controller"},
             middlewares=(*middlewares, log_in),

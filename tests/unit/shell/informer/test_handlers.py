@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
@@ -56,19 +54,3 @@ async def test_events_go_into_the_cache(manifest, whole):
     assert cache.version(key) == 2
     await handler.fn(event={"type": "DELETED", "object": seen})
     assert cache.version(key) == 0
-
-
-async def test_the_metadata_of_no_objects_is_an_empty_list_for_kopf():
-    async def no_secrets(_: web.Request) -> web.Response:
-        return web.json_response({"kind": "PartialObjectMetadataList", "items": None})
-
-    application = web.Application()
-    application.router.add_get("/api/v1/secrets", no_secrets)
-    async with TestServer(application) as server:
-        cache = Cache(lambda key, before, after: None)
-        access = Access(str(server.make_url("")), None, nothing)
-        registry = build_registry(access, cache, Lists(FakeKube(), cache, ()), nothing, nothing)  # type: ignore[arg-type]
-        log_in: Any = next(each.fn for each in registry._activities.get_all_handlers() if "log_in" in each.id)
-        credentials = await log_in()
-        async with credentials.aiohttp_session as session, session.get(server.make_url("/api/v1/secrets")) as answer:
-            assert (await answer.json())["items"] == []
