@@ -39,7 +39,6 @@ REFUSED: Mapping[str, str] = {
     "kubeconfig-service-mesh": "a service mesh in another cluster is not supported",
     "master": "set the address in the kubeconfig",
     "msteams-url": "alerts are not supported; use --event-webhook",
-    "no-cross-namespace-refs": "references to other namespaces cannot be disabled",
     "slack-url": "alerts are not supported; use --event-webhook",
 }
 """Options that cannot be ignored without a change of behaviour; empty values are allowed."""
@@ -48,7 +47,8 @@ ENVIRONMENT: Mapping[str, str] = {"SLACK_URL": "slack-url", "MSTEAMS_URL": "mste
 """Variables that Flagger reads in place of options."""
 
 _OPTION = re.compile(r"--?([a-z][a-z0-9-]+)(?:=(.*))?", re.DOTALL)
-_FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
+TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 
 
 def translate(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -58,8 +58,7 @@ def translate(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple
         BadParameter: an option, or its environment variable, is refused.
     """
     for variable, name in ENVIRONMENT.items():
-        if environment.get(variable):
-            raise typer.BadParameter(REFUSED[name], param_hint=f"environment variable {variable}")
+        _refuse(name, environment.get(variable, ""), f"environment variable {variable}")
     kept: list[str] = []
     notes: list[str] = []
     remaining = iter(arguments)
@@ -69,23 +68,32 @@ def translate(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple
             kept.append(argument)
             continue
         name, value = option.groups()
-        if value is None and name in BOOLEANS:
-            value = "true"
+        if name in BOOLEANS:
+            value = _boolean(name, value)
         if name not in WITHOUT_EFFECT and name not in REFUSED:
             kept.append(f"--{name}" if value is None else f"--{name}={value}")
             continue
         if value is None:
             value = next(remaining, "")
-        if problem := _refusal(name, value):
-            raise typer.BadParameter(problem, param_hint=f"--{name}")
-        if name in WITHOUT_EFFECT and value not in _FALSE:
+        _refuse(name, value, f"--{name}")
+        if name in WITHOUT_EFFECT and value not in FALSE:
             notes.append(f"--{name}={value} has no effect: {WITHOUT_EFFECT[name]}")
     return kept, notes
 
 
-def _refusal(name: str, value: str) -> str:
-    if name in REFUSED and value and value not in _FALSE:
-        return REFUSED[name]
-    if name == "enable-config-tracking" and value in _FALSE:
-        return "cannot be disabled for all; annotate a ConfigMap or Secret with flagger.app/config-tracking: disabled"
-    return ""
+def _boolean(name: str, value: str | None) -> str:
+    if value is None:
+        return "true"
+    if value not in TRUE | FALSE:
+        raise typer.BadParameter(f"{value!r} is neither true nor false", param_hint=f"--{name}")
+    return value
+
+
+def _refuse(name: str, value: str, where: str) -> None:
+    if name in REFUSED and value:
+        raise typer.BadParameter(REFUSED[name], param_hint=where)
+    if name == "enable-config-tracking" and value in FALSE:
+        raise typer.BadParameter(
+            "cannot be disabled for all; annotate a ConfigMap or Secret with flagger.app/config-tracking: disabled",
+            param_hint=where,
+        )

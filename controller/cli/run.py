@@ -15,6 +15,7 @@ from controller import __version__
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR, parse_duration
 from controller.api.names import SELECTOR_LABELS
 from controller.cli.errors import reports_errors
+from controller.cli.flagger import FALSE
 from controller.shell.kubernetes.errors import StartError, StoppedError
 from controller.shell.reporting.logs import configure_logs
 from controller.shell.settings import Settings
@@ -49,6 +50,19 @@ def run(  # noqa: PLR0917 -- typer passes them by name
             metavar="LABELS", help="Pod labels that can distinguish primary and canary, in order of preference."
         ),
     ] = ",".join(SELECTOR_LABELS),
+    no_cross_namespace_refs: Annotated[
+        str, typer.Option(metavar="BOOLEAN", help="Reject MetricTemplates of other namespaces.")
+    ] = "false",
+    allowed_hosts: Annotated[
+        str,
+        typer.Option(metavar="PATTERNS", help="Hosts that a VirtualService may have beside Services of the namespace."),
+    ] = "",
+    allowed_gateways: Annotated[
+        str, typer.Option(metavar="PATTERNS", help="Gateways that a VirtualService may have, as NAMESPACE/NAME.")
+    ] = "",
+    allowed_addresses: Annotated[
+        str, typer.Option(metavar="PATTERNS", help="Hosts that webhooks and metric providers may have.")
+    ] = "",
     kubeconfig: Annotated[
         str, typer.Option(metavar="FILE", envvar="KUBECONFIG", help="kubeconfig to use outside of a cluster.")
     ] = "",
@@ -57,7 +71,9 @@ def run(  # noqa: PLR0917 -- typer passes them by name
 ) -> None:
     """Run the controller.
 
-    Accepts the options of Flagger, with one or two dashes. Those that have no effect here are logged.
+    Accepts the options of Flagger, with one or two dashes. Those that have no effect here are logged. Lists are
+    separated by commas. In patterns, * matches any text and {namespace} stands for the namespace of the Canary.
+    Without patterns everything is allowed.
     """
     if version:
         print(__version__)
@@ -68,8 +84,12 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         metrics_server=metrics_server,
         log_level=log_level,
         minimum_interval=minimum_interval,
-        namespaces=tuple(name for names in namespace or () for name in names.split(",") if name),
-        selector_labels=tuple(label.strip() for label in selector_labels.split(",")),
+        namespaces=tuple(name for names in namespace or () for name in _items(names)),
+        selector_labels=_items(selector_labels),
+        cross_namespace_refs=no_cross_namespace_refs in FALSE,
+        allowed_hosts=_items(allowed_hosts),
+        allowed_gateways=_items(allowed_gateways),
+        allowed_addresses=_items(allowed_addresses),
         port=port,
         event_webhook=event_webhook,
     )
@@ -77,6 +97,10 @@ def run(  # noqa: PLR0917 -- typer passes them by name
     for note in context.obj:
         log.warning("Option %s", note)
     serve(settings, os.environ | ({"KUBECONFIG": kubeconfig} if kubeconfig else {}))
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def serve(settings: Settings, environment: Mapping[str, str]) -> None:

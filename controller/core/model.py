@@ -122,10 +122,18 @@ class Options:
     Attributes:
         minimum_interval: lower bound of ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
+        cross_namespace_refs: whether a Canary may use a MetricTemplate of another namespace.
+        allowed_hosts: patterns of ``spec.service.hosts`` beside the namespace's own Services; ``{namespace}`` stands
+            for the Canary's. Empty: all.
+        allowed_gateways: patterns of ``spec.service.gateways``, as in ``istio-system/public`` or ``{namespace}/*``.
+            Empty: all.
     """
 
     minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
     selector_labels: tuple[str, ...] = SELECTOR_LABELS
+    cross_namespace_refs: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_gateways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,9 @@ async def operate(access: Access, settings: Settings) -> None:
         port = await stack.enter_async_context(serve(metrics, tasks, settings.port))
         log.info("Starting canary controller %s, /metrics and /healthz on port %d", __version__, port)
         kube = KubeClient(cluster, access.server, metrics.count_request)
-        outside = Outside(session)
+        outside = Outside(
+            session, settings.allowed_addresses, trusted=(settings.metrics_server, settings.event_webhook)
+        )
         operator = _Operator(kube, outside, tasks, metrics, settings)
         await _run_kopf(access, settings, operator)
         if not operator.ended.cancelled():

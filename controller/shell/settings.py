@@ -13,6 +13,7 @@ from controller.core.model import Options
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+")]
 Label = Annotated[str, StringConstraints(pattern=r"^[\w./-]+$")]
+Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -25,6 +26,10 @@ class Settings:
         log_level: lowest severity that is logged.
         minimum_interval: lower bound of every Canary's ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
+        cross_namespace_refs: whether a Canary may use a MetricTemplate of another namespace.
+        allowed_hosts: patterns of ``spec.service.hosts`` beside the namespace's own Services; empty: all.
+        allowed_gateways: patterns of ``spec.service.gateways``; empty: all.
+        allowed_addresses: patterns of the host names that webhooks and metric providers may have; empty: all.
         namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
         event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
@@ -34,6 +39,10 @@ class Settings:
     log_level: LogLevel = "info"
     minimum_interval: Annotated[float, Field(gt=0)] = DEFAULT_INTERVAL_FLOOR_SECONDS
     selector_labels: Annotated[tuple[Label, ...], Field(min_length=1)] = SELECTOR_LABELS
+    cross_namespace_refs: bool = True
+    allowed_hosts: Patterns = ()
+    allowed_gateways: Patterns = ()
+    allowed_addresses: Patterns = ()
     namespaces: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     event_webhook: HttpUrl | Literal[""] = ""
@@ -41,4 +50,10 @@ class Settings:
     @property
     def options(self) -> Options:
         """What the core reads of them."""
-        return Options(minimum_interval=self.minimum_interval, selector_labels=self.selector_labels)
+        return Options(
+            minimum_interval=self.minimum_interval,
+            selector_labels=self.selector_labels,
+            cross_namespace_refs=self.cross_namespace_refs,
+            allowed_hosts=self.allowed_hosts,
+            allowed_gateways=self.allowed_gateways,
+        )

@@ -9,6 +9,7 @@ from controller.core.analysis.thresholds import missing_templates
 from controller.core.model import Decision, Event, Routes, SetRoutes, State
 from controller.core.objects.selectors import SelectorError, overlaps, selector_label
 from controller.core.objects.workload import foreign_objects
+from controller.core.rollout.permissions import not_allowed
 from controller.core.rollout.phases import MOVES, Reason
 from controller.core.rollout.settle import hands_off, stamp
 from controller.core.tick import Tick
@@ -26,6 +27,12 @@ def unsupported(tick: Tick) -> Decision | None:
     """A field that would be ignored is refused: what the user asked for would not happen."""
     problems = unsupported_fields(tick.canary)
     return hands_off(tick, Reason.NOT_SUPPORTED, "not supported: " + "; ".join(problems)) if problems else None
+
+
+def forbidden(tick: Tick) -> Decision | None:
+    """Who may edit a Canary may not thereby take the traffic or the metrics of others."""
+    problems = not_allowed(tick.canary, tick.facts.options)
+    return hands_off(tick, Reason.NOT_ALLOWED, "not allowed: " + "; ".join(problems)) if problems else None
 
 
 def rivalled(tick: Tick) -> Decision | None:

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     # holds
     SUSPENDED = "Suspended"
     NOT_SUPPORTED = "NotSupported"
+    NOT_ALLOWED = "NotAllowed"
     OBJECT_TAKEN = "ObjectTaken"
     TARGET_MISSING = "TargetMissing"
     SELECTOR_UNUSABLE = "SelectorUnusable"
@@ -133,6 +134,7 @@ _ALL = frozenset(Phase) - {Phase.TERMINATING, Phase.TERMINATED}
 HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.SUSPENDED: _ALL,
     Reason.NOT_SUPPORTED: _ALL,
+    Reason.NOT_ALLOWED: _ALL,
     Reason.OBJECT_TAKEN: _ALL,
     Reason.TARGET_MISSING: _ALL,
     Reason.SELECTOR_UNUSABLE: _ALL,

@@ -50,6 +50,18 @@ def started(monkeypatch) -> list[Settings]:
         ),
         pytest.param("-namespace= -event-webhook= -mesh-provider=", Settings(), id="empty values"),
         pytest.param("-selector-labels=tier,app", Settings(selector_labels=("tier", "app")), id="selector labels"),
+        pytest.param("-no-cross-namespace-refs", Settings(cross_namespace_refs=False), id="a boolean"),
+        pytest.param("-no-cross-namespace-refs=false", Settings(), id="a boolean that is false"),
+        pytest.param(
+            "--allowed-hosts=*.example.com --allowed-gateways istio-system/public,{namespace}/* "
+            "--allowed-addresses *.{namespace}.svc",
+            Settings(
+                allowed_hosts=("*.example.com",),
+                allowed_gateways=("istio-system/public", "{namespace}/*"),
+                allowed_addresses=("*.{namespace}.svc",),
+            ),
+            id="patterns",
+        ),
         pytest.param("-namespace=prod,dev", Settings(namespaces=("prod", "dev")), id="several namespaces in one"),
         pytest.param(
             "run --namespace prod --namespace dev --minimum-interval 1m30s",
@@ -78,6 +90,7 @@ def test_the_event_webhook_can_be_in_the_environment(started):
         "-master=https://api:6443",
         "-kubeconfig-service-mesh=/mesh",
         "-enable-config-tracking=false",
+        "-no-cross-namespace-refs=maybe",
         "run --no-such-option",
     ],
 )
@@ -144,7 +157,7 @@ def test_the_version_is_printed(started):
         ("-log-level=loud", "--log-level 'loud': Input should be 'debug', 'info', 'warning' or 'error'"),
         ("-minimum-interval=5", '--minimum-interval: "5" is not a duration'),
         ("-port=70000", "--port 70000"),
-        ("-selector-labels=app,,name", "--selector-labels ''"),
+        ("-selector-labels=app,$a", "--selector-labels '$a'"),
     ],
 )
 def test_an_invalid_value_is_an_error_that_says_what_is_allowed(started, arguments, message):

@@ -23,6 +23,7 @@ from controller.core.model import (
     HookProbe,
     Manifest,
     MetricProbe,
+    Options,
     Passed,
     Probe,
     ProbeResult,
@@ -82,6 +83,7 @@ class Cluster:
         health: how the rollouts of a Deployment go, by its name; what is not named is ready at once.
         templates: the MetricTemplates.
         rival: see ``Facts``.
+        options: see ``Facts``.
         writes: every write done, in order.
         events: every event's message, in order.
         asked: every probe's key, in order.
@@ -97,6 +99,7 @@ class Cluster:
         default_factory=lambda: {"istio-system/error-rate": error_rate_template()}
     )
     rival: Rival | None = None
+    options: Options = field(default_factory=Options)
     writes: list[Write] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -144,6 +147,7 @@ class Cluster:
             missing_configs=tuple(ref.key for ref in references if ref.key not in configs and not ref.optional),
             templates=dict(self.templates),
             rival=self.rival,
+            options=self.options,
         )
 
     def decide(self) -> Decision:
