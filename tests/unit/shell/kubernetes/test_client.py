@@ -102,12 +102,6 @@ async def test_each_request_is_as_the_api_wants_it(call, request_):
     assert server.requests == [request_]
 
 
-async def test_an_empty_list_of_metadata_is_no_null_to_kopf():
-    answer = {"kind": "PartialObjectMetadataList", "metadata": {"resourceVersion": "7"}, "items": None}
-    async with client(Server(answer)) as it, it._session.get(f"{it._server}/api/v1/secrets") as response:
-        assert await response.json() == {**answer, "items": []}
-
-
 async def test_a_list_goes_on_page_by_page_and_names_the_kind_of_its_items():
     item = {"metadata": {"name": "a", "namespace": "prod", "resourceVersion": "5"}}
     pages = [
