@@ -10,6 +10,7 @@ from controller.core.analysis.counters import begin, plan_counters, read_samples
 from controller.core.analysis.thresholds import judge, plan_query
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
+from controller.core.evidence.readings import Reading
 from controller.core.model import Check, CounterProbe, Measure, MetricProbe, Probe, ProbeResult, QueryFailed, Samples
 from controller.core.tick import Tick
 
@@ -57,9 +58,15 @@ def measure(tick: Tick) -> Measure | Measured:
             detail = f"Prometheus query failed for {metric.name}: {answer.reason}"
             checks.append(Check(metric.name, passed=False, value=None, detail=detail))
             continue
-        evidence[metric.name] = comparison = _look(tick, metric, compare, _samples(answer))
-        checks.append(check := check_of(metric, compare, comparison))
-        harm += [] if check.passed else [check]
+        reading = read_samples(tick.canary, _samples(answer).samples, compare.edges_ms)
+        evidence[metric.name] = comparison = _look(tick, metric, compare, reading)
+        check = check_of(metric, compare, comparison)
+        if not check.passed:
+            harm.append(check)
+        elif reading.problem:
+            detail = f"counters of {metric.name} cannot be compared: {reading.problem}"
+            check = Check(metric.name, passed=False, value=None, detail=detail)
+        checks.append(check)
     return Measured(tuple(checks), evidence, tuple(harm))
 
 
@@ -111,8 +118,7 @@ def _compared(tick: Tick) -> Iterator[tuple[Metric, Compare, CounterProbe]]:
             yield metric, metric.compare, plan_counters(tick.canary, metric)
 
 
-def _look(tick: Tick, metric: Metric, compare: Compare, answer: Samples) -> Comparison:
-    reading = read_samples(tick.canary, answer.samples, compare.edges_ms)
+def _look(tick: Tick, metric: Metric, compare: Compare, reading: Reading) -> Comparison:
     before, now = tick.state.evidence.get(metric.name), tick.facts.now
     return before.look(compare, reading, now) if before else begin(tick.canary, metric, reading, now)
 

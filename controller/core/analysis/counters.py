@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -141,7 +142,8 @@ def _bucket(edge: float) -> str:
 def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[float] = ()) -> Reading:
     """The answer to one of the queries above, by side and series; ``edges_ms`` as in `latency_query`, none for errors.
 
-    A sample that is no count (negative, not a number) is NaN, so that the look does not count and says why.
+    An answer that cannot be compared has a ``problem``: a value that is no count (negative, infinite, not a number), an
+    edge that the histogram does not have, or more series than are remembered.
     """
     sides: dict[str, dict[str, dict[str, float]]] = {canary.names.target: {}, canary.names.primary: {}}
     for sample in samples:
@@ -162,7 +164,14 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
     if (most := max(len(canary_side), len(primary_side))) > MAX_SERIES:
         return Reading(problem=f"{most} series of one side are more than the {MAX_SERIES} that are compared")
     problem = _missing_edge("canary", canary_side, edges_ms) or _missing_edge("primary", primary_side, edges_ms)
-    return Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
+    reading = Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
+    if not problem and (odd := next(filter(_is_no_count, (sample.value for sample in samples)), None)) is not None:
+        return replace(reading, problem=f"{odd} is not a number of requests")
+    return reading
+
+
+def _is_no_count(value: float) -> bool:
+    return not 0 <= value < math.inf
 
 
 def _count(value: float) -> float:

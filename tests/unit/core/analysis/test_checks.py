@@ -17,6 +17,7 @@ from controller.core.analysis.checks import Measured, baseline, inconclusive, me
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import MAX_SERIES
 from controller.core.model import (
+    Check,
     CounterProbe,
     Facts,
     Measure,
@@ -256,8 +257,32 @@ def test_whatever_prometheus_answers_becomes_checks_and_evidence_that_can_be_kep
         manifest = canary_manifest(analysis={**WEIGHTED, "metrics": list(EVERY)})
         evidence = state_from_status(parse_canary({**manifest, "status": stored})).evidence
         assert evidence == outcome.evidence
-        for check, answer in zip(outcome.checks, answered[2:], strict=False):
-            assert not check.passed or (isinstance(answer, Value) and math.isfinite(answer.value))
+        for check, answer in zip(outcome.checks, (*answered[2:], *answered[:2]), strict=True):
+            read = [answer] if isinstance(answer, Value) else answer.samples if isinstance(answer, Samples) else []
+            assert not check.passed or all(math.isfinite(each.value) for each in read)
+            assert not check.passed or not isinstance(answer, QueryFailed | NoValues)
+
+
+@pytest.mark.parametrize(
+    ("metric", "answer", "problem"),
+    [
+        pytest.param(ERRORS, served(((math.nan, 0), (900, 9))), "nan is not a number of requests", id="not a number"),
+        pytest.param(ERRORS, served(((-5, 0), (900, 9))), "-5.0 is not a number of requests", id="negative"),
+        pytest.param(ERRORS, served(((math.inf, 0), (900, 9))), "inf is not a number of requests", id="infinite"),
+        pytest.param(
+            LATENCY,
+            Samples((Sample({"destination_workload": CANARY, "reporter": "destination", "le": "+Inf"}, 9.0),)),
+            "the canary's histogram has no bucket up to 100 ms; of those asked it has +Inf",
+            id="an edge that is none",
+        ),
+    ],
+)
+def test_an_answer_that_cannot_be_compared_is_a_failed_check_and_no_harm(metric, answer, problem):
+    name = metric["name"]
+    asked = tick(metric, evidence=started(metric), answers={f"counters/{name}": answer})
+    outcome = measured(asked)
+    detail = f"counters of {name} cannot be compared: {problem}"
+    assert (outcome.checks, outcome.harm) == ((Check(name, passed=False, value=None, detail=detail),), ())
 
 
 def test_more_pods_than_can_be_remembered_do_not_count_and_are_not_kept():

@@ -162,7 +162,7 @@ SKIPS: list[Any] = [
     pytest.param(
         Run(),
         {"canary": (math.nan, 0), "primary": (900, 9)},
-        "nan requests of the canary since the last look are not a count",
+        "nan is not a number of requests",
         id="NaN",
     ),
     pytest.param(
