@@ -272,14 +272,14 @@ class Cluster:
         spec = {**self.canary["spec"], **changes}
         self.canary["spec"] = {key: value for key, value in spec.items() if value is not None}
 
-    def set_weights(self, primary: int, canary: int, name: str = "backend") -> None:
+    def set_weights(self, primary: int, canary: int) -> None:
         """Somebody edits the VirtualService by hand."""
 
         def change(item: dict[str, Any]) -> None:
             for destination, weight in zip(item["spec"]["http"][0]["route"], (primary, canary), strict=True):
                 destination["weight"] = weight
 
-        self.edit("VirtualService", name, change)
+        self.edit("VirtualService", self.parsed.names.virtual_service, change)
 
     # --- what a test looks at ---
 
@@ -287,9 +287,9 @@ class Cluster:
     def phase(self) -> Phase:
         return self.state.phase
 
-    def weights(self, name: str = "backend") -> tuple[int, int]:
+    def weights(self, name: str = "") -> tuple[int, int]:
         """Primary's and canary's weight as the VirtualService has them."""
-        route = self.objects["VirtualService", name]["spec"]["http"][0]["route"]
+        route = self.objects["VirtualService", name or self.parsed.names.virtual_service]["spec"]["http"][0]["route"]
         return route[0]["weight"], route[1]["weight"]
 
     def image(self, name: str) -> str:

@@ -108,7 +108,7 @@ class FakeKube:
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
         self._requested("patch", f"{kind.name}/{name}")
-        return self.set({**self._stored((kind.name, namespace, name)), **patch})
+        return self.set(_merged(self._stored((kind.name, namespace, name)), patch))
 
     def _requested(self, verb: str, what: str) -> None:
         self.requests.append((verb, what))
@@ -129,3 +129,12 @@ class FakeKube:
 
 def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {name: manifest[name] for name in ("apiVersion", "kind", "metadata")}
+
+
+def _merged(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON merge patch applied."""
+    merged = {**stored, **patch}
+    for key, value in patch.items():
+        if isinstance(value, Mapping) and isinstance(stored.get(key), Mapping):
+            merged[key] = _merged(stored[key], value)
+    return {key: value for key, value in merged.items() if value is not None}

@@ -14,15 +14,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from controller.api.analysis import Strategy
+from controller.api.names import Names
 from controller.api.status import Phase
 from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Routes, State, Value
+from controller.core.objects.leftovers import leftovers
 from controller.core.objects.workload import primary_revision, revision_facts
+from controller.core.rollout.phases import Reason
 from tests.builders import (
     AB_TESTING,
     BLUE_GREEN,
     ERROR_RATE,
+    NAMESPACE,
     WEIGHTED,
     canary_manifest,
+    make_autoscaler,
     make_config,
     make_deployment,
     webhook,
@@ -52,6 +57,8 @@ METRIC = "metric/error-rate"
 GOOD = Value(0.0)
 ANSWERS: tuple[ProbeResult, ...] = (GOOD, GOOD, Value(100.0), NoValues(), QueryFailed("connection refused"))
 HEALTHS: tuple[Health, ...] = ("ready", "waiting", "expired")
+AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
+ROUTED = ("Service", "DestinationRule", "VirtualService")
 IN_ANALYSIS = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
 
 
@@ -67,25 +74,31 @@ def target() -> dict[str, Any]:
     return deployment
 
 
+def is_ours(item: Mapping[str, Any]) -> bool:
+    return "ownerReferences" in item["metadata"]
+
+
 class RolloutMachine(RuleBasedStateMachine):
     """One Canary, driven by everything that may happen to it.
 
     Attributes:
         pods: image and config that the canary's pods have; None while there are none.
         tried: what had traffic, or rounds, as a canary; and what the primary began with.
+        tried_ports: the ports of the pods that had.
     """
 
     cluster: Cluster
     pods: tuple[str, str] | None
     tried: set[tuple[str, str]]
+    tried_ports: set[int | str]
 
     @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
     def begin(self, analysis: str) -> None:
         canary = canary_manifest(analysis=analysis_of(analysis))
-        self.cluster = Cluster.of(canary, target(), make_config("backend-config", {"level": "1"}))
+        self.cluster = Cluster.of(canary, target(), make_autoscaler(), make_config("backend-config", {"level": "1"}))
         settled(self.cluster)
         assert self.cluster.phase is Phase.INITIALIZED
-        self.pods, self.tried = None, {self.wanted}
+        self.pods, self.tried, self.tried_ports = None, {self.wanted}, {9898}
 
     # --- what happens ---
 
@@ -117,6 +130,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @rule(weight=st.integers(0, 100))
     def edit_routes_by_hand(self, weight: int) -> None:
+        assume(("VirtualService", self.names.virtual_service) in self.cluster.objects)
         self.cluster.set_weights(100 - weight, weight)
 
     @rule(replicas=st.integers(0, 2))
@@ -127,6 +141,29 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(analysis=st.sampled_from(sorted(ANALYSES)))
     def edit_analysis(self, analysis: str) -> None:
         self.cluster.edit_canary(analysis=analysis_of(analysis))
+
+    @rule(name=st.sampled_from(["backend", "shop"]), port=st.sampled_from([9898, 9899]))
+    def edit_service(self, name: str, port: int) -> None:
+        moved = port != self.cluster.parsed.spec.service.target_port
+        self.cluster.edit_canary(service={"name": name, "port": 80, "targetPort": port})
+        if moved:
+            self.pods = self.wanted if self.cluster.replicas("backend") else None
+
+    @rule(scaled=st.booleans())
+    def edit_autoscaler(self, *, scaled: bool) -> None:
+        self.cluster.edit_canary(autoscalerRef=AUTOSCALER_REF if scaled else None)
+
+    @rule(kind=st.sampled_from(["DestinationRule", "Service"]))
+    def take_name(self, kind: str) -> None:
+        """Somebody else makes an object under a name that the controller generates."""
+        theirs = {"kind": kind, "metadata": {"name": self.names.canary_service, "namespace": NAMESPACE}, "spec": {}}
+        self.cluster.objects[kind, self.names.canary_service] = theirs
+
+    @rule()
+    def give_names_back(self) -> None:
+        theirs = [key for key, item in self.cluster.objects.items() if key[0] in ROUTED and not is_ours(item)]
+        for key in theirs:
+            del self.cluster.objects[key]
 
     @rule(suspend=st.booleans())
     def suspend(self, *, suspend: bool) -> None:
@@ -187,9 +224,11 @@ class RolloutMachine(RuleBasedStateMachine):
         for name in ("backend", "backend-primary"):
             cluster.roll_out(name, "ready")
         cluster.edit_canary(suspend=False)
+        self.give_names_back()
         for _ in range(60):
             self.tick(10)
         state = cluster.state
+        assert leftovers(cluster.facts()) == (), "what is not generated any more is gone"
         assert state.phase in END_PHASES, state
         assert cluster.weights() == (100, 0)
         assert state.applied == revision_facts(cluster.facts())[0]
@@ -203,10 +242,12 @@ class RolloutMachine(RuleBasedStateMachine):
         """After a whole tick from the state ``before``, when the primary ran ``ran``."""
         state, runs = self.cluster.state, self.primary_runs
         self.note_pods()
-        if self.suspended:
+        if self.suspended or state.reason == Reason.OBJECT_TAKEN:
             assert (state.routes, runs) == (before.routes, ran)
             return
         self.look_at_routes(state)
+        if is_ours(service := self.cluster.objects["Service", self.names.primary_service]):
+            assert service["spec"]["ports"][0]["targetPort"] in self.tried_ports
         if runs != ran:
             assert runs in self.tried, f"the primary got {runs}, tried: {self.tried}"
             assert self.cluster.answers.get(METRIC, GOOD) == GOOD
@@ -219,7 +260,7 @@ class RolloutMachine(RuleBasedStateMachine):
         primary, canary = self.cluster.weights()
         assert primary + canary == 100
         assert canary == state.routes.canary_weight
-        route = self.cluster.objects["VirtualService", "backend"]["spec"]["http"][0]
+        route = self.cluster.objects["VirtualService", self.names.virtual_service]["spec"]["http"][0]
         assert ("mirror" in route) == state.routes.mirrored
         failed_promotion = state.phase is Phase.FAILED and state.applied == state.promoted
         if state.phase in END_PHASES and not failed_promotion:
@@ -239,8 +280,13 @@ class RolloutMachine(RuleBasedStateMachine):
             self.pods = self.wanted
         if self.pods and state.phase in IN_ANALYSIS and (state.routes != Routes() or state.iterations):
             self.tried.add(self.pods)
+            self.tried_ports.add(self.cluster.parsed.spec.service.target_port or 9898)
 
     # --- short names ---
+
+    @property
+    def names(self) -> Names:
+        return self.cluster.parsed.names
 
     @property
     def suspended(self) -> bool:
@@ -267,12 +313,13 @@ def end_of(cluster: Cluster) -> tuple[Any, ...]:
     for _ in range(40):
         cluster.tick(10)
     state = cluster.state
+    routed = ("VirtualService", cluster.parsed.names.virtual_service) in cluster.objects
     return (
         state.phase,
         state.routes,
         state.applied,
         state.promoted,
-        cluster.weights(),
+        routed and cluster.weights(),
         cluster.image("backend-primary"),
         cluster.replicas("backend"),
     )

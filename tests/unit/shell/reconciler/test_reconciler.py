@@ -279,6 +279,35 @@ async def test_a_canary_that_is_being_deleted_gets_nothing_back_of_what_goes_wit
         assert stage.kube.writes() == writes
 
 
+@pytest.mark.parametrize(
+    "spec", [{}, {"suspend": True}, {"analysis": {"interval": "never"}}, {"revertOnDeletion": True}]
+)
+async def test_a_deleted_canary_that_flagger_managed_loses_flaggers_finalizer_and_no_other(spec):
+    canary = canary_manifest()
+    canary["spec"] |= spec
+    canary["metadata"] |= {**DELETED, "finalizers": ["finalizer.flagger.app", "of-another"]}
+    stage = Stage(canary, make_deployment())
+    await stage.open()
+    await stage.settle()
+    assert stage.kube.object(*KEY)["metadata"]["finalizers"] == ["of-another"]
+    await stage.settle()
+    assert stage.kube.writes() == [("patch", "Canary/backend")]
+    await stage.close()
+
+
+async def test_another_service_name_leaves_nothing_of_the_former():
+    async with initialised() as stage:
+        canary = stage.kube.object(*KEY)
+        stage.kube.set({**canary, "spec": {**canary["spec"], "service": {"name": "shop", "port": 9898}}})
+        await stage.settle()
+        await stage.settle(INTERVAL)
+        await stage.settle(INTERVAL)
+        names = sorted(
+            item["metadata"]["name"] for kind in ("Service", "VirtualService") for item in stage.kube.objects(kind)
+        )
+        assert names == ["shop", "shop", "shop-canary", "shop-primary"]
+
+
 async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
     async with initialised() as stage:
 
