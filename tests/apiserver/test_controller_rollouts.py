@@ -300,7 +300,7 @@ async def test_a_prometheus_that_is_down_moves_no_traffic_to_the_canary_for_good
         await stage.wait_for_phase("Initialized")
         await stage.set_image("podinfo:2")
         status = await stage.wait_for_phase("Failed")
-        assert "http://127.0.0.1:9/api/v1/query" in status["message"]
+        assert "http://127.0.0.1:9 failed" in status["message"]
         assert await stage.weights() == [100, 0]
 
 
@@ -312,9 +312,23 @@ async def test_a_webhook_that_times_out_halts_the_rollout_and_says_after_how_lon
         await stage.wait_for_phase("Initialized")
         await stage.set_image("podinfo:2")
         await stage.wait_for_phase("Failed")
-        said = f"pre-rollout check slow failed POST {stage.hooks_url}/slow gave no answer within 200ms"
+        said = f"pre-rollout check slow failed POST {stage.hooks_url} gave no answer within 0.2s"
         assert any(said in message for message in stage.messages())
         assert await stage.weights() == [100, 0]
+
+
+@pytest.mark.parametrize("levels", [500, 9000])
+async def test_deep_nesting_in_one_canary_stops_no_other(stage, levels):
+    await stage.apply(*backend(stage))
+    deep = {**canary_manifest(service={"port": 9898, "headers": "HEADERS"}), "metadata": {"name": "deep"}}
+    body = json.dumps(deep).replace('"HEADERS"', '{"a":' * levels + "1" + "}" * levels)
+    async with stage.kube._session.post(
+        stage.kube._server + CANARY.path(stage.namespace), data=body, headers={"Content-Type": "application/json"}
+    ) as response:
+        assert response.status == 201, await response.text()
+    async with stage.controller():
+        await stage.wait_for_phase("Initialized")
+        assert any("must not have more than 50 levels" in message for message in stage.messages())
 
 
 def _managed(manifest) -> list:
@@ -330,17 +344,3 @@ async def _ticks(stage) -> float:
 def _sorted(labels: str) -> str:
     """As the exposition format has them."""
     return ",".join(sorted(labels.split(",")))
-
-
-@pytest.mark.parametrize("levels", [500, 9000])
-async def test_deep_nesting_in_one_canary_stops_no_other(stage, levels):
-    await stage.apply(*backend(stage))
-    deep = {**canary_manifest(service={"port": 9898, "headers": "HEADERS"}), "metadata": {"name": "deep"}}
-    body = json.dumps(deep).replace('"HEADERS"', '{"a":' * levels + "1" + "}" * levels)
-    async with stage.kube._session.post(
-        stage.kube._server + CANARY.path(stage.namespace), data=body, headers={"Content-Type": "application/json"}
-    ) as response:
-        assert response.status == 201, await response.text()
-    async with stage.controller():
-        await stage.wait_for_phase("Initialized")
-        assert any("must not have more than 50 levels" in message for message in stage.messages())
