@@ -22,7 +22,7 @@ from stack.load import parse
 from tests.builders import canary_manifest
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/cli.md", "docs/from-flagger.md")
+PAGES = ("README.md", "docs/cli.md", "docs/from-flagger.md", "docs/security.md")
 
 
 def read(page: str) -> str:
@@ -66,9 +66,11 @@ class StrictLoader(yaml.SafeLoader):
 
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_a_yaml_block_is_valid_where_the_text_says_to_put_it(text):
-    """Either at the end of the stack's file, or as a part of a Canary's spec."""
+    """Either at the end of the file of a stack that it names, or as a part of a Canary's spec."""
     if text.startswith("  "):
-        stack = yaml.load(read("Pulumi.dev.yaml") + text, StrictLoader)
+        (page,) = (page for page in PAGES if text in read(page))
+        file = re.findall(r"Pulumi\.\w+\.yaml", read(page).partition(text)[0])[-1]
+        stack = yaml.load(read(file) + text, StrictLoader)
         parse(
             {key.removeprefix("canary-on-istio:"): value for key, value in stack["config"].items()}, "canary-on-istio"
         )
