@@ -21,7 +21,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.question import Question
-from controller.core.evidence.readings import MAX_SERIES, Reading, SeriesCounts, latest
+from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, latest
 from controller.core.evidence.sequential import SequentialTest
 from controller.core.model import CounterProbe, Sample
 
@@ -143,7 +143,7 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
     """The answer to one of the queries above, by side and series; ``edges_ms`` as in `latency_query`, none for errors.
 
     An answer that cannot be compared has a ``problem``: a value that is no count (negative, infinite, not a number), an
-    edge that the histogram does not have, or more series than are remembered.
+    edge that the histogram does not have, or more counts than are remembered.
     """
     sides: dict[str, dict[str, dict[str, float]]] = {canary.names.target: {}, canary.names.primary: {}}
     for sample in samples:
@@ -161,8 +161,9 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
         counts[_TOTAL] = counts.get(_TOTAL, 0.0) + count
         counts[_BAD] = counts.get(_BAD, 0.0) + (count if labels.get("bad") == "true" else 0.0)
     canary_side, primary_side = sides[canary.names.target], sides[canary.names.primary]
-    if (most := max(len(canary_side), len(primary_side))) > MAX_SERIES:
-        return Reading(problem=f"{most} series of one side are more than the {MAX_SERIES} that are compared")
+    most = max(len(canary_side), len(primary_side)) * (1 + (len(edges_ms) or 1))
+    if most > MAX_COUNTS:
+        return Reading(problem=f"{most} counts of one side, from all its pods, are more than {MAX_COUNTS}")
     problem = _missing_edge("canary", canary_side, edges_ms) or _missing_edge("primary", primary_side, edges_ms)
     reading = Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
     if not problem and (odd := next(filter(_is_no_count, (sample.value for sample in samples)), None)) is not None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from controller.api.parse import parse_canary
 from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
 from controller.core.evidence.comparison import Comparison
-from controller.core.evidence.readings import MAX_SERIES
+from controller.core.evidence.readings import MAX_COUNTS
 from controller.core.model import (
     Check,
     CounterProbe,
@@ -287,9 +287,9 @@ def test_an_answer_that_cannot_be_compared_is_a_failed_check_and_no_harm(metric,
 
 def test_more_pods_than_can_be_remembered_do_not_count_and_are_not_kept():
     mesh = Mesh()
-    for pod in range(MAX_SERIES + 1):
+    for pod in range(MAX_COUNTS // 2 + 1):
         mesh.serve(CANARY, 10, 1, pod=str(pod))
     outcome = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": mesh.errors()}))
     comparison = outcome.evidence["errors"]
-    assert comparison.test.skipped == "2001 series of one side are more than the 2000 that are compared"
+    assert comparison.test.skipped == "5002 counts of one side, from all its pods, are more than 5000"
     assert comparison.reading.canary == {}

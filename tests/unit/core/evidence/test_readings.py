@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.evidence.readings import Reading, latest, since, totals
+from controller.core.evidence.readings import MAX_COUNTS, Reading, latest, since, totals
 
 
 def pods(**counts: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
@@ -73,6 +73,12 @@ def test_what_makes_a_reading_incomparable_is_told_of_the_time_before_it_and_not
     now = Reading(pods(a=(math.nan, 5)), problem="no bucket")
     assert since(Reading(), now).problem == "no bucket"
     assert latest(Reading(), now) == Reading()
+
+
+def test_pods_that_are_gone_are_forgotten_once_there_are_too_many():
+    before = Reading(pods(**{f"old{number}": (1, 0) for number in range(MAX_COUNTS // 2)}))
+    assert len(latest(before, Reading()).canary) == MAX_COUNTS // 2
+    assert latest(before, Reading(pods(new=(1, 0)))).canary == pods(new=(1, 0))
 
 
 def test_what_is_no_count_is_not_kept_for_the_next_look():
