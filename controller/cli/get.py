@@ -99,6 +99,7 @@ def _as_json(row: CanaryRow) -> dict[str, Any]:
         "threshold": row.threshold,
         "primary": row.primary,
         "canary": row.canary,
+        "reason": row.reason,
         "message": row.message,
         "metrics": [
             {

@@ -53,6 +53,7 @@ class CanaryRow:
         rounds: how many rounds that analysis has; None for a weighted one, or if the spec is invalid.
         threshold: failed checks that cause a rollback; None if the spec is invalid.
         primary, canary: image tags and ready replicas of the two workloads; empty if not known.
+        reason: what happened last, in one word.
         message: what blocks the rollout, why it was rolled back, or what is wrong with the spec.
     """
 
@@ -68,6 +69,7 @@ class CanaryRow:
     primary: str = ""
     canary: str = ""
     metrics: tuple[MetricRow, ...] = ()
+    reason: str = ""
     message: str = ""
 
     @property
@@ -115,6 +117,7 @@ def _row(manifest: Manifest, versions: Mapping[tuple[str, str], str]) -> CanaryR
         primary=versions.get((namespace, canary.names.primary), "") if canary else "",
         canary=versions.get((namespace, canary.names.target), "") if canary else "",
         metrics=tuple(_metrics(canary)) if canary else (),
+        reason=status.reason,
         message=problem or status.message,
     )
 

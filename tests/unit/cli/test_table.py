@@ -44,7 +44,7 @@ def test_a_status_is_read_with_its_checks_and_its_evidence():
 def test_a_rollback_shows_its_verdict_and_its_reason():
     row = read_row(rolling_out(bad=300).canary)
     errors = next(each for each in row.metrics if each.metric == "errors")
-    assert (row.phase, errors.verdict) == ("Failed", "FAIL")
+    assert (row.phase, row.reason, errors.verdict) == ("Failed", "CanaryHarmful", "FAIL")
     assert row.message.startswith("Rolling back backend.prod errors: errors 30.0 times the primary's: 300 of 1,000")
 
 
