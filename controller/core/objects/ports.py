@@ -57,6 +57,15 @@ def primary_ports(facts: Facts) -> tuple[Port, ...]:
     return recorded or live or target_ports(canary, facts.target)
 
 
+def moves_port(facts: Facts) -> bool:
+    """Whether the target's pods serve where the primary's do not: no Service then suits both while pods are replaced.
+
+    A named ``targetPort`` is looked up in each pod, and never moves.
+    """
+    before, after = primary_ports(facts)[0], target_ports(facts.canary, facts.target)[0]
+    return bool(before["targetPort"] != after["targetPort"])
+
+
 def is_rolled_out(deployment: Manifest) -> bool:
     """Whether all pods of a Deployment, at least one, run its newest template and serve."""
     status = deployment.get("status") or {}

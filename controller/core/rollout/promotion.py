@@ -7,6 +7,7 @@ from dataclasses import replace
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.model import Decision, Event, Routes
+from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.settle import hold, settle
@@ -15,8 +16,12 @@ from controller.core.tick import Tick
 
 
 def start_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision:
-    """Copy the target's spec to the primary. The canary keeps its traffic until the primary runs it."""
-    routes = Routes(tick.state.routes.canary_weight)
+    """Copy the target's spec to the primary. The canary keeps its traffic until the primary runs it.
+
+    Where the pods' port changes, the canary takes all traffic meanwhile; behind a match it only gets what matches.
+    """
+    moved = moves_port(tick.facts) and not tick.analysis.match
+    routes = Routes(100 if moved else tick.state.routes.canary_weight)
     state = replace(tick.state, routes=routes, analysed_at=tick.facts.now, message="")
     copying = Event(f"Copying {tick.target_label} template spec to {tick.primary_label}")
     return settle(

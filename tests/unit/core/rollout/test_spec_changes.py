@@ -279,13 +279,13 @@ def test_a_changed_port_is_tried_on_the_canary_and_reaches_the_primary_with_the_
     for _ in range(20):
         cluster.tick(10)
         ports = [target_port(cluster, side) for side in ("-primary", "-canary")]
-        if (cluster.phase, ports) not in seen:
-            seen.append((cluster.phase, ports))
+        if (cluster.phase, cluster.weights(), ports) not in seen:
+            seen.append((cluster.phase, cluster.weights(), ports))
     assert seen == [
-        (Phase.PROGRESSING, [9898, 9899]),
-        (Phase.PROMOTING, [9898, 9899]),
-        (Phase.FINALISING, [9899, 9899]),
-        (Phase.SUCCEEDED, [9899, 9899]),
+        *((Phase.PROGRESSING, (100 - weight, weight), [9898, 9899]) for weight in (0, 20, 40, 50)),
+        (Phase.PROMOTING, (0, 100), [9898, 9899]),
+        (Phase.FINALISING, (100, 0), [9899, 9899]),
+        (Phase.SUCCEEDED, (100, 0), [9899, 9899]),
     ]
     assert target_port(cluster, "") == 9899
 
@@ -300,6 +300,12 @@ def test_a_changed_port_that_fails_never_reaches_the_primary():
     assert [target_port(cluster, name) for name in ("", "-primary")] == [9898, 9898]
     cluster.edit_canary(service={"port": 80, "targetPort": 9898})
     assert settled(cluster, 10).phase is Phase.INITIALIZED
+
+
+def test_a_named_port_moves_with_each_pod_and_the_primary_keeps_its_traffic():
+    cluster = progressing(50, canary_manifest(service={"port": 80, "targetPort": "http"}))
+    cluster.tick(10)
+    assert (cluster.phase, cluster.weights()) == (Phase.PROMOTING, (50, 50))
 
 
 def target_port(cluster: Cluster, side: str) -> Any:
