@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.api.status import Phase
+from controller.core.rollout.phases import HOLDS, MOVES
 from stack.config import DEFAULT_ISTIO_VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -63,3 +65,12 @@ def test_renovate_finds_the_versions_that_a_stack_installs():
 
 def test_renovate_finds_the_version_of_uv():
     assert managed_versions("Makefile").keys() == {"uv"}
+
+
+def test_every_reason_to_wait_or_to_fail_is_explained():
+    reasons = {
+        *HOLDS,
+        *(reason for moves in MOVES.values() for reason, phase in moves.items() if phase is Phase.FAILED),
+    }
+    explained = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "troubleshooting.md").read_text()))
+    assert {str(reason) for reason in reasons} - explained == {"BackToFailed"}
