@@ -39,6 +39,8 @@ below 2 MiB. The parser then refuses it."""
 FLUSH_SECONDS = 3
 """How long a controller that is stopped goes on sending events."""
 
+CONNECTIONS = 50
+"""To the API server, beside the watches; asyncio reserves 256 KiB for each one with TLS."""
 EXIT_SECONDS = 8
 """How long kopf may take to end after our parts have ended."""
 SILENCE_SECONDS = 75
@@ -55,7 +57,7 @@ async def operate(access: Access, settings: Settings) -> None:
     sys.setrecursionlimit(RECURSION_LIMIT)
     metrics, tasks = Metrics(__version__), CanaryTasks()
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(access.open_session())
+        cluster = await stack.enter_async_context(access.open_session(connections=CONNECTIONS))
         session = await stack.enter_async_context(open_outside())
         port = await stack.enter_async_context(serve(metrics, tasks, settings.port))
         log.info("Starting canary controller %s, /metrics and /healthz on port %d", __version__, port)

@@ -26,8 +26,8 @@ ANSWER_BYTES = 1024 * 1024
 """What is read of an answer, after decompression."""
 QUOTED = 200
 """Characters of an answer that a message quotes."""
-CANARY_REQUESTS, HOST_REQUESTS, TOTAL_REQUESTS = 8, 400, 800
-"""How many requests may be open at once for one Canary, to one host, and in total."""
+CANARY_REQUESTS, HOST_REQUESTS, TOTAL_REQUESTS = 8, 200, 400
+"""How many requests may be open at once for one Canary, to one host, and in total. With TLS each takes 300 KiB."""
 RESERVED = 0.1
 """The part of the last two that is kept for urgent requests."""
 SLOT_SECONDS = 30

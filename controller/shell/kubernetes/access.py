@@ -23,6 +23,8 @@ from controller.shell.kubernetes.errors import StartError
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_SECONDS = 60
 """How long a token that came from a file is used before the file is read again; the kubelet renews it well ahead."""
+PLUGIN_SECONDS, PLUGIN_PAUSE_SECONDS = 60, 5
+"""How long a credential plugin may run, and how long after a failure it is run again."""
 
 Authorization = Callable[[bool], Awaitable[str]]
 """Gives the ``Authorization`` header, empty where none is needed; True asks for a new one, after a 401."""
@@ -44,28 +46,41 @@ class Access:
     authorization: Authorization
     proxy: str | None = None
 
-    def open_session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """A new HTTP session that logs in by itself and follows the rotation of tokens."""
+    def open_session(self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = 0) -> aiohttp.ClientSession:
+        """A new HTTP session that logs in by itself and follows the rotation of tokens.
+
+        Credentials that cannot be had fail a request as a broken connection does: trying again later may work.
+
+        Args:
+            middlewares: run before the log-in.
+            connections: how many are open at once; 0 for no limit.
+        """
 
         async def log_in(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            header = await self.authorization(False)
+            header = await self._header(fresh=False)
             if not header:
                 return await handler(request)
             request.headers["Authorization"] = header
             response = await handler(request)
             if response.status == 401:
                 response.release()
-                request.headers["Authorization"] = await self.authorization(True)
+                request.headers["Authorization"] = await self._header(fresh=True)
                 response = await handler(request)
             return response
 
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self.tls or True, limit=0),
+            connector=aiohttp.TCPConnector(ssl=self.tls or True, limit=connections),
             headers={"User-Agent": "canary-controller"},
             middlewares=(*middlewares, log_in),
             proxy=self.proxy,
             response_class=_Response,
         )
+
+    async def _header(self, *, fresh: bool) -> str:
+        try:
+            return await self.authorization(fresh)
+        except Exception as error:
+            raise aiohttp.ClientConnectionError(f"logging in failed: {error or type(error).__name__}") from error
 
 
 class _Response(aiohttp.ClientResponse):
@@ -223,17 +238,30 @@ def _token_file(path: Path) -> Authorization:
 
 
 def _exec_plugin(plugin: Mapping[str, Any]) -> Authorization:
-    """Run a client-go credential plugin; its token is kept until it expires or is refused."""
-    header, expires_at = "", float("-inf")
+    """Run a client-go credential plugin, once at a time; its token is kept until it expires or is refused.
+
+    A failure is kept for `PLUGIN_PAUSE_SECONDS`: every request asks.
+    """
+    header, expires_at, running = "", float("-inf"), asyncio.Lock()
+    failure, failed_at = StartError(""), float("-inf")
 
     async def authorization(fresh: bool) -> str:
-        nonlocal header, expires_at
-        if fresh or time.time() > expires_at - 10:
-            credential = await _run_plugin(plugin)
+        nonlocal header, expires_at, failure, failed_at
+        refused = header if fresh else ""
+        async with running:
+            if header != refused and time.time() <= expires_at - 10:
+                return header
+            if time.monotonic() < failed_at + PLUGIN_PAUSE_SECONDS:
+                raise failure
+            try:
+                credential = await _run_plugin(plugin)
+            except StartError as error:
+                failure, failed_at = error, time.monotonic()
+                raise
             header = f"Bearer {credential['token']}"
             expiry = credential.get("expirationTimestamp")
             expires_at = datetime.fromisoformat(expiry).timestamp() if expiry else float("inf")
-        return header
+            return header
 
     return authorization
 
@@ -251,13 +279,23 @@ async def _run_plugin(plugin: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     except OSError as error:
         raise StartError(f"The kubeconfig's credential plugin `{command[0]}` cannot be run: {error}") from error
-    answer, complaint = await process.communicate()
-    if process.returncode:
+    try:
+        async with asyncio.timeout(PLUGIN_SECONDS):
+            answer, complaint = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
         raise StartError(
-            f"The kubeconfig's credential plugin `{command[0]}` failed: {complaint.decode().strip()[:300]}"
-        )
-    status: Mapping[str, Any] = json.loads(answer).get("status") or {}
-    if not status.get("token"):
+            f"The kubeconfig's credential plugin `{command[0]}` did not end within {PLUGIN_SECONDS}s"
+        ) from None
+    if process.returncode:
+        problem = complaint.decode(errors="replace").strip()[:300]
+        raise StartError(f"The kubeconfig's credential plugin `{command[0]}` failed: {problem}")
+    try:
+        status: Mapping[str, Any] = json.loads(answer)["status"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise StartError(f"The kubeconfig's credential plugin `{command[0]}` gave no ExecCredential") from None
+    if not isinstance(status, dict) or not status.get("token"):
         raise StartError(
             f"The kubeconfig's credential plugin `{command[0]}` gave no token; client certificates are not supported."
         )

@@ -18,6 +18,7 @@ from controller.core.analysis.thresholds import missing_templates
 from controller.core.model import Decision, Event, Facts, Manifest, Options, Passed, State
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
+from controller.shell.allowance import Allowance
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
@@ -33,6 +34,8 @@ from controller.shell.reporting.metrics import Metrics
 CONFLICTS_AT_ONCE = 5
 """After so many conflicts in a row somebody is writing the same objects all the time: wait a little."""
 FIRST_RETRY_SECONDS = 1.0
+TICKS_AT_ONCE, TICK_SECONDS = 10, 1.0
+"""Ticks of a Canary without a pause, and how often one more: its own writes wake it, and those of a rival do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class Reconciler:
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
         """Reconcile one Canary until cancelled. ``resting`` is called with the seconds the loop sleeps at most."""
         loop, failures = asyncio.get_running_loop(), 0
+        allowance = Allowance(TICKS_AT_ONCE, TICK_SECONDS, loop.time())
         while True:
+            await asyncio.sleep(allowance.take(loop.time()))
             resting(None)
             woken.clear()
             started = loop.time()

@@ -11,13 +11,14 @@ import logging
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from controller.api.names import API_VERSION, CANARY_KIND
 from controller.api.webhook import HookType, Webhook
 from controller.core.model import Event, Manifest, Refused
+from controller.shell.allowance import Allowance
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, NotFound
 from controller.shell.kubernetes.kinds import EVENT
@@ -42,12 +43,6 @@ class _Sent:
 
     name: str
     count: int
-
-
-@dataclass(slots=True)
-class _Allowance:
-    left: float = BURST
-    at: float = field(default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,7 @@ class EventRecorder:
         self._to_webhooks: dict[str, deque[_Entry]] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
         self._sent: OrderedDict[tuple[str, str, str], _Sent] = OrderedDict()
-        self._allowances: dict[str, _Allowance] = {}
+        self._allowances: dict[str, Allowance] = {}
 
     def record(self, canary: Manifest, event: Event, webhooks: tuple[Webhook, ...] = (), checksum: str = "") -> None:
         """Log ``event`` at once, and send it on when there is time."""
@@ -153,13 +148,7 @@ class EventRecorder:
 
     def _may_send(self, uid: str) -> bool:
         now = asyncio.get_running_loop().time()
-        allowance = self._allowances.setdefault(uid, _Allowance(at=now))
-        allowance.left = min(BURST, allowance.left + (now - allowance.at) / REFILL_SECONDS)
-        allowance.at = now
-        if allowance.left < 1:
-            return False
-        allowance.left -= 1
-        return True
+        return self._allowances.setdefault(uid, Allowance(BURST, REFILL_SECONDS, now)).take_if_left(now)
 
     def _queue_for_webhooks(self, entry: _Entry) -> bool:
         """False if the queue is full. Each Canary has a queue and a task: a webhook that hangs delays its own only."""

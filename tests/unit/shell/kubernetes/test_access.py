@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import ssl
@@ -15,7 +16,9 @@ import yaml
 
 from controller.shell.kubernetes import access as kubeconfig
 from controller.shell.kubernetes.access import find_access
-from controller.shell.kubernetes.errors import StartError
+from controller.shell.kubernetes.client import KubeClient
+from controller.shell.kubernetes.errors import StartError, Transient
+from controller.shell.kubernetes.kinds import CANARY
 
 
 def write(path: Path, *, user: dict[str, Any] | None = None, name: str = "dev", **cluster: Any) -> Path:
@@ -149,11 +152,46 @@ def test_no_kubeconfig_at_all_says_what_to_do(tmp_path):
         find_access(env(tmp_path / "config"))
 
 
+FLAKY = """
+import json, pathlib, sys
+runs = pathlib.Path(sys.argv[-1])
+runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+if runs.read_text() == "x":
+    sys.exit("log in first")
+print(json.dumps({"status": {"token": "abc"}}))
+"""
+
+
+async def test_a_plugin_that_fails_for_a_while_fails_requests_for_a_while(tmp_path, monkeypatch):
+    """It neither ends a loop nor is it run for every request."""
+    runs = tmp_path / "runs"
+    user = {"exec": {"command": sys.executable, "args": ["-c", FLAKY, str(runs)]}}
+    access = find_access(env(write(tmp_path / "config", user=user)))
+    async with access.open_session() as session:
+        kube = KubeClient(session, "http://127.0.0.1:1", lambda verb, kind: None)
+        failures = await asyncio.gather(*(kube.get(CANARY, "prod", "a") for _ in range(9)), return_exceptions=True)
+        assert {type(failure) for failure in failures} == {Transient}
+        assert "logging in failed: The kubeconfig's credential plugin" in str(failures[0])
+        assert runs.read_text() == "x"
+        monkeypatch.setattr(kubeconfig, "PLUGIN_PAUSE_SECONDS", 0)
+        assert await asyncio.gather(*(access.authorization(False) for _ in range(9))) == ["Bearer abc"] * 9
+        assert runs.read_text() == "xx"
+
+
+async def test_a_plugin_that_hangs_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(kubeconfig, "PLUGIN_SECONDS", 0.2)
+    access = find_access(env(write(tmp_path / "config", user=plugin("import time; time.sleep(60)"))))
+    with pytest.raises(StartError, match=r"did not end within 0\.2s"):
+        await access.authorization(False)
+
+
 @pytest.mark.parametrize(
     ("user", "said"),
     [
         (plugin("import sys; sys.exit('log in first')"), "failed: log in first"),
         (plugin("import json; print(json.dumps({'status': {'clientCertificateData': 'x'}}))"), "gave no token"),
+        (plugin("print('[' * 100000)"), "gave no ExecCredential"),
+        (plugin("print('null')"), "gave no ExecCredential"),
         ({"exec": {"command": "no-such-plugin"}}, "`no-such-plugin` cannot be run"),
     ],
 )

@@ -15,7 +15,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED
 from controller.shell.reconciler import reconciler as reconcile
-from controller.shell.reconciler.reconciler import Reconciler
+from controller.shell.reconciler.reconciler import TICKS_AT_ONCE, Reconciler
 from controller.shell.reconciler.tasks import CanaryTasks
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.metrics import Metrics
@@ -196,6 +196,18 @@ async def test_at_rest_nothing_is_asked_of_the_api():
         await stage.settle(3600)
         assert stage.ticks > ticks
         assert stage.kube.requests == requests
+
+
+async def test_a_canary_that_is_woken_all_the_time_ticks_once_a_second():
+    async with initialised() as stage:
+        await stage.settle(TICKS_AT_ONCE)
+        before = stage.ticks
+        for number in range(1000):
+            service = stage.kube.object("Service", "prod", "backend")
+            service["metadata"]["labels"]["writer"] = str(number)
+            stage.cache.put(stage.kube.set(service))
+            await asyncio.sleep(0.01)
+        assert stage.ticks - before <= TICKS_AT_ONCE + 10
 
 
 async def test_between_two_steps_nothing_is_measured():
