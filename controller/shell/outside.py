@@ -80,7 +80,7 @@ class Outside:
     ) -> None:
         self._session = session
         self._allowed = tuple(allowed)
-        self._trusted = {URL(url).host for url in trusted if url}
+        self._trusted = {URL(url).origin() for url in trusted if url}
         self._slots = _Slots()
 
     async def ask(
@@ -112,10 +112,11 @@ class Outside:
             limit: bytes to read of the answer.
         """
         try:
-            host = URL(url).host or ""
+            origin = URL(url).origin()
         except ValueError:
             return NoAnswer("is not a URL")
-        if not self._may_call(host, caller.namespace):
+        host = origin.host or ""
+        if origin not in self._trusted and not self._may_call(host, caller.namespace):
             return NoAnswer("is not called: --allowed-addresses of the controller has no pattern for this host")
         try:
             async with (
@@ -142,7 +143,7 @@ class Outside:
 
     def _may_call(self, host: str, namespace: str) -> bool:
         patterns = (pattern.replace("{namespace}", namespace) for pattern in self._allowed)
-        return not self._allowed or host in self._trusted or any(fnmatchcase(host, pattern) for pattern in patterns)
+        return not self._allowed or any(fnmatchcase(host, pattern) for pattern in patterns)
 
 
 @asynccontextmanager
