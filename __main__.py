@@ -21,13 +21,13 @@ settings = load()
 istio = Istio("istio", IstioArgs(settings.istio, settings.gateway))
 mesh = ResourceOptions(depends_on=[istio.istiod])
 crds = CanaryCrds("canary-crds")
+namespace = AppNamespace("apps", AppNamespaceArgs(settings.namespace, settings.istio.revision), mesh)
 observability = Observability(
     "observability",
-    ObservabilityArgs(settings.observability, controller=settings.controller.name),
-    ResourceOptions(depends_on=[istio.istiod, crds]),
+    ObservabilityArgs(settings.observability, settings.controller.name, settings.templates_namespace),
+    ResourceOptions(depends_on=[istio.istiod, crds, namespace]),
 )
 gateway = PublicGateway("public-gateway", PublicGatewayArgs(settings.gateway, selector=istio.gateway_selector), mesh)
-namespace = AppNamespace("apps", AppNamespaceArgs(settings.namespace, settings.istio.revision), mesh)
 controller = CanaryController(
     "canary-controller",
     CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url),

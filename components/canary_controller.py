@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import apps, core, meta
@@ -84,24 +85,36 @@ class CanaryController(pulumi.ComponentResource):
 
 
 def build_rights(config: ControllerConfig) -> Mapping[str, Sequence[Rule]]:
-    """Everywhere, or in `namespaces` only, with read access to the metric templates in istio-system."""
+    """Everywhere, or in `namespaces` only, with read access to the namespace of the metric templates."""
     if not config.namespaces:
         return {EVERYWHERE: RULES}
-    return {ISTIO_NAMESPACE: _READ_ONLY} | dict.fromkeys(config.namespaces, RULES)
+    return dict.fromkeys(_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, RULES)
 
 
 def build_arguments(args: CanaryControllerArgs) -> list[str]:
     """The command line after the image's entry point, `canary`."""
     config = args.config
-    namespaces = [ISTIO_NAMESPACE, *config.namespaces] if config.namespaces else []
+    trust = config.trust
+    prometheus = [urlsplit(args.prometheus_url).hostname or ""] if trust.addresses else []
+    allowed = {"hosts": trust.hosts, "gateways": trust.gateways, "addresses": [*trust.addresses, *prometheus]}
     return [
         "run",
         f"--metrics-server={config.metrics_server or args.prometheus_url}",
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
-        *(f"--namespace={namespace}" for namespace in dict.fromkeys(namespaces)),
+        *(f"--namespace={namespace}" for namespace in _namespaces(config)),
+        *([] if trust.cross_namespace_references else ["--no-cross-namespace-refs=true"]),
+        *(f"--allowed-{what}={','.join(patterns)}" for what, patterns in allowed.items() if patterns),
         *config.args,
     ]
+
+
+def _namespaces(config: ControllerConfig) -> list[str]:
+    """Those that the controller reads; none means all."""
+    if not config.namespaces:
+        return []
+    templates = [ISTIO_NAMESPACE] if config.trust.cross_namespace_references else []
+    return list(dict.fromkeys([*templates, *config.namespaces]))
 
 
 def _metadata(name: str, annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:

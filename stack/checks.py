@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from itertools import combinations
+from urllib.parse import urlsplit
 
 from controller.api import InvalidObject, Problem, parse_duration, unsupported_fields
 from controller.api.names import Names, primary_name
@@ -15,7 +17,10 @@ from stack.objects import build_canary, build_metric_template
 
 _EXISTING_NAMESPACES = {ISTIO_NAMESPACE, "default", "kube-system", "kube-public", "kube-node-lease"}
 _INJECTION_LABELS = ("istio-injection", "istio.io/rev")
-_OPTIONS_SET_HERE = {"metrics-server", "log-level", "minimum-interval", "namespace", "port"}
+_OPTIONS_SET_HERE = {
+    *("metrics-server", "log-level", "minimum-interval", "namespace", "port"),
+    *("no-cross-namespace-refs", "allowed-hosts", "allowed-gateways", "allowed-addresses"),
+}
 """Options of the controller that this program sets."""
 _NAMES_IN_ISTIO_SYSTEM = {"prometheus", "flagger-grafana", "istiod", GATEWAY_RELEASE}
 
@@ -34,6 +39,7 @@ def find_problems(config: StackConfig) -> Iterator[Problem]:
     yield from _generated_names(config)
     yield from _secret_copies(config)
     yield from _shared_hosts(config)
+    yield from _untrusted(config)
 
 
 def _namespace(config: StackConfig) -> Iterator[Problem]:
@@ -62,7 +68,9 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
 def _metric_templates(config: StackConfig) -> Iterator[Problem]:
     for name, template in config.observability.metric_templates.items():
         try:
-            build_metric_template(name, template.query, config.observability.prometheus.address)
+            build_metric_template(
+                name, config.templates_namespace, template.query, config.observability.prometheus.address
+            )
         except InvalidObject as error:
             at = f"observability.metricTemplates.{name}"
             yield from (Problem(f"{at}.{p.path.removeprefix('spec.')}", p.message) for p in error.problems)
@@ -100,13 +108,16 @@ def _workload(name: str, app: AppConfig) -> Iterator[Problem]:
 
 def _templates(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]:
     """A template in another namespace may belong to somebody else; those in istio-system are the stack's own."""
+    trust = config.controller.trust
     templates = sorted({*DEFAULT_TEMPLATES, *config.observability.metric_templates})
     known = f"known: {', '.join(templates)}; add others to observability.metricTemplates"
     for metric in app.analysis.metrics:
         ref = metric.template_ref
-        if ref and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
-            path = f"apps.{name}.analysis.metrics.{metric.name}.templateRef.name"
-            yield Problem(path, f'Not found: "{ref.name}": no such metric template ({known})')
+        path = f"apps.{name}.analysis.metrics.{metric.name}.templateRef"
+        if ref and not trust.cross_namespace_references and ref.namespace not in {None, "", config.namespace.name}:
+            yield Problem(f"{path}.namespace", "Forbidden: controller.trust.crossNamespaceReferences is false")
+        elif ref and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
+            yield Problem(f"{path}.name", f'Not found: "{ref.name}": no such metric template ({known})')
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------
@@ -156,6 +167,32 @@ def _routed(name: str, app: AppConfig) -> set[tuple[str, str]]:
     service = app.service
     hosts = {service.name or name, *(host.lower() for host in service.hosts)}
     return {(gateway, host) for gateway in service.gateways or ("mesh",) for host in hosts}
+
+
+def _untrusted(config: StackConfig) -> Iterator[Problem]:
+    """Hosts, gateways and webhooks of the stack's own apps that the controller would not allow."""
+    trust, namespace = config.controller.trust, config.namespace.name
+    for name, app in config.apps.items():
+        named = [gateway for gateway in app.service.gateways if gateway != "mesh"]
+        hosts = [host for host in app.service.hosts if not _is_service(host, namespace)]
+        gateways = [gateway if "/" in gateway else f"{namespace}/{gateway}" for gateway in named]
+        hooks = [urlsplit(webhook.url).hostname or "" for webhook in app.analysis.webhooks]
+        for key, values, option, patterns in (
+            ("service.hosts", hosts, "hosts", trust.hosts),
+            ("service.gateways", gateways, "gateways", trust.gateways),
+            ("analysis.webhooks", hooks, "addresses", trust.addresses),
+        ):
+            allowed = [pattern.replace("{namespace}", namespace) for pattern in patterns]
+            for value in values:
+                if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
+                    message = f'Forbidden: controller.trust.{option} has no pattern for "{value}"'
+                    yield Problem(f"apps.{name}.{key}", message)
+
+
+def _is_service(host: str, namespace: str) -> bool:
+    """Whether a host is a Service of the namespace, by any of its names."""
+    name, _, domain = host.partition(".")
+    return name != "*" and domain in {"", namespace, f"{namespace}.svc", f"{namespace}.svc.cluster.local"}
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from stack.values import (
     ChartRepository,
     EnvName,
     Host,
+    HostPattern,
     Image,
     ImageRepository,
     ImageTag,
@@ -200,6 +201,28 @@ class BuildConfig(Model):
     )
 
 
+class TrustConfig(Model):
+    cross_namespace_references: Boolean = Field(
+        True,
+        description="Whether a Canary may use a MetricTemplate of another namespace. When false, the MetricTemplates "
+        "of this stack are in the namespace of the apps.",
+    )
+    hosts: list[HostPattern] = Field(
+        default_factory=list,
+        description="Patterns of the `service.hosts` that a Canary may have, besides Services of its namespace; all "
+        "when empty. `*` matches any text, `[*]` the host `*`, and `{namespace}` the Canary's namespace.",
+    )
+    gateways: list[HostPattern] = Field(
+        default_factory=list,
+        description="Patterns of the `service.gateways` that a Canary may have, as `namespace/name`; all when empty.",
+    )
+    addresses: list[HostPattern] = Field(
+        default_factory=list,
+        description="Patterns of the host names that a Canary's webhooks and metric providers may have, besides the "
+        "Prometheus of this stack; all when empty.",
+    )
+
+
 class ControllerConfig(Model):
     name: ServiceName = Field(
         "canary-controller", description="Name of the controller's Deployment; `flagger` for tools that expect it."
@@ -222,6 +245,9 @@ class ControllerConfig(Model):
         default_factory=list,
         description="The only namespaces whose canaries it controls, with a Role in each and no ClusterRole; all "
         "namespaces when empty.",
+    )
+    trust: TrustConfig = Field(
+        TrustConfig(), description="What the authors of Canaries may use; everything by default (docs/security.md)."
     )
     args: list[Text] = Field(default_factory=list, description="Additional command line arguments.")
     resources: Resources = Field(
@@ -313,3 +339,13 @@ class StackConfig(Model):
     controller: ControllerConfig
     load_tester: LoadTesterConfig = LoadTesterConfig()
     apps: dict[ServiceName, AppConfig] = Field(description="The canaried apps by name, merged over their defaults.")
+
+    @property
+    def templates_namespace(self) -> str:
+        """Where the MetricTemplates of the stack are."""
+        return templates_namespace(self.namespace, self.controller.trust)
+
+
+def templates_namespace(namespace: NamespaceConfig, trust: TrustConfig) -> str:
+    """In istio-system, as in the workshop, where Canaries may refer to them."""
+    return ISTIO_NAMESPACE if trust.cross_namespace_references else namespace.name

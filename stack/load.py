@@ -12,7 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from controller.api import Problem
 from stack.checks import find_problems
-from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig, StackConfig
+from stack.config import (
+    GatewayConfig,
+    LoadTesterConfig,
+    NamespaceConfig,
+    StackConfig,
+    TrustConfig,
+    templates_namespace,
+)
 from stack.errors import ConfigError, problems_of
 from stack.workshop import complete_apps
 
@@ -66,11 +73,15 @@ def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
     apps = raw.get("apps", {})
     if not isinstance(apps, Mapping):
         return dict(raw)
+    namespace = _section(raw, "namespace", NamespaceConfig())
+    controller = raw.get("controller")
+    trust = _section(controller if isinstance(controller, Mapping) else {}, "trust", TrustConfig())
     completed = complete_apps(
         apps,
-        namespace=_section(raw, "namespace", NamespaceConfig()),
+        namespace=namespace,
         gateway=_section(raw, "gateway", GatewayConfig()),
         load_tester=_section(raw, "loadTester", LoadTesterConfig()),
+        templates=templates_namespace(namespace, trust),
     )
     return {"controller": {}, **raw, "apps": completed}
 

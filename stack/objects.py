@@ -7,7 +7,6 @@ from typing import Any
 from controller.api import API_VERSION, Canary, MetricTemplate, parse_canary, parse_metric_template
 from controller.api.names import CANARY_KIND, METRIC_TEMPLATE_KIND
 from stack.config import AppConfig
-from stack.names import ISTIO_NAMESPACE
 
 
 def build_canary(name: str, namespace: str, app: AppConfig) -> Canary:
@@ -30,14 +29,14 @@ def build_canary(name: str, namespace: str, app: AppConfig) -> Canary:
     return parse_canary({"apiVersion": API_VERSION, "kind": CANARY_KIND, "metadata": metadata, "spec": spec})
 
 
-def build_metric_template(name: str, query: str, prometheus_url: str) -> MetricTemplate:
-    """The MetricTemplate `name` in istio-system.
+def build_metric_template(name: str, namespace: str, query: str, prometheus_url: str) -> MetricTemplate:
+    """The MetricTemplate of a query.
 
     Raises:
         InvalidObject: it is not valid, worded as the API server would word it.
     """
     spec = {"provider": {"type": "prometheus", "address": prometheus_url}, "query": query}
-    metadata = {"name": name, "namespace": ISTIO_NAMESPACE}
+    metadata = {"name": name, "namespace": namespace}
     return parse_metric_template(
         {"apiVersion": API_VERSION, "kind": METRIC_TEMPLATE_KIND, "metadata": metadata, "spec": spec}
     )

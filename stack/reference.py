@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from controller.api.rules import Rule
 from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig, StackConfig
+from stack.names import ISTIO_NAMESPACE
 from stack.values import Pattern
 from stack.workshop import complete_apps
 
@@ -69,7 +70,13 @@ def render() -> str:
         + "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(info, str(info.alias)))
         for info in StackConfig.model_fields.values()
     )
-    apps = complete_apps({}, namespace=NamespaceConfig(), gateway=GatewayConfig(), load_tester=LoadTesterConfig())
+    apps = complete_apps(
+        {},
+        namespace=NamespaceConfig(),
+        gateway=GatewayConfig(),
+        load_tester=LoadTesterConfig(),
+        templates=ISTIO_NAMESPACE,
+    )
     example = yaml.safe_dump({"canary-on-istio:apps": apps}, sort_keys=False, width=120)
     return "".join([HEAD, *sections, APPS, f"```yaml\n{example}```\n"])
 

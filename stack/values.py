@@ -78,6 +78,9 @@ Host = Annotated[
         "a host name, as in shop.example.com, *.example.com or *, with namespace/ before it if only that may route it",
     ),
 ]
+HostPattern = Annotated[
+    str, matching(r"[-A-Za-z0-9._*/?{}\[\]!]+", "a pattern without blanks and commas, as in *.{namespace}.svc")
+]
 EnvName = Annotated[
     Text, matching(r"[-._a-zA-Z][-._a-zA-Z0-9]*", "the name of an environment variable, as in LOG_LEVEL")
 ]

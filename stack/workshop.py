@@ -27,28 +27,14 @@ _PODINFO = {
     "service": {"port": 9898},
 }
 
-_ANY_APP: dict[str, Any] = {
-    "analysis": {
-        "interval": "15s",
-        "threshold": 10,
-        "metrics": {
-            "error-rate": {
-                "templateRef": {"name": "error-rate", "namespace": ISTIO_NAMESPACE},
-                "thresholdRange": {"max": 1},
-                "interval": "30s",
-            },
-            "latency": {
-                "templateRef": {"name": "latency", "namespace": ISTIO_NAMESPACE},
-                "thresholdRange": {"max": 500},
-                "interval": "30s",
-            },
-        },
-    },
-}
-
 
 def complete_apps(
-    apps: Mapping[str, Any], *, namespace: NamespaceConfig, gateway: GatewayConfig, load_tester: LoadTesterConfig
+    apps: Mapping[str, Any],
+    *,
+    namespace: NamespaceConfig,
+    gateway: GatewayConfig,
+    load_tester: LoadTesterConfig,
+    templates: str,
 ) -> dict[str, Any]:
     """Every app of the stack, each merged over its defaults.
 
@@ -60,11 +46,12 @@ def complete_apps(
         namespace: that of the apps.
         gateway: the public Gateway, through which users reach the frontend.
         load_tester: gets the webhooks without `url`, where it is enabled.
+        templates: namespace of the metric templates.
     """
     workshop = {"frontend": _frontend(namespace.name, gateway), "backend": _backend(namespace.name)}
     hook_url = f"http://{LOAD_TESTER}.{namespace.name}/" if load_tester.enabled else None
     return {
-        name: _complete_app(workshop.get(name, {"analysis": _WEIGHTS}), app, hook_url)
+        name: _complete_app(merge(_any_app(templates), workshop.get(name, {"analysis": _WEIGHTS})), app, hook_url)
         if isinstance(app, Mapping)
         else app
         for name, app in ({"frontend": {}, "backend": {}} | dict(apps)).items()
@@ -72,8 +59,7 @@ def complete_apps(
     }
 
 
-def _complete_app(default: dict[str, Any], app: Mapping[str, Any], hook_url: str | None) -> dict[str, Any]:
-    base = merge(_ANY_APP, default)
+def _complete_app(base: dict[str, Any], app: Mapping[str, Any], hook_url: str | None) -> dict[str, Any]:
     asked = app.get("analysis")
     if isinstance(asked, Mapping) and _is_other_strategy(base["analysis"], asked):
         base["analysis"] = {k: v for k, v in base["analysis"].items() if k not in {*_STRATEGIES, "match", "maxWeight"}}
@@ -102,6 +88,17 @@ def _as_list(entries: Any, defaults: Mapping[str, str]) -> Any:
     if isinstance(entries, list):
         return [{**defaults, **entry} if isinstance(entry, Mapping) else entry for entry in entries]
     return entries
+
+
+def _any_app(templates: str) -> dict[str, Any]:
+    """What every app starts from: at most 1% of errors, and 99% of the requests within 500 ms."""
+
+    def metric(name: str, highest: int) -> dict[str, Any]:
+        reference = {"name": name, "namespace": templates}
+        return {"templateRef": reference, "thresholdRange": {"max": highest}, "interval": "30s"}
+
+    metrics = {"error-rate": metric("error-rate", 1), "latency": metric("latency", 500)}
+    return {"analysis": {"interval": "15s", "threshold": 10, "metrics": metrics}}
 
 
 def _frontend(namespace: str, gateway: GatewayConfig) -> dict[str, Any]:

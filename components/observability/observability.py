@@ -17,7 +17,7 @@ from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
 from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
 from components.observability.prometheus import PORT, build_configuration, build_prometheus_pod
-from controller.api import promql
+from controller.api import MetricTemplate, promql
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
 from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
 from stack.merge import merge
@@ -35,14 +35,18 @@ POD_READER = Account(
 
 @dataclass(frozen=True)
 class ObservabilityArgs:
-    """`controller` is the app label of the controller's pods, which Prometheus scrapes too."""
+    """`controller` is the app label of the controller's pods, which Prometheus scrapes too.
+
+    The metric templates are in the namespace `templates`.
+    """
 
     config: ObservabilityConfig
     controller: str
+    templates: str
 
 
 class Observability(pulumi.ComponentResource):
-    """Everything is in istio-system, where the workshop's canaries find their templates.
+    """Everything is in istio-system, except the metric templates where Canaries may not refer to them there.
 
     An analysis needs `metrics`, Prometheus and the templates. Grafana is for people: nothing waits for it.
     """
@@ -60,9 +64,10 @@ class Observability(pulumi.ComponentResource):
             "error-rate": promql.error_rate(promql.TARGET, promql.INTERVAL),
             "latency": promql.latency(promql.TARGET, promql.INTERVAL),
         }
-        queries |= {template: settings.query for template, settings in args.config.metric_templates.items()}
-        for template, query in queries.items():
-            self.metrics.append(self._metric_template(template, query, child_options(self, opts, *after)))
+        queries |= {each: settings.query for each, settings in args.config.metric_templates.items()}
+        for each, query in queries.items():
+            template = build_metric_template(each, args.templates, query, self.prometheus_url)
+            self.metrics.append(self._metric_template(template, child_options(self, opts, *after)))
         if grafana.enabled:
             self._grafana(grafana, child_options(self, opts, *after))
         self.register_outputs({"prometheusUrl": self.prometheus_url})
@@ -105,13 +110,14 @@ class Observability(pulumi.ComponentResource):
             opts=child_options(self, opts, deployment),
         )
 
-    def _metric_template(self, name: str, query: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    def _metric_template(self, template: MetricTemplate, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        metadata = template.metadata
         return CustomResource(
-            f"{name}-template",
+            f"{metadata.name}-template",
             api_version=API_VERSION,
             kind=METRIC_TEMPLATE_KIND,
-            metadata=meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE),
-            spec=build_metric_template(name, query, self.prometheus_url).to_dict()["spec"],
+            metadata=meta.v1.ObjectMetaArgs(name=metadata.name, namespace=metadata.namespace),
+            spec=template.to_dict()["spec"],
             opts=opts,
         )
 

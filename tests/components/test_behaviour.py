@@ -51,6 +51,25 @@ def test_the_controller_gets_its_settings_as_arguments() -> None:
     ]
 
 
+def test_what_canaries_may_use_becomes_options_of_the_controller() -> None:
+    trust = {
+        "crossNamespaceReferences": False,
+        "hosts": ["[*]", "shop.example"],
+        "gateways": ["istio-system/public-gateway"],
+        "addresses": ["*.{namespace}"],
+    }
+    program = run_program({"controller": {"image": IMAGE, "namespaces": ["prod"], "trust": trust}})
+    assert controller_arguments(program)[4:] == [
+        "--namespace=prod",
+        "--no-cross-namespace-refs=true",
+        "--allowed-hosts=[*],shop.example",
+        "--allowed-gateways=istio-system/public-gateway",
+        "--allowed-addresses=*.{namespace},prometheus.istio-system",
+    ]
+    assert {template.inputs["metadata"]["namespace"] for template in program.of_kind("MetricTemplate")} == {"prod"}
+    assert [role.inputs["metadata"]["namespace"] for role in program.of_kind("Role")] == ["prod"]
+
+
 def test_an_external_prometheus_serves_the_controller_and_the_templates() -> None:
     url = "https://prometheus.example"
     program = run_program({"observability": {"prometheus": {"enabled": False, "url": url}}})

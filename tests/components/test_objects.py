@@ -21,6 +21,8 @@ COMPONENTS = [
     "backend",
 ]
 
+EXTERNAL = {"enabled": False, "url": "https://prometheus.example"}
+
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     # golden file -> (component, configuration of the stack)
     "istio-from-a-registry": ("istio", {"istio": {"repository": "oci://registry.example/charts/"}}),
@@ -29,6 +31,13 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "canary-controller-of-namespaces": (
         "canary-controller",
         {"controller": {"image": IMAGE, "namespaces": ["prod", "team-2"]}},
+    ),
+    "observability-of-strict-canaries": (
+        "observability",
+        {
+            "controller": {"image": IMAGE, "trust": {"crossNamespaceReferences": False}},
+            "observability": {"grafana": {"enabled": False}, "prometheus": EXTERNAL},
+        },
     ),
     "gateway-with-other-labels": ("public-gateway", {"istio": {"values": {"gateway": {"labels": {"istio": "edge"}}}}}),
     "gateway-with-tls": (
@@ -41,7 +50,7 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
         "observability",
         {
             "observability": {
-                "prometheus": {"enabled": False, "url": "https://prometheus.example"},
+                "prometheus": EXTERNAL,
                 "grafana": {"enabled": False},
                 "metricTemplates": {"queue": {"query": 'queue_length{namespace="{{ namespace }}"}'}},
             }

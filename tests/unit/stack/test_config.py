@@ -492,6 +492,51 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             'controller.args: Forbidden: "--namespace=a": this program sets it; use the key for it',
         ],
     ),
+    "a webhook, a host and a gateway that the controller would not allow": (
+        {
+            "controller": {
+                **IMAGE,
+                "trust": {"hosts": ["a.example"], "gateways": ["mine/*"], "addresses": ["b.example"]},
+            },
+            "apps": {"backend": None},
+        },
+        [
+            'apps.frontend.service.hosts: Forbidden: controller.trust.hosts has no pattern for "*"',
+            (
+                'apps.frontend.service.gateways: Forbidden: controller.trust.gateways has no pattern for "istio-'
+                'system/public-gateway"'
+            ),
+            (
+                "apps.frontend.analysis.webhooks: Forbidden: controller.trust.addresses has no pattern for "
+                '"flagger-loadtester.prod"'
+            ),
+            (
+                "apps.frontend.analysis.webhooks: Forbidden: controller.trust.addresses has no pattern for "
+                '"flagger-loadtester.prod"'
+            ),
+        ],
+    ),
+    "a template of another namespace where that is not allowed": (
+        {
+            "controller": {**IMAGE, "trust": {"crossNamespaceReferences": False}},
+            "apps": {"backend": {"analysis": {"metrics": {"latency": {"templateRef": {"namespace": "istio-system"}}}}}},
+        },
+        [
+            (
+                "apps.backend.analysis.metrics.latency.templateRef.namespace: Forbidden: "
+                "controller.trust.crossNamespaceReferences is false"
+            )
+        ],
+    ),
+    "a pattern with a blank": (
+        {"controller": {**IMAGE, "trust": {"hosts": ["a, b"]}}},
+        [
+            (
+                'controller.trust.hosts[0]: Invalid value: "a, b": must be a pattern without blanks and commas, '
+                "as in *.{namespace}.svc"
+            )
+        ],
+    ),
     "a controller named like Prometheus": (
         {"controller": {**IMAGE, "name": "prometheus"}},
         ['controller.name: Invalid value: "prometheus": used in istio-system already'],
@@ -694,10 +739,17 @@ def test_shorter_intervals_are_accepted_where_the_floor_is_lower() -> None:
     assert {app.analysis.interval for app in parsed(raw).apps.values()} == {"2s"}
 
 
+def test_strict_canaries_use_the_templates_in_their_own_namespace() -> None:
+    raw = {"controller": {**IMAGE, "trust": {"crossNamespaceReferences": False}}, "namespace": {"name": "shop"}}
+    metrics = parsed(raw).apps["backend"].analysis.metrics
+    assert {metric.template_ref and metric.template_ref.namespace for metric in metrics} == {"shop"}
+
+
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
 def test_the_stacks_of_the_repository_are_valid(stack: str) -> None:
     file = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     sections = {key.removeprefix(f"{PROJECT}:"): value for key, value in file.items()}
-    needs_image = "controller" not in sections
+    needs_image = "image" not in sections["controller"]
     assert needs_image == (stack != "dev"), "staging and prod run an image that somebody published"
-    parse(sections | ({"controller": IMAGE} if needs_image else {}), PROJECT)
+    config = parse(merge({"controller": IMAGE if needs_image else {}}, sections), PROJECT)
+    assert config.controller.trust.cross_namespace_references == (stack == "dev")
