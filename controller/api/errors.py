@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SHOWN_CHARACTERS = 200
+SHOWN_CHARACTERS, SHOWN_PROBLEMS = 200, 20
 
 
 class CanaryError(Exception):
@@ -43,7 +43,7 @@ class Problem:
 
 
 class InvalidObject(CanaryError):  # noqa: N818 - named for the object that is invalid
-    """An object does not match its schema; ``str()`` lists every problem, one per line."""
+    """An object does not match its schema; ``str()`` lists the problems, one per line."""
 
     def __init__(self, kind: str, namespace: str, name: str, problems: Sequence[Problem]) -> None:
         self.kind = kind
@@ -54,4 +54,7 @@ class InvalidObject(CanaryError):  # noqa: N818 - named for the object that is i
 
     def __str__(self) -> str:
         full_name = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return "\n".join([f'The {self.kind} "{full_name}" is invalid:', *(f"  {problem}" for problem in self.problems)])
+        lines = [f'The {self.kind} "{full_name}" is invalid:']
+        lines += [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        more = len(self.problems) - SHOWN_PROBLEMS
+        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)

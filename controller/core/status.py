@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -112,11 +111,6 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
 def _finite(value: float | None) -> float | None:
     """JSON has no infinity; ``detail`` says it in words."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def state_with_problem(state: State, problem: str) -> State:
-    """The same rollout, held up by ``problem``."""
-    return replace(state, message=problem)
 
 
 def _conditions(phase: Phase, before: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.api.canary import Canary
-from controller.api.errors import CanaryError, InvalidObject
+from controller.api.errors import CanaryError, InvalidObject, shown
 from controller.api.metric_template import MetricProvider
 from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
@@ -105,7 +105,9 @@ class Reconciler:
             result = type(error).__name__
         except Exception as error:  # noqa: BLE001 -- a bug that one Canary meets must not stop it for good, or any other
             canary_log(key[2], key[1], __name__).exception("internal error")
-            await self._report(key, f"internal error, see the controller's log: {type(error).__name__}: {error}")
+            await self._report(
+                key, f"internal error, see the controller's log: {type(error).__name__}: {shown(str(error))}"
+            )
             result = type(error).__name__
         return _Outcome(backoff_seconds(failures + 1, first=FIRST_RETRY_SECONDS), result, failed=True)
 

@@ -59,6 +59,14 @@ def test_every_problem_is_listed_under_the_name_of_the_object():
     )
 
 
+def test_of_many_problems_the_first_are_shown_and_the_rest_counted():
+    metrics = [{"name": "a", "query": "up", "interval": "soon"} for _ in range(100)]
+    with pytest.raises(InvalidObject) as caught:
+        parse_canary(changed(GOOD["Canary weighted"], "spec.analysis.metrics", metrics))
+    lines = str(caught.value).split("\n")
+    assert (len(caught.value.problems), len(lines), lines[-1]) == (100, 22, "  and 80 more")
+
+
 def test_a_misspelt_field_is_refused_with_the_one_that_was_meant():
     with pytest.raises(InvalidObject) as caught:
         parse_canary(changed(GOOD["Canary weighted"], "spec.service.portname", "http"))

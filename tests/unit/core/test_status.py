@@ -16,7 +16,7 @@ from controller.core.analysis.counters import begin
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
 from controller.core.model import Check, Routes, State
-from controller.core.status import state_from_status, state_with_problem, status_from_state
+from controller.core.status import state_from_status, status_from_state
 from tests.builders import NOW, WEIGHTED, canary_manifest, make_canary
 from tests.golden_files import assert_golden
 
@@ -117,15 +117,10 @@ def test_conditions_and_fields_of_others_stay():
     assert status["sessionAffinityCookie"] == "canary=1"
 
 
-def test_a_value_without_end_is_told_in_words_only():
+def test_an_infinite_value_is_in_the_detail_only():
     endless = Check("error-rate", passed=False, value=float("inf"), detail="error-rate inf > 1")
     status = status_from_state(State(phase=Phase.PROGRESSING, checks=(endless,)), make_canary(), NOW).to_dict()
     assert status["checks"] == [{"name": "error-rate", "passed": False, "detail": "error-rate inf > 1"}]
-
-
-def test_a_problem_changes_the_message_alone():
-    assert state_with_problem(UNDER_WAY, "wrong").message == "wrong"
-    assert state_with_problem(state_with_problem(UNDER_WAY, "wrong"), UNDER_WAY.message) == UNDER_WAY
 
 
 times = st.none() | st.integers(0, 10**6).map(lambda seconds: NOW + timedelta(seconds=seconds))
