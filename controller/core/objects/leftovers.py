@@ -11,9 +11,10 @@ from controller.core.model import Delete, Facts, Manifest, Put, Write
 from controller.core.objects.configs import config_refs
 from controller.core.objects.manifests import MANAGED_METADATA, RECONCILE_DISABLED, recorded_metadata
 from controller.core.objects.ownership import ADOPTED_BY, is_adopted, is_owned, may_write
+from controller.core.objects.ports import ADOPTED_PORTS
 from controller.core.objects.routing import LAST_APPLIED
 from controller.core.objects.selectors import service_selector
-from controller.core.objects.services import ADOPTED_PORTS, ORIGINAL_CONFIGURATION
+from controller.core.objects.services import ORIGINAL_CONFIGURATION
 from controller.core.objects.workload import generated_names
 
 SETTLE_SECONDS = 10.0

@@ -22,6 +22,9 @@ Port: TypeAlias = dict[str, Any]
 PORTS_ANNOTATION = f"{GROUP}/service-ports"
 """On the primary: the ports that its pods were promoted with."""
 
+ADOPTED_PORTS = f"{GROUP}/adopted-ports"
+"""On an adopted Service: the ports that are the Canary's, as in ``9898/TCP,53/UDP``; the others are its own."""
+
 _PROXY_CONTAINERS = ("istio-proxy", "envoy")
 _LONGEST_PORT_NAME = 63
 _FIELDS = ("name", "port", "protocol", "targetPort", "appProtocol")
@@ -48,13 +51,48 @@ def primary_ports(facts: Facts) -> tuple[Port, ...]:
 
     They change once all of the primary's pods run it. A primary that Flagger made has them in its Service.
     """
-    canary, primary = facts.canary, facts.primary
-    service = facts.generated.get(("Service", canary.names.primary_service))
-    live = _plain(service) if service is not None and is_owned(canary, service) else ()
+    primary, live = facts.primary, _live_ports(facts)
     recorded = _recorded(primary) if primary is not None else ()
     if live and (primary is None or not is_rolled_out(primary)):
         return live
-    return recorded or live or target_ports(canary, facts.target)
+    return recorded or live or target_ports(facts.canary, facts.target)
+
+
+def _live_ports(facts: Facts) -> tuple[Port, ...]:
+    """The ports of the primary's Service that are the Canary's."""
+    service = facts.generated.get(("Service", facts.canary.names.primary_service))
+    if service is None or not is_owned(facts.canary, service):
+        return ()
+    others = {_place(port) for port in adopted_ports(facts)} if _marked_ports(facts) else set()
+    plain = ({key: port[key] for key in _FIELDS if key in port} for port in service["spec"].get("ports") or ())
+    return tuple(port for port in plain if _place(port) not in others)
+
+
+def adopted_ports(facts: Facts) -> tuple[Port, ...]:
+    """The ports that an adopted apex has of its own; all of them before it is adopted."""
+    apex = facts.generated.get(("Service", facts.canary.names.apex_service))
+    if apex is None or is_owned(facts.canary, apex):
+        return ()
+    ours = _marked_ports(facts)
+    return tuple(
+        {
+            **{key: value for key, value in port.items() if key != "nodePort"},
+            "name": port.get("name") or f"{port.get('protocol', 'TCP').lower()}-{port['port']}",
+            "protocol": port.get("protocol", "TCP"),
+        }
+        for port in apex["spec"].get("ports") or ()
+        if _place(port) not in ours
+    )
+
+
+def _marked_ports(facts: Facts) -> list[str]:
+    apex = facts.generated.get(("Service", facts.canary.names.apex_service)) or {"metadata": {}}
+    marks = (apex["metadata"].get("annotations") or {}).get(ADOPTED_PORTS, "")
+    return marks.split(",") if marks else []
+
+
+def _place(port: Manifest) -> str:
+    return f"{port['port']}/{port.get('protocol', 'TCP')}"
 
 
 def moves_port(facts: Facts) -> bool:
@@ -77,16 +115,15 @@ def is_rolled_out(deployment: Manifest) -> bool:
 def merge_ports(first: Sequence[Port], others: Iterable[Port]) -> tuple[Port, ...]:
     """``first``, and of ``others`` those on another number or protocol; names that are taken get the number too."""
     ports, names = list(first), {port["name"] for port in first}
-    taken = {(port["port"], port["protocol"]) for port in first}
+    taken = {_place(port) for port in first}
     for port in others:
-        place = port["port"], port["protocol"]
-        if place in taken:
+        if _place(port) in taken:
             continue
         name = port["name"] if port["name"] not in names else f"{port['name']}-{port['port']}"
         name = name if name not in names else f"{name}-{port['protocol'].lower()}"
         ports.append({**port, "name": name[:_LONGEST_PORT_NAME]})
         names.add(name)
-        taken.add(place)
+        taken.add(_place(port))
     return tuple(ports)
 
 
@@ -119,8 +156,3 @@ def _recorded(primary: Manifest) -> tuple[Port, ...]:
         return tuple(dict(port) for port in json.loads(text))
     except (ValueError, TypeError):
         return ()
-
-
-def _plain(service: Manifest) -> tuple[Port, ...]:
-    ports = service["spec"].get("ports") or ()
-    return tuple({key: port[key] for key in _FIELDS if key in port} for port in ports)

@@ -9,24 +9,19 @@ canary   the target's pods      ``-canary``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 from controller.api.canary import Canary
-from controller.api.names import GROUP
 from controller.core.model import Facts, Manifest
 from controller.core.objects.manifests import RECONCILE_DISABLED, Metadata, build_object, canonical_json
 from controller.core.objects.ownership import ADOPTED_BY, is_owned
-from controller.core.objects.ports import Port, merge_ports, primary_ports, target_ports
+from controller.core.objects.ports import ADOPTED_PORTS, Port, adopted_ports, merge_ports, primary_ports, target_ports
 from controller.core.objects.selectors import primary_selector, selector_label, service_selector
 
 Side: TypeAlias = Literal["apex", "primary", "canary"]
 
 ORIGINAL_CONFIGURATION = "flagger.kubernetes.io/original-configuration"
 """Annotation that keeps what an adopted object was like before the Canary (Flagger)."""
-
-ADOPTED_PORTS = f"{GROUP}/adopted-ports"
-"""Annotation of an adopted Service: the ports that are the Canary's, as in ``9898/TCP,53/UDP``; the rest is its own."""
 
 
 def build_service(facts: Facts, side: Side) -> dict[str, Any]:
@@ -71,19 +66,7 @@ def service_name(canary: Canary, side: Side) -> str:
 def side_ports(facts: Facts, side: Side) -> tuple[Port, ...]:
     """The ports of a side's pods, and those that an adopted apex has of its own: they lead to the same pods."""
     own = target_ports(facts.canary, facts.target) if side == "canary" else primary_ports(facts)
-    return merge_ports(own, _adopted_ports(facts))
-
-
-def _adopted_ports(facts: Facts) -> Iterator[Port]:
-    apex = facts.generated.get(("Service", facts.canary.names.apex_service))
-    if apex is None or is_owned(facts.canary, apex):
-        return
-    ours = (apex["metadata"].get("annotations") or {}).get(ADOPTED_PORTS, "").split(",")
-    for port in apex["spec"].get("ports") or ():
-        number, protocol = port["port"], port.get("protocol", "TCP")
-        if f"{number}/{protocol}" not in ours:
-            plain = {key: value for key, value in port.items() if key != "nodePort"}
-            yield {**plain, "name": port.get("name") or f"{protocol.lower()}-{number}", "protocol": protocol}
+    return merge_ports(own, adopted_ports(facts))
 
 
 def _selector(facts: Facts, side: Side, live: Manifest | None) -> dict[str, str]:

@@ -10,7 +10,8 @@ import pytest
 
 from controller.core.model import Facts
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
-from controller.core.objects.services import ADOPTED_PORTS, ORIGINAL_CONFIGURATION, Side, build_service
+from controller.core.objects.ports import ADOPTED_PORTS
+from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side, build_service
 from controller.core.objects.workload import build_primary
 from tests.builders import NAMESPACE, NOW, make_canary, make_deployment, ready_status
 from tests.golden_files import assert_golden

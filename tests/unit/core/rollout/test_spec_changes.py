@@ -252,6 +252,19 @@ def test_what_clients_call_is_adopted_visibly_and_given_back_as_it_was():
     assert cluster.writes == []
 
 
+def test_the_other_ports_of_an_adopted_service_outlast_rollouts():
+    cluster = settled(Cluster.of(canary_manifest(service={"name": "shop"}), make_deployment(), apex()))
+    before = cluster.objects["Service", "shop"]["spec"]
+    for health in ("ready", "waiting"):
+        cluster.set_image(f"podinfo:{health}")
+        cluster.health["backend-primary"] = health
+        rolled_out(cluster, ticks=12)
+        assert cluster.objects["Service", "shop"]["spec"] == before
+    cluster.roll_out("backend-primary", "ready")
+    rolled_out(cluster)
+    assert cluster.objects["Service", "shop"]["spec"] == before
+
+
 def test_what_another_canary_has_adopted_is_refused():
     service = apex()
     service["metadata"]["annotations"] = {ADOPTED_BY: "other"}
