@@ -136,6 +136,11 @@ def waiting_status(replicas: int, generation: int) -> dict[str, Any]:
     }
 
 
+def down_status(replicas: int, generation: int) -> dict[str, Any]:
+    """The pods run the newest template, and none of them is available."""
+    return {**ready_status(replicas, generation), "availableReplicas": 0}
+
+
 def expired_status(replicas: int, generation: int) -> dict[str, Any]:
     """Pods of the newest template did not come up within the Deployment's progress deadline."""
     exceeded = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}

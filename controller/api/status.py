@@ -82,6 +82,16 @@ class CanaryStatus(_Observed):
     analysed_at: MicroTime | None = Field(
         None, description="Time of the last check. The next one is due an interval later."
     )
+    begun_at: MicroTime | None = Field(None, description="When the canary took its first step in this rollout.")
+    stalled_since: MicroTime | None = Field(
+        None, description="Since when the rollout has made no progress; see spec.progressDeadlineSeconds."
+    )
+    scale_down: Boolean = Field(
+        False, description="Whether the target is scaled to zero once the requests under way have ended."
+    )
+    quiet_since: MicroTime | None = Field(
+        None, description="Since when the routes have sent no traffic to a canary that is to be scaled to zero."
+    )
     checks: tuple[CheckStatus, ...] = Field((), description="Results of the metrics at the last check.")
     evidence: Mapping[str, OpenObject] = Field(
         default_factory=dict, description="Evidence of the metrics with compare in this rollout, by metric."

@@ -74,6 +74,10 @@ class State:
         tracked_configs: ``configmap/NAME`` or ``secret/NAME`` -> digest, of the applied revision.
         analysed_at: time of the last timed step; the next is due one interval later, restart or not.
         transitioned_at: when the phase last changed.
+        begun_at: when the canary took its first step in this rollout.
+        stalled_since: since when the rollout has waited without progress, for ``progressDeadlineSeconds``.
+        scale_down: the target is to be scaled to zero, once the requests under way have had an interval to end.
+        quiet_since: since when the live routes have sent nothing to the canary, as far as `scale_down` asks.
         checks: the last analysis, metric by metric.
         evidence: what ``compare`` has gathered in this rollout, by metric.
         reason: what happened last, or what holds the Canary up, in one word (`rollout.phases.Reason`).
@@ -89,6 +93,10 @@ class State:
     tracked_configs: Mapping[str, str] = field(default_factory=dict)
     analysed_at: datetime | None = None
     transitioned_at: datetime | None = None
+    begun_at: datetime | None = None
+    stalled_since: datetime | None = None
+    scale_down: bool = False
+    quiet_since: datetime | None = None
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
     reason: str = ""
@@ -306,7 +314,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class EnsureServices:
-    """The ``-canary`` and ``-primary`` Services are as the Canary says."""
+    """The ``-canary`` and ``-primary`` Services and their DestinationRules are as the Canary says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +345,7 @@ class EnsureApex:
 
 @dataclass(frozen=True, slots=True)
 class SetRoutes:
-    """VirtualService and DestinationRules send the traffic as ``routes`` says."""
+    """The VirtualService sends the traffic as ``routes`` says."""
 
     routes: Routes
 
@@ -384,11 +392,13 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one tick does, in this order: actions (stop at the first that fails), status, events, hooks.
+    """What one tick does, in this order: actions (stop at the first that fails), status, events, hooks, upkeep.
 
     Attributes:
         state: what the status says afterwards.
-        actions: desired values, in order.
+        actions: desired values, in order; the status is not written unless all of them are true.
+        upkeep: desired values that the state does not depend on: what cannot be written must keep no traffic on a
+            canary, nor a failed check from being counted.
         events: told once the status is written.
         hooks: webhooks told after that; their answers become events and nothing else.
         requeue_after: seconds until the next tick is due whatever the watches say; None: only a watch wakes it.
@@ -399,6 +409,7 @@ class Decision:
     events: tuple[Event, ...] = ()
     hooks: tuple[HookProbe, ...] = ()
     requeue_after: float | None = None
+    upkeep: tuple[Action, ...] = ()
 
 
 # --- what is written ------------------------------------------------------------------------------------------------

@@ -55,6 +55,10 @@ def state_from_status(canary: Canary) -> State:
         tracked_configs=dict(status.tracked_configs),
         analysed_at=status.analysed_at,
         transitioned_at=status.last_transition_time,
+        begun_at=status.begun_at,
+        stalled_since=status.stalled_since,
+        scale_down=status.scale_down,
+        quiet_since=status.quiet_since,
         checks=tuple(Check(check.name, check.passed, check.value, check.detail) for check in status.checks),
         evidence=_evidence_of(canary),
         reason=status.reason,
@@ -95,6 +99,10 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "tracked_configs": dict(state.tracked_configs),
             "analysed_at": state.analysed_at,
             "last_transition_time": state.transitioned_at.replace(microsecond=0) if state.transitioned_at else None,
+            "begun_at": state.begun_at,
+            "stalled_since": state.stalled_since,
+            "scale_down": state.scale_down,
+            "quiet_since": state.quiet_since,
             "checks": tuple(
                 CheckStatus(name=check.name, passed=check.passed, value=_finite(check.value), detail=check.detail)
                 for check in state.checks

@@ -22,7 +22,7 @@ from controller.core.model import (
     Refused,
     State,
 )
-from controller.core.objects.workload import Readiness, readiness_of, revision_facts
+from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,43 @@ class Tick:
         passed = (self.facts.now - self.state.analysed_at).total_seconds()
         return min(max(0.0, self.interval - passed), self.interval)
 
+    @property
+    def moved_on(self) -> bool:
+        """Whether the target has another revision than the one applied; unknown, so no, while a config is missing."""
+        return not self.facts.missing_configs and self.revision != self.state.applied
+
+    @property
+    def deadline(self) -> float:
+        """Seconds for which a rollout may make no progress."""
+        return self.canary.spec.progress_deadline_seconds
+
+    @property
+    def stalled_for(self) -> float:
+        """Seconds without progress; pods of a slow Deployment that come up one by one are progress."""
+        moments = [self.state.stalled_since, self.canary_readiness.progressed_at]
+        last = max((moment for moment in moments if moment is not None), default=self.facts.now)
+        return (self.facts.now - last).total_seconds()
+
+    @property
+    def primary_serves(self) -> bool:
+        """Whether any pod of the primary can answer requests."""
+        return serves(self.facts.primary)
+
+    @property
+    def must_keep_traffic(self) -> bool:
+        """The canary serves and the primary does not: whoever is sent to the primary gets no answer."""
+        return bool(self.state.routes.canary_weight) and serves(self.facts.target) and not self.primary_serves
+
     @cached_property
     def canary_readiness(self) -> Readiness:
         return self._readiness(self.facts.target, self.analysis.canary_ready_threshold)
 
     @cached_property
     def primary_readiness(self) -> Readiness:
-        return self._readiness(self.facts.primary, self.analysis.primary_ready_threshold)
+        readiness = self._readiness(self.facts.primary, self.analysis.primary_ready_threshold)
+        if readiness.ready and self.facts.primary is not None and not self.facts.primary["spec"].get("replicas", 1):
+            return Readiness(ready=False, detail="it is scaled to zero; scale it up")
+        return readiness
 
     def _readiness(self, deployment: Manifest | None, threshold: int) -> Readiness:
         if deployment is None:

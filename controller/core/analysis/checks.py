@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from controller.api.durations import parse_duration
 from controller.api.metric import Compare, Metric
 from controller.core.analysis.counters import begin, plan_counters, read_samples
 from controller.core.analysis.thresholds import judge, plan_query
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
 from controller.core.evidence.readings import Reading
-from controller.core.model import Check, CounterProbe, Measure, MetricProbe, Probe, ProbeResult, QueryFailed, Samples
+from controller.core.model import (
+    Check,
+    CounterProbe,
+    Measure,
+    MetricProbe,
+    NoValues,
+    Probe,
+    ProbeResult,
+    QueryFailed,
+    Samples,
+)
 from controller.core.tick import Tick
 
 
@@ -23,11 +34,14 @@ class Measured:
         checks: every metric's verdict; a metric with both a threshold and ``compare`` has two.
         evidence: what ``compare`` has gathered, by metric.
         harm: the comparisons that found the canary harmful; each is reason enough to roll back.
+        awaited: failures of queries that cannot have a value yet: the canary took its first step less than the range
+            of the query ago.
     """
 
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
     harm: tuple[Check, ...] = ()
+    awaited: tuple[Check, ...] = ()
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -67,7 +81,18 @@ def measure(tick: Tick) -> Measure | Measured:
             detail = f"counters of {metric.name} cannot be compared: {reading.problem}"
             check = Check(metric.name, passed=False, value=None, detail=detail)
         checks.append(check)
-    return Measured(tuple(checks), evidence, tuple(harm))
+    awaited = tuple(
+        check
+        for check, (metric, plan) in zip(checks, thresholds, strict=False)
+        if isinstance(plan, MetricProbe) and isinstance(results[plan.key], NoValues) and _is_early(tick, metric)
+    )
+    return Measured(tuple(checks), evidence, tuple(harm), awaited)
+
+
+def _is_early(tick: Tick, metric: Metric) -> bool:
+    """Whether the query reaches back to before the first step: Prometheus needs two scrapes for a rate."""
+    begun = tick.state.begun_at
+    return begun is not None and (tick.facts.now - begun).total_seconds() < parse_duration(metric.interval)
 
 
 def baseline(tick: Tick) -> Measure | Measured:

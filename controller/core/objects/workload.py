@@ -64,11 +64,23 @@ def primary_revision(primary: Manifest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """How far a Deployment's rollout is: ``expired`` means that it will not get there by itself."""
+    """How far a Deployment's rollout is.
+
+    Attributes:
+        detail: what it lacks.
+        expired: it will not get there by itself.
+        progressed_at: when the Deployment controller last saw pods come up, where it is not ready.
+    """
 
     ready: bool
     detail: str = ""
     expired: bool = False
+    progressed_at: datetime | None = None
+
+
+def serves(deployment: Manifest | None) -> bool:
+    """Whether any of a Deployment's pods is available."""
+    return deployment is not None and deployment.get("status", {}).get("availableReplicas", 0) > 0
 
 
 def readiness_of(deployment: Manifest, *, threshold: int, deadline: float, now: datetime) -> Readiness:
@@ -100,9 +112,13 @@ def readiness_of(deployment: Manifest, *, threshold: int, deadline: float, now: 
         waiting = f"{available} of {wanted} (readyThreshold {threshold}%) updated replicas are available"
     else:
         return Readiness(True)
-    return Readiness(
-        False, f"waiting for rollout to finish: {waiting}", _lacks_replicas_since(conditions, deadline, now)
-    )
+    expired = _lacks_replicas_since(conditions, deadline, now)
+    return Readiness(False, f"waiting for rollout to finish: {waiting}", expired, _progressed_at(conditions))
+
+
+def _progressed_at(conditions: Mapping[str, Manifest]) -> datetime | None:
+    moment = conditions.get("Progressing", {}).get("lastUpdateTime")
+    return datetime.fromisoformat(moment) if moment else None
 
 
 def _lacks_replicas_since(conditions: Mapping[str, Manifest], deadline: float, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from controller.api.names import primary_name
 from controller.core.model import (
@@ -35,9 +36,11 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
 
     What is true already is left out, and so is what would change an object that is not the Canary's.
     """
+    writes: Iterator[Write]
     match action:
         case EnsureServices():
-            writes = _services(facts, "canary", "primary")
+            sides: tuple[Side, ...] = ("canary", "primary")
+            writes = chain(_services(facts, *sides), _destination_rules(facts, *sides))
         case EnsurePrimary(revision):
             writes = _primary(facts, revision) if facts.primary is None else _lost_copies(facts, facts.primary)
         case PromoteSpec(revision):
@@ -59,6 +62,12 @@ def _services(facts: Facts, *sides: Side) -> Iterator[Write]:
     for side in sides:
         live = facts.generated.get(("Service", service_name(facts.canary, side)))
         yield from _put(facts, build_service(facts, side), live)
+
+
+def _destination_rules(facts: Facts, *sides: Side) -> Iterator[Write]:
+    for side in sides:
+        live = facts.generated.get(("DestinationRule", service_name(facts.canary, side)))
+        yield from _put(facts, build_destination_rule(facts, side), live)
 
 
 def _primary(facts: Facts, revision: str) -> Iterator[Write]:
@@ -95,11 +104,6 @@ def _autoscaler(facts: Facts, *, resync: bool) -> Iterator[Write]:
 
 
 def _routes(facts: Facts, routes: Routes) -> Iterator[Write]:
-    """DestinationRules before the routes that lead to their hosts."""
-    sides: tuple[Side, ...] = ("canary", "primary")
-    for side in sides:
-        live = facts.generated.get(("DestinationRule", service_name(facts.canary, side)))
-        yield from _put(facts, build_destination_rule(facts, side), live)
     live = facts.generated.get(("VirtualService", facts.canary.names.virtual_service))
     yield from _put(facts, build_virtual_service(facts, routes), live)
 

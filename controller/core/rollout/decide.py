@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from controller.api.status import Phase
 from controller.core.model import Decision, Measure, Observation, State
-from controller.core.rollout import guards, progress, promotion, rollback
+from controller.core.rollout import guards, progress, promotion, rollback, waits
 from controller.core.rollout import start as idle
 from controller.core.tick import Tick
 
@@ -37,6 +37,7 @@ _IDLE: tuple[Policy, ...] = (
     idle.await_configs,  # the revision is not known before
     idle.take_over,  # another controller's revision says nothing below
     idle.resume_promotion,  # before `stay`: a failed promotion goes on without a new revision
+    rollback.drain,  # before `stay`, which ends the tick
     idle.stay,  # no new revision: nothing below applies
     rollback.notice_revert,  # a revision that the primary runs needs no rollout
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
@@ -44,22 +45,22 @@ _IDLE: tuple[Policy, ...] = (
     idle.start,
 )
 _PROGRESS: tuple[Policy, ...] = (
-    idle.await_configs,  # the revision is not known before
     idle.take_over,  # another controller's revision says nothing below
     progress.resume_copied,  # before `notice_revert`: the same revision on both sides is a promotion cut short
     rollback.notice_revert,  # before `restart`: a revert is a new revision too, but needs no rollout
+    progress.supersede,  # before `restart`: a suspended Canary must not be restarted
     progress.restart,  # what was measured says nothing about a newer revision
     progress.restart_outgrown,  # after `restart`, which resets the traffic anyway
+    rollback.drain,  # pods with other configs go before new ones start
     progress.restore_pods,  # before the waits: traffic leaves a canary without pods at once
-    progress.await_primary,  # first: without the primary there is nothing to fall back on
-    progress.await_canary,
-    progress.skip_analysis,  # after the waits: without analysis too the pods must run
-    progress.await_due,  # all below happens once an interval
+    waits.meet_deadline,  # before anything is waited for
+    waits.await_start_of_traffic,  # with traffic the judgement goes on, whatever is waited for
+    progress.skip_analysis,
+    waits.await_due,  # all below happens once an interval
     progress.obey_rollback_hooks,  # before the checks: a person's word needs no measurement
     progress.analyse,
 )
 _PROMOTE: tuple[Policy, ...] = (
-    idle.await_configs,  # the revision is not known before
     idle.take_over,  # another controller's revision says nothing below
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
     promotion.await_promoted_primary,  # no traffic to a primary that does not run the revision

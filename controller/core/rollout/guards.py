@@ -15,18 +15,27 @@ from controller.core.rollout.settle import hands_off, stamp
 from controller.core.tick import Tick
 
 
+def suspension(tick: Tick) -> str:
+    """Why a person wants nothing to advance; empty when nobody does."""
+    return "skipping canary run as object is suspended" if tick.canary.spec.suspend else ""
+
+
+def unsupported_problem(tick: Tick) -> str:
+    """Which fields would be ignored: what the user asked for would not happen; empty when there are none."""
+    problems = unsupported_fields(tick.canary)
+    return "not supported: " + "; ".join(problems) if problems else ""
+
+
 def suspended(tick: Tick) -> Decision | None:
-    return (
-        hands_off(tick, Reason.SUSPENDED, "skipping canary run as object is suspended")
-        if tick.canary.spec.suspend
-        else None
-    )
+    """A suspended Canary is left alone; a canary that has traffic is still judged, and does not advance (`waits`)."""
+    message = suspension(tick)
+    return hands_off(tick, Reason.SUSPENDED, message) if message and tick.state.routes == Routes() else None
 
 
 def unsupported(tick: Tick) -> Decision | None:
-    """A field that would be ignored is refused: what the user asked for would not happen."""
-    problems = unsupported_fields(tick.canary)
-    return hands_off(tick, Reason.NOT_SUPPORTED, "not supported: " + "; ".join(problems)) if problems else None
+    """As `suspended`, for a spec that cannot be honoured."""
+    message = unsupported_problem(tick)
+    return hands_off(tick, Reason.NOT_SUPPORTED, message) if message and tick.state.routes == Routes() else None
 
 
 def forbidden(tick: Tick) -> Decision | None:
@@ -52,17 +61,14 @@ def targetless(tick: Tick) -> Decision | None:
     if tick.facts.target is not None:
         return None
     message = f"Deployment {tick.target_label} not found; spec.targetRef must name a Deployment in this namespace"
-    if not tick.state.routes.canary_weight and not tick.state.routes.mirrored:
-        return hands_off(tick, Reason.TARGET_MISSING, message)
-    state = replace(tick.state, routes=Routes(), iterations=0, failed_checks=0, message=message)
-    return Decision(stamp(tick, Reason.TARGET_LOST, state), (SetRoutes(Routes()),), (Event(message, "Warning"),))
+    return _take_traffic_back(tick, message) or hands_off(tick, Reason.TARGET_MISSING, message)
 
 
 def unselectable(tick: Tick) -> Decision | None:
     try:
         selector_label(tick.target, tick.facts.options.selector_labels)
     except SelectorError as error:
-        return hands_off(tick, Reason.SELECTOR_UNUSABLE, str(error))
+        return _take_traffic_back(tick, str(error)) or hands_off(tick, Reason.SELECTOR_UNUSABLE, str(error))
     return None
 
 
@@ -95,6 +101,14 @@ def retargeted(tick: Tick) -> Decision | None:
 def _has_traffic(tick: Tick) -> bool:
     """While the canary has traffic it is judged, whatever else is wrong."""
     return tick.state.routes != Routes()
+
+
+def _take_traffic_back(tick: Tick, message: str) -> Decision | None:
+    """Nothing can be said about the pods that had the canary's traffic: it goes back, and nothing else is touched."""
+    if tick.state.routes == Routes():
+        return None
+    state = replace(tick.state, routes=Routes(), iterations=0, failed_checks=0, message=message)
+    return Decision(stamp(tick, Reason.TARGET_LOST, state), (SetRoutes(Routes()),), (Event(message, "Warning"),))
 
 
 def copy_problem(tick: Tick) -> str:

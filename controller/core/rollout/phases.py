@@ -71,6 +71,8 @@ class Reason(StrEnum):
     CANARY_NOT_READY = "CanaryNotReady"
     CANARY_SCALED_TO_ZERO = "CanaryScaledToZero"
     CHECK_FAILED = "CheckFailed"
+    VALUES_MISSING = "ValuesMissing"
+    ROLLBACK_BLOCKED = "RollbackBlocked"
     SUPERSEDED = "Superseded"
 
 
@@ -144,7 +146,9 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.CANARY_NOT_READY: _ANALYSIS,
     Reason.CANARY_SCALED_TO_ZERO: _ANALYSIS,
     Reason.CHECK_FAILED: _ANALYSIS,
-    Reason.SUPERSEDED: frozenset({Phase.FAILED, Phase.PROMOTING}),
+    Reason.VALUES_MISSING: _ANALYSIS,
+    Reason.ROLLBACK_BLOCKED: _ANALYSIS,
+    Reason.SUPERSEDED: _ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
 }
 """What a Canary waits for, and in which phases it may."""
 

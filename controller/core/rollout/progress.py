@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.api.webhook import HookType
-from controller.core.analysis.checks import baseline, inconclusive, measure
+from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
 from controller.core.model import Check, Decision, Event, Measure, Passed, Routes
-from controller.core.objects.workload import Readiness, primary_revision
+from controller.core.objects.workload import primary_revision
+from controller.core.rollout.guards import suspension, unsupported_problem
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.promotion import start_promotion
 from controller.core.rollout.rollback import roll_back
-from controller.core.rollout.settle import hold, settle
+from controller.core.rollout.settle import settle
 from controller.core.rollout.start import begin, scale_up
 from controller.core.rollout.strategies import fits, next_step
+from controller.core.rollout.waits import find_wait, hold_for
 from controller.core.tick import Tick, passed, refused
 
 
@@ -24,18 +26,28 @@ def resume_copied(tick: Tick) -> Decision | None:
     return start_promotion(tick, ()) if copied else None
 
 
+def supersede(tick: Tick) -> Decision | None:
+    """A newer revision that must not be started: its pods get no traffic, nobody has judged them."""
+    if not tick.moved_on or tick.state.routes == Routes() or tick.must_keep_traffic:
+        return None
+    if not suspension(tick) and not unsupported_problem(tick):
+        return None
+    event = Event(f"New revision detected, routing all traffic to {tick.primary_label}", "Warning")
+    state = replace(tick.state, routes=Routes(), iterations=0)
+    return settle(tick, Reason.SUPERSEDED, state, events=(event,), requeue_after=0.0)
+
+
 def restart(tick: Tick) -> Decision | None:
     """A newer revision: what was measured says nothing about it."""
-    if tick.revision == tick.state.applied:
+    if not tick.moved_on:
         return None
-    return begin(
-        tick, Reason.RESTARTED, (Event(f"New revision detected! Restarting analysis for {tick.target_label}"),)
-    )
+    event = Event(f"New revision detected! Restarting analysis for {tick.target_label}")
+    return begin(tick, Reason.RESTARTED, (event,))
 
 
 def restart_outgrown(tick: Tick) -> Decision | None:
     """The analysis was edited, and the canary has traffic that this analysis would not have given it by now."""
-    if fits(tick.analysis, tick.state.routes, tick.state.iterations):
+    if fits(tick.analysis, tick.state.routes, tick.state.iterations) or tick.must_keep_traffic:
         return None
     message = f"Analysis of {tick.canary_label} changed! Restarting analysis for {tick.target_label}"
     return begin(tick, Reason.ANALYSIS_CHANGED, (Event(message),))
@@ -46,42 +58,16 @@ def restore_pods(tick: Tick) -> Decision | None:
     replicas = scale_up(tick)
     if replicas is None:
         return None
-    without = replace(tick, state=replace(tick.state, routes=Routes(), iterations=0))
+    state = replace(tick.state, routes=Routes(), iterations=0)
     if leaving := tick.target.get("status", {}).get("replicas", 0):
-        message = f"canary deployment {tick.target_label} not ready: waiting for {leaving} old pods to end"
-        return hold(without, Reason.CANARY_SCALED_TO_ZERO, message, requeue_after=tick.interval)
-    return settle(without, Reason.CANARY_SCALED_TO_ZERO, without.state, scale_to=replicas, requeue_after=tick.interval)
-
-
-def await_primary(tick: Tick) -> Decision | None:
-    readiness = tick.primary_readiness
-    if readiness.ready or tick.canary.spec.skip_analysis:
-        return None
-    return _await(tick, Reason.PRIMARY_NOT_READY, f"{tick.primary_label} not ready: {readiness.detail}", readiness)
-
-
-def await_canary(tick: Tick) -> Decision | None:
-    readiness = tick.canary_readiness
-    if readiness.ready:
-        return None
-    message = f"canary deployment {tick.target_label} not ready: {readiness.detail}"
-    return _await(tick, Reason.CANARY_NOT_READY, message, readiness)
-
-
-def _await(tick: Tick, reason: Reason, message: str, readiness: Readiness) -> Decision:
-    if not readiness.expired:
-        return hold(tick, reason, message, requeue_after=tick.interval)
-    message = f"Rolling back {tick.canary_label} progress deadline exceeded {message}"
-    return roll_back(tick, Reason.DEADLINE_EXCEEDED, message)
+        waiting = f"canary deployment {tick.target_label} not ready: waiting for {leaving} old pods to end"
+        state, replicas = replace(state, message=waiting), None
+    return settle(tick, Reason.CANARY_SCALED_TO_ZERO, state, scale_to=replicas, requeue_after=tick.interval)
 
 
 def skip_analysis(tick: Tick) -> Decision | None:
-    return start_promotion(tick, ()) if tick.canary.spec.skip_analysis else None
-
-
-def await_due(tick: Tick) -> Decision | None:
-    """Between two timed steps only drift is undone."""
-    return settle(tick, None, tick.state, requeue_after=tick.until_due) if tick.until_due > 0 else None
+    skipped = tick.canary.spec.skip_analysis and find_wait(tick) is None
+    return start_promotion(tick, ()) if skipped else None
 
 
 def obey_rollback_hooks(tick: Tick) -> Decision | Measure | None:
@@ -110,11 +96,32 @@ def analyse(tick: Tick) -> Decision | Measure:
     measured = measure(tick)
     if isinstance(measured, Measure):
         return measured
-    seen = replace(tick, state=replace(tick.state, checks=measured.checks, evidence=measured.evidence))
+    return _judge(
+        replace(tick, state=replace(tick.state, checks=measured.checks, evidence=measured.evidence)), measured
+    )
+
+
+def _judge(tick: Tick, measured: Measured) -> Decision | Measure:
+    """Roll back, count a failed check, wait for first values, or advance."""
     if measured.harm:
-        return roll_back(seen, Reason.CANARY_HARMFUL, f"Rolling back {tick.canary_label} {measured.harm[0].detail}")
-    failures = tuple(_halt(tick, check) for check in measured.failures)
-    return _fail(seen, failures) if failures else _advance(seen, ())
+        return roll_back(tick, Reason.CANARY_HARMFUL, f"Rolling back {tick.canary_label} {measured.harm[0].detail}")
+    failures = [check for check in measured.failures if check not in measured.awaited]
+    if failures:
+        return _fail(tick, tuple(_halt(tick, check) for check in failures))
+    if measured.failures:
+        return _await_values(tick, measured.failures[0])
+    if tick.state.failed_checks >= tick.analysis.failure_threshold:  # a rollback that had to wait for the primary
+        message = f"Rolling back {tick.canary_label} failed checks threshold reached {tick.state.failed_checks}"
+        return roll_back(tick, Reason.CHECKS_FAILED, message)
+    return _advance(tick, ())
+
+
+def _await_values(tick: Tick, check: Check) -> Decision:
+    """Right after the first step a query has nothing to read yet: wait, and count it as a failure only later."""
+    message = f"Waiting for the first values of {check.name}"
+    events = () if message == tick.state.message else (Event(message),)
+    state = replace(tick.state, analysed_at=tick.facts.now, message=message)
+    return settle(tick, Reason.VALUES_MISSING, state, events=events, requeue_after=tick.interval)
 
 
 def _first_step(tick: Tick) -> Decision | Measure:
@@ -145,7 +152,10 @@ def _halt(tick: Tick, check: Check) -> str:
 def _fail(tick: Tick, reasons: tuple[str, ...], events: tuple[Event, ...] = ()) -> Decision:
     """One more failed check, however many metrics failed; at the threshold the rollout is over."""
     failed = tick.state.failed_checks + 1
-    halted = replace(tick.state, failed_checks=failed, analysed_at=tick.facts.now, message=reasons[0])
+    stalled = tick.state.stalled_since if find_wait(tick) else None
+    halted = replace(
+        tick.state, failed_checks=failed, analysed_at=tick.facts.now, stalled_since=stalled, message=reasons[0]
+    )
     told = (*events, *(Event(reason, "Warning") for reason in reasons))
     if failed >= tick.analysis.failure_threshold:
         message = f"Rolling back {tick.canary_label} failed checks threshold reached {failed}"
@@ -155,7 +165,10 @@ def _fail(tick: Tick, reasons: tuple[str, ...], events: tuple[Event, ...] = ()) 
 
 def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
     """All checks passed: the next step of the strategy, once its gate is open; after the last one the promotion."""
-    tick = replace(tick, state=replace(tick.state, message=""))
+    if wait := find_wait(tick):
+        return hold_for(replace(tick, state=replace(tick.state, analysed_at=tick.facts.now)), wait, events)
+    stalled = None if tick.primary_readiness.ready else tick.state.stalled_since
+    tick = replace(tick, state=replace(tick.state, message="", stalled_since=stalled))
     state, proven = tick.state, tick.analysis.compares and not inconclusive(tick)
     step = next_step(tick.analysis, state.routes, state.iterations, proven=proven)
     if step is None or step.gate is HookType.CONFIRM_PROMOTION:
@@ -168,7 +181,14 @@ def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
         return told
     if step is None:
         return start_promotion(tick, told)
-    state = replace(state, routes=step.routes, iterations=step.iterations, analysed_at=tick.facts.now)
+    keep = tick.must_keep_traffic and step.routes.canary_weight < state.routes.canary_weight
+    state = replace(
+        state,
+        routes=state.routes if keep else step.routes,
+        iterations=step.iterations,
+        analysed_at=tick.facts.now,
+        begun_at=state.begun_at or tick.facts.now,
+    )
     event = Event(step.announcement.format(canary=tick.canary_label))
     return settle(tick, Reason.ADVANCED, state, events=(*told, event), requeue_after=tick.interval)
 

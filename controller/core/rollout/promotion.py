@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from controller.api.status import Phase
 from controller.api.webhook import HookType
@@ -10,9 +11,12 @@ from controller.core.model import Decision, Event, Routes
 from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import Reason
+from controller.core.rollout.rollback import await_quiet
 from controller.core.rollout.settle import hold, settle
 from controller.core.rollout.strategies import next_promotion_weight
 from controller.core.tick import Tick
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def start_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision:
@@ -30,8 +34,8 @@ def start_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision:
 
 
 def protect_promotion(tick: Tick) -> Decision | None:
-    """A newer revision while the primary takes this one: its pods get no traffic, they have not been tried."""
-    if tick.revision == tick.state.applied or not tick.state.routes.canary_weight:
+    """A newer revision while the primary takes this one: its pods get no traffic, they have not been judged."""
+    if not tick.moved_on or not tick.state.routes.canary_weight or tick.must_keep_traffic:
         return None
     event = Event(f"New revision detected during promotion, routing all traffic to {tick.primary_label}", "Warning")
     return settle(tick, Reason.SUPERSEDED, replace(tick.state, routes=Routes()), events=(event,), requeue_after=0.0)
@@ -40,22 +44,28 @@ def protect_promotion(tick: Tick) -> Decision | None:
 def await_promoted_primary(tick: Tick) -> Decision | None:
     """Wait until the primary runs the promoted revision; copy again what a crash or a hand has undone."""
     primary, readiness = tick.facts.primary, tick.primary_readiness
-    if primary is None or (primary_revision(primary) != tick.state.applied and tick.revision == tick.state.applied):
+    copied = primary is not None and primary_revision(primary) == tick.state.applied
+    if not copied and tick.facts.missing_configs:
+        message = f"{tick.target_label} references missing objects: {', '.join(tick.facts.missing_configs)}"
+        return hold(tick, Reason.REFERENCES_MISSING, message, requeue_after=tick.interval)
+    if not copied and not tick.moved_on:
         return settle(tick, None, tick.state, promote=True, requeue_after=tick.interval)
     if readiness.ready:
         return None
     message = f"{tick.primary_label} not ready: {readiness.detail}"
-    return (
-        _give_up(tick, message)
-        if readiness.expired
-        else hold(tick, Reason.PRIMARY_NOT_READY, message, requeue_after=tick.interval)
-    )
+    begun = max(moment for moment in (tick.state.transitioned_at, readiness.progressed_at, _NEVER) if moment)
+    if readiness.expired or (tick.facts.now - begun).total_seconds() > tick.deadline:
+        return _give_up(tick, message)
+    # While the primary serves nothing the canary, which has passed its analysis, answers everybody.
+    routes = Routes(100) if tick.must_keep_traffic and not tick.moved_on else tick.state.routes
+    state = replace(tick.state, routes=routes, message=message)
+    return settle(tick, Reason.PRIMARY_NOT_READY, state, requeue_after=tick.interval)
 
 
 def _give_up(tick: Tick, reason: str) -> Decision:
     """The primary cannot run the new revision, the canary does: it keeps all the traffic (Flagger)."""
     message = f"Promotion of {tick.target_label} failed, primary not ready: {reason}"
-    weight = 100 if tick.revision == tick.state.applied else 0
+    weight = 100 if not tick.moved_on or tick.must_keep_traffic else 0
     state = replace(
         tick.state,
         routes=Routes(weight),
@@ -77,32 +87,22 @@ def shift_to_primary(tick: Tick) -> Decision:
         event = Event(f"Advance {tick.canary_label} primary weight {state.routes.primary_weight}")
         return settle(tick, Reason.TRAFFIC_RETURNING, state, events=(event,), requeue_after=tick.interval)
     event = Event("Routing all traffic to primary")
-    return settle(tick, Reason.TRAFFIC_RETURNED, state, events=(event,), requeue_after=tick.interval)
+    return settle(tick, Reason.TRAFFIC_RETURNED, replace(state, quiet_since=None), events=(event,), requeue_after=0.0)
 
 
 def finalise(tick: Tick) -> Decision:
     """An interval after the last traffic left it, so that requests under way can end, the canary is scaled to zero."""
-    if tick.until_due > 0:
-        return settle(tick, None, tick.state, requeue_after=tick.until_due)
+    if wait := await_quiet(tick):
+        return wait
     state = replace(
         tick.state,
         promoted=tick.state.applied,
         iterations=0,
         failed_checks=0,
+        quiet_since=None,
         message="",
     )
-    done = (
-        f"Promotion completed! Canary analysis was skipped for {tick.target_label}"
-        if tick.canary.spec.skip_analysis
-        else f"Promotion completed! Scaling down {tick.target_label}"
-    )
-    hooks, more = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED), tick.revision != tick.state.applied
-    return settle(
-        tick,
-        Reason.PROMOTED,
-        state,
-        events=(Event(done),),
-        scale_to=0,
-        hooks=hooks,
-        requeue_after=0.0 if more else None,
-    )
+    end = "Canary analysis was skipped for" if tick.canary.spec.skip_analysis else "Scaling down"
+    events = (Event(f"Promotion completed! {end} {tick.target_label}"),)
+    hooks, following = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED), 0.0 if tick.moved_on else None
+    return settle(tick, Reason.PROMOTED, state, events=events, scale_to=0, hooks=hooks, requeue_after=following)

@@ -1,4 +1,4 @@
-"""How a rollout ends without a promotion: the traffic goes back to the primary."""
+"""How a rollout ends without a promotion, and how the canary's pods go once they have no traffic."""
 
 from __future__ import annotations
 
@@ -6,32 +6,54 @@ from dataclasses import replace
 
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.model import Decision, Event, Routes
+from controller.core.model import Decision, Event, Routes, SetRoutes
 from controller.core.objects.workload import primary_revision
+from controller.core.objects.writes import plan_writes
 from controller.core.rollout.phases import Reason
-from controller.core.rollout.settle import settle
+from controller.core.rollout.settle import hold, settle
 from controller.core.tick import Tick
 
 
 def roll_back(
     tick: Tick, reason: Reason, message: str, events: tuple[Event, ...] = (), *, detail: str = ""
 ) -> Decision:
-    """All traffic to the primary, then the canary is scaled to zero. The checks stay in the status to be read."""
+    """All traffic to the primary; the pods go later (`drain`). The checks stay in the status to be read.
+
+    A primary that serves nothing gets no traffic from a canary that does: that would turn a bad answer into none.
+    """
     text = f"{message}: {detail}" if detail else message
-    state = replace(tick.state, routes=Routes(), iterations=0, failed_checks=0, message=text)
-    all_events = (
-        *events,
-        Event(message, "Warning"),
-        Event(f"Canary failed! Scaling down {tick.canary_label}", "Warning"),
+    if tick.must_keep_traffic:
+        return _cannot_roll_back(tick, text, events)
+    state = replace(
+        tick.state,
+        routes=Routes(),
+        iterations=0,
+        failed_checks=0,
+        stalled_since=None,
+        scale_down=True,
+        quiet_since=None,
+        message=text,
     )
+    scaling_down = Event(f"Canary failed! Scaling down {tick.canary_label}", "Warning")
+    events = (*events, Event(message, "Warning"), scaling_down)
     hooks = tick.hooks(HookType.POST_ROLLOUT, Phase.FAILED)
-    return settle(tick, reason, state, events=all_events, scale_to=0, hooks=hooks)
+    return settle(tick, reason, state, events=events, hooks=hooks, requeue_after=0.0)
+
+
+def _cannot_roll_back(tick: Tick, message: str, events: tuple[Event, ...]) -> Decision:
+    text = (
+        f"{message}; not rolled back: {tick.primary_label} serves nothing, "
+        f"the canary keeps its traffic. Repair the primary, or update {tick.target_label} to a version that works"
+    )
+    held = replace(tick, state=replace(tick.state, analysed_at=tick.facts.now))
+    decision = hold(held, Reason.ROLLBACK_BLOCKED, text, requeue_after=tick.interval)
+    return replace(decision, events=(*events, *decision.events))
 
 
 def notice_revert(tick: Tick) -> Decision | None:
     """The target is back at what the primary runs: there is nothing to try, and the other revision may come again."""
     primary = tick.facts.primary
-    if primary is None or tick.revision != (primary_revision(primary) or tick.state.promoted):
+    if primary is None or tick.revision != (primary_revision(primary) or tick.state.promoted) or tick.must_keep_traffic:
         return None
     state = replace(
         tick.state,
@@ -40,8 +62,34 @@ def notice_revert(tick: Tick) -> Decision | None:
         failed_checks=0,
         applied=tick.revision,
         tracked_configs=tick.digests,
+        stalled_since=None,
+        scale_down=True,
+        quiet_since=None,
         checks=(),
         message="",
     )
     event = Event(f"Revision of {tick.target_label} is the one that the primary runs! Scaling down {tick.target_label}")
-    return settle(tick, Reason.REVERTED, state, events=(event,), scale_to=0)
+    return settle(tick, Reason.REVERTED, state, events=(event,), requeue_after=0.0)
+
+
+def drain(tick: Tick) -> Decision | None:
+    """Scale the target to zero where that is due, an interval after its last traffic left."""
+    if not tick.state.scale_down or tick.moved_on:
+        return None
+    state = replace(tick.state, scale_down=False, quiet_since=None)
+    return await_quiet(tick) or settle(tick, None, state, scale_to=0, requeue_after=0.0)
+
+
+def await_quiet(tick: Tick) -> Decision | None:
+    """Let an interval pass in which the primary serves and the routes send it everything: requests under way end.
+
+    The interval begins with the first tick that finds the routes written, never with the one that writes them.
+    """
+    written = not plan_writes(SetRoutes(Routes()), tick.facts)
+    if tick.state.routes != Routes() or not written or not tick.primary_serves:
+        return settle(tick, None, replace(tick.state, quiet_since=None), requeue_after=tick.interval)
+    since = tick.state.quiet_since or tick.facts.now
+    left = tick.interval - max(0.0, (tick.facts.now - since).total_seconds())
+    if left <= 0:
+        return None
+    return settle(tick, None, replace(tick.state, quiet_since=since), requeue_after=left)

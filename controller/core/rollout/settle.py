@@ -16,6 +16,7 @@ from controller.core.model import (
     HookProbe,
     PromoteSpec,
     RemoveLeftovers,
+    Routes,
     ScaleTarget,
     SetRoutes,
     State,
@@ -27,6 +28,7 @@ from controller.core.tick import Tick
 
 _MOVING = (Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING)
 """Phases in which pods or traffic are on their way to a primary: what it has replaced may still be in use."""
+_UNDER_WAY = (Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.PROMOTING)
 
 
 def settle(
@@ -42,6 +44,9 @@ def settle(
 ) -> Decision:
     """The decision that leads to ``state``: objects, promotion, routes, scale, in an order that loses no request.
 
+    Before the canary gets more traffic all objects are written. Otherwise the routes come first, and what else cannot
+    be written does not keep the state from being remembered: a rollback, or a failed check.
+
     The routes are always those of ``state`` (ADR 3), so status and VirtualService cannot disagree, and drift is undone
     by the next tick, whatever that decides.
 
@@ -52,22 +57,33 @@ def settle(
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
     state = stamp(tick, reason, state)
-    actions: list[Action] = [EnsureServices()]
+    objects: list[Action] = [EnsureServices()]
     if promote:
-        actions += [PromoteSpec(tick.revision), EnsureAutoscaler(resync=True)]
+        objects += [PromoteSpec(tick.revision), EnsureAutoscaler(resync=True)]
     else:
-        actions += [EnsurePrimary(tick.revision), EnsureAutoscaler(resync=state.phase is Phase.PROMOTING)]
-    if state.phase is not Phase.INITIALIZING:
-        actions += [EnsureApex(), SetRoutes(state.routes)]
-    if scale_to is not None:
-        actions.append(ScaleTarget(scale_to))
+        objects += [EnsurePrimary(tick.revision), EnsureAutoscaler(resync=state.phase is Phase.PROMOTING)]
+    routes: list[Action] = [SetRoutes(state.routes)]
+    if state.phase is Phase.INITIALIZING:
+        routes = []
+    else:
+        objects.append(EnsureApex())
+        events = (*_adoption_events(tick), *events)
+    scale: list[Action] = [] if scale_to is None else [ScaleTarget(scale_to)]
+    leaving: list[Action] = []
     if leftovers(tick.facts) and state.phase not in _MOVING:
         requeue_after = SETTLE_SECONDS if requeue_after is None else min(requeue_after, SETTLE_SECONDS)
-        if _is_settled(tick, state):
-            actions.append(RemoveLeftovers())
-    if EnsureApex() in actions:
-        events = (*_adoption_events(tick), *events)
-    return Decision(state, tuple(actions), events, hooks, requeue_after)
+        leaving = [RemoveLeftovers()] if _is_settled(tick, state) else []
+    if promote or _gives_more(tick.state, state):
+        return Decision(state, (*objects, *routes, *scale, *leaving), events, hooks, requeue_after)
+    return Decision(state, (*routes, *scale), events, hooks, requeue_after, upkeep=(*objects, *leaving))
+
+
+def _gives_more(before: State, after: State) -> bool:
+    """Whether the objects have to be there before the state is true: traffic follows, or nothing had any so far."""
+    more = after.routes.canary_weight > before.routes.canary_weight or (
+        after.routes.mirrored and before.routes == Routes()
+    )
+    return more or before.phase not in _UNDER_WAY
 
 
 def _is_settled(tick: Tick, state: State) -> bool:
@@ -100,7 +116,7 @@ def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
 
 
 def hold(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision:
-    """Stay in this phase; ``message`` says why, in an event too when it is new."""
+    """Stay in this phase; ``message`` says why, in a warning too when it is new."""
     state = replace(tick.state, message=message)
     return settle(tick, reason, state, events=warn_once(tick, message), requeue_after=requeue_after)
 

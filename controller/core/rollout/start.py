@@ -28,18 +28,19 @@ def initialise(tick: Tick) -> Decision:
         made = tick.facts.primary is not None
         message = f"{tick.primary_label} not ready: {tick.primary_readiness.detail}" if made else ""
         state = replace(tick.state, message=message)
-        return settle(tick, Reason.PRIMARY_NOT_READY, state, events=warn_once(tick, message))
+        events = warn_once(tick, message) if tick.primary_readiness.expired else ()
+        return settle(tick, Reason.PRIMARY_NOT_READY, state, events=events)
     revision = (tick.facts.primary and primary_revision(tick.facts.primary)) or tick.revision
     state = State(
         applied=revision,
         promoted=revision,
         tracked_configs=tick.digests,
         transitioned_at=tick.state.transitioned_at,
+        scale_down=True,
         message=start_problem(tick),
     )
     events = (Event(f"Initialization done! {tick.canary_label}"), *warn_once(tick, state.message))
-    requeue_after = 0.0 if revision != tick.revision else None
-    return settle(tick, Reason.INITIALIZED, state, events=events, scale_to=0, requeue_after=requeue_after)
+    return settle(tick, Reason.INITIALIZED, state, events=events, requeue_after=0.0)
 
 
 def take_over(tick: Tick) -> Decision | None:
@@ -49,7 +50,7 @@ def take_over(tick: Tick) -> Decision | None:
     which revision failed (the target's is taken for it), and what waited for approval. Flagger counts -1 iterations
     while it waits for a promotion.
     """
-    if is_own_revision(tick.state.applied):
+    if is_own_revision(tick.state.applied) or tick.facts.missing_configs:
         return None
     current = tick.facts.primary is not None and runs_target(tick.facts)
     untried = tick.state.phase is Phase.WAITING or (
@@ -100,26 +101,39 @@ def resume_promotion(tick: Tick) -> Decision | None:
 
 def stay(tick: Tick) -> Decision | None:
     """Nothing new. Phase and reason of a failure stay to be read."""
-    if tick.revision != tick.state.applied:
+    if tick.moved_on:
         return None
     if tick.state.phase is Phase.FAILED:
         return settle(tick, None, tick.state)
     if tick.state.phase is Phase.WAITING:
         ran = tick.state.applied == tick.state.promoted
         reason = Reason.BACK_TO_PROMOTED if ran else Reason.BACK_TO_FAILED
-        return settle(tick, reason, replace(tick.state, message=""), scale_to=0)
+        state = replace(tick.state, scale_down=True, quiet_since=None, message="")
+        return settle(tick, reason, state, requeue_after=0.0)
     if problem := start_problem(tick):
         return hold(tick, Reason.REFERENCES_MISSING, problem)
+    if not tick.primary_serves:
+        return hold(tick, Reason.PRIMARY_NOT_READY, f"{tick.primary_label} serves nothing: {_lack(tick)}")
     return settle(tick, None, replace(tick.state, message=""))
 
 
+def _lack(tick: Tick) -> str:
+    return tick.primary_readiness.detail or "no pod is available"
+
+
 def await_start(tick: Tick) -> Decision | None:
-    """Do not begin what could not be judged, nor without a primary to fall back on."""
+    """Do not begin what could not be judged, nor without a primary to fall back on.
+
+    A primary that missed its deadline is not waited for: the new revision may be the one that repairs it.
+    """
     if problem := start_problem(tick):
         return hold(tick, Reason.REFERENCES_MISSING, problem)
-    if tick.primary_readiness.ready or tick.canary.spec.skip_analysis:
+    primary = tick.primary_readiness
+    if primary.ready or primary.expired or tick.must_keep_traffic or tick.canary.spec.skip_analysis:
         return None
-    return hold(tick, Reason.PRIMARY_NOT_READY, f"{tick.primary_label} not ready: {tick.primary_readiness.detail}")
+    message = f"{tick.primary_label} not ready: {primary.detail}"
+    events = () if tick.state.reason == Reason.PRIMARY_NOT_READY else (Event(message),)
+    return settle(tick, Reason.PRIMARY_NOT_READY, replace(tick.state, message=message), events=events)
 
 
 def start(tick: Tick) -> Decision | Measure:
@@ -139,18 +153,23 @@ def start(tick: Tick) -> Decision | Measure:
 
 
 def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
-    """The first state of a rollout: no traffic on the canary, nothing counted yet, no pods with other configs."""
-    scale_to = scale_up(tick)
-    if scale_to is None and _pods_may_be_stale(tick):
-        scale_to = 0
+    """The first state of a rollout: no traffic on the canary, nothing counted yet, no pods with other configs.
+
+    Only where the primary serves nothing does the canary keep its traffic: the new revision is the way out.
+    """
+    scale_to, keep = scale_up(tick), tick.must_keep_traffic
     state = replace(
         tick.state,
-        routes=Routes(),
+        routes=Routes(tick.state.routes.canary_weight) if keep else Routes(),
         iterations=0,
         failed_checks=0,
         applied=tick.revision,
         tracked_configs=tick.digests,
         analysed_at=None,
+        begun_at=None,
+        stalled_since=None,
+        scale_down=scale_to is None and not keep and _pods_may_be_stale(tick),
+        quiet_since=None,
         checks=(),
         evidence={},
         message="",

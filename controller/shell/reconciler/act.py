@@ -14,8 +14,10 @@ from controller.shell.reconciler.observe import with_written
 from controller.shell.reporting.logs import canary_log
 
 
-async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action]) -> None:
-    """Do ``actions``. Each sees what the ones before it wrote; what is true already is not written.
+async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action]) -> Facts:
+    """Do ``actions`` and return the facts with what was written.
+
+    Each action sees what the ones before it wrote; what is true already is not written.
 
     Leftovers that may not be removed are logged: nothing depends on them.
 
@@ -35,6 +37,7 @@ async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action])
                 continue
             facts = with_written(facts, written) if written is not None else facts
             log.info("%s", _in_words(write))
+    return facts
 
 
 async def refresh(kube: Kube, cache: Cache, key: Key) -> None:

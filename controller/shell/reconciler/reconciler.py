@@ -13,7 +13,7 @@ from controller.api.errors import CanaryError, InvalidObject, shown
 from controller.api.metric_template import MetricProvider
 from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
-from controller.api.status import Phase
+from controller.api.status import CanaryStatus, Phase
 from controller.core.analysis.thresholds import missing_templates
 from controller.core.model import Decision, Event, Facts, Manifest, Options, Passed, State
 from controller.core.rollout.drive import deciding
@@ -126,12 +126,13 @@ class Reconciler:
         before = state_from_status(canary)
         decision = await self._decide(before, facts)
         self._check_providers_once(manifest, facts, before, decision.state)
-        await act(self.kube, self.cache, facts, decision.actions)
+        facts = await act(self.kube, self.cache, facts, decision.actions)
         manifest = await self._write_status(manifest, facts, decision.state)
         self.metrics.observe_status(canary, before, decision.state)
         for event in decision.events:
             self._record(manifest, canary, event)
         await self._call_hooks(manifest, canary, decision)
+        await act(self.kube, self.cache, facts, decision.upkeep)
         return decision.requeue_after
 
     async def _remove_finalizer(self, manifest: Manifest) -> None:
@@ -186,7 +187,10 @@ class Reconciler:
                 self._record(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
 
     async def _report(self, key: Key, problem: str) -> None:
-        """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic."""
+        """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic.
+
+        A rollout that is held up counts towards ``progressDeadlineSeconds`` from the first report on.
+        """
         manifest = self.cache.get(key)
         if manifest is None:
             return
@@ -196,7 +200,8 @@ class Reconciler:
             return
         self.recorder.record(manifest, Event(problem, "Warning"))
         try:
-            await self._put_status(manifest, {**status, "message": problem})
+            stalled = CanaryStatus(stalled_since=self.clock()).to_dict()["stalledSince"]
+            await self._put_status(manifest, {"stalledSince": stalled, **status, "message": problem})
         except ClusterError as error:
             canary_log(key[2], key[1], __name__).warning("the status could not be written: %s", error)
 

@@ -41,11 +41,13 @@ from controller.core.objects.ownership import is_adopted, is_owned, may_write
 from controller.core.objects.workload import generated_names
 from controller.core.objects.writes import plan_writes
 from controller.core.rollout.drive import drive
+from controller.core.rollout.phases import Reason
 from controller.core.status import state_from_status, status_from_state
 from tests.builders import (
     NAMESPACE,
     NOW,
     canary_manifest,
+    down_status,
     error_rate_template,
     expired_status,
     make_deployment,
@@ -53,7 +55,9 @@ from tests.builders import (
     waiting_status,
 )
 
-Health: TypeAlias = Literal["ready", "waiting", "expired"]
+Health: TypeAlias = Literal["ready", "waiting", "expired", "down"]
+NORMAL = (Reason.PRIMARY_NOT_READY, Reason.CANARY_NOT_READY, Reason.CANARY_SCALED_TO_ZERO, Reason.VALUES_MISSING)
+"""What every rollout may wait for: no warning is due at once."""
 END_PHASES = (Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED)
 
 
@@ -173,7 +177,7 @@ class Cluster:
         self.now += timedelta(seconds=seconds)
         decision = self.decide()
         message = decision.state.message
-        if message not in ("", self.state.message):
+        if message not in ("", self.state.message) and decision.state.reason not in NORMAL:
             warned = [event for event in decision.events if event.type == "Warning"]
             assert warned, f"a message in the status without a warning: {message}"
         facts, done = self.facts(), 0
@@ -186,6 +190,9 @@ class Cluster:
         if crash(done):
             raise CrashError
         self.write_status(decision.state)
+        for action in decision.upkeep:
+            for write in plan_writes(action, self.facts()):
+                self.apply(write)
         self.events += [event.message for event in decision.events]
         self.told += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
         return decision
@@ -243,6 +250,8 @@ class Cluster:
         match self.health.get(name, "ready") if replicas else "ready":
             case "waiting":
                 item["status"] = waiting_status(replicas, generation)
+            case "down":
+                item["status"] = down_status(replicas, generation)
             case "expired":
                 item["status"] = expired_status(replicas, generation)
             case _:
@@ -303,7 +312,8 @@ def initialized(canary: Mapping[str, Any] | None = None, *objects: Mapping[str, 
     """A cluster whose Canary has its primary, with nothing going on and nothing noted yet."""
     cluster = Cluster.of(canary or canary_manifest(), *(objects or (make_deployment(),)))
     settled(cluster)
-    assert cluster.phase is Phase.INITIALIZED, cluster.state
+    settled(cluster, 10)
+    assert (cluster.phase, cluster.state.scale_down) == (Phase.INITIALIZED, False), cluster.state
     forget(cluster)
     return cluster
 

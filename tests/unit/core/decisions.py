@@ -35,7 +35,7 @@ class Case:
         name: a sentence.
         cluster: makes the situation.
         changes: how the next state differs from the state before, from the cluster; what is not named stays.
-        actions: the actions, from the target's revision.
+        actions: the upkeep and the actions, from the target's revision.
         events: a text is a normal event.
         asked: keys of the probes that were answered.
         told: key and phase of the hooks to be told.
@@ -71,7 +71,8 @@ def check(case: Case) -> None:
         hooks=decision.hooks,
         requeue_after=case.requeue_after,
     )
-    assert decision == expected
+    whole = replace(decision, actions=(*decision.upkeep, *decision.actions), upkeep=())
+    assert whole == expected
     assert tuple(f"{hook.key}/{hook.phase}" for hook in decision.hooks) == case.told
     assert tuple(cluster.asked) == case.asked
 

@@ -71,17 +71,22 @@ def in_words(write: Write) -> str:
 
 
 ACTIONS: dict[str, tuple[Action, list[str]]] = {
-    "Services": (EnsureServices(), ["Service backend-canary", "Service backend-primary"]),
+    "Services": (
+        EnsureServices(),
+        [
+            "Service backend-canary",
+            "Service backend-primary",
+            "DestinationRule backend-canary",
+            "DestinationRule backend-primary",
+        ],
+    ),
     "primary, configs first": (
         EnsurePrimary("0123456789abcdef"),
         ["ConfigMap backend-config-primary", "Secret backend-secret-primary", "Deployment backend-primary"],
     ),
     "autoscaler": (EnsureAutoscaler(), ["HorizontalPodAutoscaler backend-primary"]),
     "apex": (EnsureApex(), ["Service backend"]),
-    "routes, their hosts first": (
-        SetRoutes(Routes(10)),
-        ["DestinationRule backend-canary", "DestinationRule backend-primary", "VirtualService backend"],
-    ),
+    "routes": (SetRoutes(Routes(10)), ["VirtualService backend"]),
     "scale": (ScaleTarget(0), ["scale 0"]),
 }
 

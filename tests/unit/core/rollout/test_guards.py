@@ -36,7 +36,7 @@ def suspended(cluster: Cluster) -> Cluster:
 
 
 def told_before() -> Cluster:
-    cluster = suspended(progressing(20))
+    cluster = suspended(progressing(0))
     cluster.tick()
     return cluster
 
@@ -59,8 +59,8 @@ def without_target(cluster: Cluster) -> Cluster:
 
 @table(
     Case(
-        "a suspended canary is left alone in the middle of a rollout",
-        lambda: suspended(progressing(20)),
+        "a suspended canary without traffic is left alone in the middle of a rollout",
+        lambda: suspended(progressing(0)),
         message(SUSPENDED),
         hands_off,
         (warning(SUSPENDED),),
@@ -76,8 +76,8 @@ def without_target(cluster: Cluster) -> Cluster:
         reason=Reason.SUSPENDED,
     ),
     Case(
-        "a field that would be ignored is refused, and the traffic stays where it is",
-        lambda: delegated(progressing(20)),
+        "a field that would be ignored is refused",
+        lambda: delegated(progressing(0)),
         message(REFUSED),
         hands_off,
         (warning(REFUSED),),

@@ -117,8 +117,8 @@ def promoting(analysis: Mapping[str, object] = ANALYSIS) -> Callable[[Phase], Cl
 def finalising(_: Phase) -> Cluster:
     cluster = promoting()(Phase.PROMOTING)
     cluster.tick()
-    later(cluster)
-    return cluster
+    cluster.tick()
+    return later(cluster)
 
 
 def failed_promotion(_: Phase) -> Cluster:

@@ -71,7 +71,13 @@ def waiting_status_of(name: str, cluster: Cluster, health: Any = "waiting") -> C
 
 
 def stepped(weight: int, checks: tuple[Check, ...] = GOOD) -> Any:
-    return lambda cluster: {"routes": Routes(weight), "analysed_at": cluster.now, "checks": checks, "message": ""}
+    return lambda cluster: {
+        "routes": Routes(weight),
+        "analysed_at": cluster.now,
+        "begun_at": cluster.state.begun_at or cluster.now,
+        "checks": checks,
+        "message": "",
+    }
 
 
 @table(
@@ -147,7 +153,7 @@ def stepped(weight: int, checks: tuple[Check, ...] = GOOD) -> Any:
     Case(
         "a mirrored rollout copies the traffic before it moves any",
         lambda: at(0, analysis={**WEIGHTED, "mirror": True}),
-        lambda cluster: {"routes": Routes(mirrored=True), "analysed_at": cluster.now},
+        lambda cluster: {"routes": Routes(mirrored=True), "analysed_at": cluster.now, "begun_at": cluster.now},
         kept(Routes(mirrored=True)),
         ("Starting canary analysis for backend.prod", "Mirroring traffic to backend.prod"),
         requeue_after=10.0,
@@ -173,6 +179,7 @@ def rolled_back(message: str, **changes: Any) -> Any:
         "routes": Routes(),
         "iterations": 0,
         "failed_checks": 0,
+        "scale_down": True,
         "transitioned_at": cluster.now,
         "message": message,
         **changes,
@@ -201,13 +208,27 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
     ),
     Case(
         "no values count as a failed check",
-        lambda: answering(at(20), {METRIC: NoValues()}),
+        lambda: long_begun(answering(at(20), {METRIC: NoValues()})),
         failing(NO_VALUES, (Check("error-rate", False, None, NO_VALUES.removeprefix("Halt advancement ")),)),
         kept(20),
         (warning(NO_VALUES),),
         asked=(METRIC,),
         requeue_after=10.0,
         reason=Reason.CHECK_FAILED,
+    ),
+    Case(
+        "right after the first step there can be no values yet: they are waited for",
+        lambda: answering(at(20), {METRIC: NoValues()}),
+        lambda cluster: {
+            "analysed_at": cluster.now,
+            "checks": (Check("error-rate", False, None, NO_VALUES.removeprefix("Halt advancement ")),),
+            "message": "Waiting for the first values of error-rate",
+        },
+        kept(20),
+        ("Waiting for the first values of error-rate",),
+        asked=(METRIC,),
+        requeue_after=10.0,
+        reason=Reason.VALUES_MISSING,
     ),
     Case(
         "a query that fails counts as a failed check",
@@ -245,11 +266,11 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         lambda cluster: rolled_back(f"{THRESHOLD}: {HALT} error-rate 100.00 > 1", analysed_at=cluster.now, checks=BAD)(
             cluster
         ),
-        kept(scale=0),
+        kept(),
         (warning(f"{HALT} error-rate 100.00 > 1"), warning(THRESHOLD), SCALING_DOWN),
         asked=(LOAD, METRIC),
         told=TOLD,
-        requeue_after=None,
+        requeue_after=0.0,
         reason=Reason.CHECKS_FAILED,
     ),
     Case(
@@ -260,13 +281,14 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
             analysed_at=cluster.now,
             checks=BAD,
         )(cluster),
-        kept(scale=0),
+        kept(),
         (
             warning(f"{HALT} error-rate 100.00 > 1"),
             warning("Rolling back backend.prod failed checks threshold reached 1"),
             SCALING_DOWN,
         ),
         asked=(METRIC,),
+        requeue_after=0.0,
         reason=Reason.CHECKS_FAILED,
     ),
     Case(
@@ -292,6 +314,11 @@ def test_failed_checks(case):
     check(case)
 
 
+def long_begun(cluster: Cluster) -> Cluster:
+    """The first step was longer ago than the range of the query."""
+    return with_state(cluster, begun_at=cluster.now - timedelta(seconds=30))
+
+
 def without_templates(cluster: Cluster) -> Cluster:
     cluster.templates = {}
     return cluster
@@ -306,10 +333,11 @@ ABORTED = "Rolling back backend.prod manual webhook invoked"
         "a rollback hook that succeeds rolls back before anything is measured",
         lambda: answering(at(20, hooks=ABORT), {"webhook/rollback/abort": Passed()}),
         rolled_back(ABORTED),
-        kept(scale=0),
+        kept(),
         (warning("Rollback check abort passed"), warning(ABORTED), SCALING_DOWN),
         asked=("webhook/rollback/abort",),
         told=TOLD,
+        requeue_after=0.0,
         reason=Reason.ROLLBACK_REQUESTED,
     ),
     Case(
@@ -409,38 +437,50 @@ PRIMARY_DEADLINE = (
     Case(
         "pods that are not ready are waited for, the traffic stays",
         lambda: waiting_status_of("backend", at(20)),
-        lambda _: {"message": CANARY_PENDING},
+        lambda cluster: {
+            "message": CANARY_PENDING,
+            "analysed_at": cluster.now,
+            "stalled_since": cluster.now,
+            "checks": GOOD,
+        },
         kept(20),
-        (warning(CANARY_PENDING),),
+        asked=(METRIC,),
         requeue_after=10.0,
         reason=Reason.CANARY_NOT_READY,
     ),
     Case(
-        "a primary that is not ready is waited for first",
-        lambda: waiting_status_of("backend-primary", waiting_status_of("backend", at(20))),
-        lambda _: {"message": PRIMARY_PENDING},
+        "a primary that is not ready is waited for, and the judgement goes on",
+        lambda: waiting_status_of("backend-primary", at(20)),
+        lambda cluster: {
+            "message": PRIMARY_PENDING,
+            "analysed_at": cluster.now,
+            "stalled_since": cluster.now,
+            "checks": GOOD,
+        },
         kept(20),
-        (warning(PRIMARY_PENDING),),
+        asked=(METRIC,),
         requeue_after=10.0,
         reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "a canary that misses its progress deadline is rolled back",
         lambda: waiting_status_of("backend", ticked(waiting_status_of("backend", at(20, hooks=HOOKS))), "expired"),
-        rolled_back(DEADLINE),
-        kept(scale=0),
+        lambda cluster: rolled_back(DEADLINE, analysed_at=cluster.state.analysed_at, stalled_since=None)(cluster),
+        kept(),
         (warning(DEADLINE), SCALING_DOWN),
         told=TOLD,
+        requeue_after=0.0,
         reason=Reason.DEADLINE_EXCEEDED,
     ),
     Case(
-        "a primary that misses its progress deadline ends the rollout",
-        lambda: waiting_status_of("backend-primary", at(20, hooks=HOOKS), "expired"),
-        rolled_back(PRIMARY_DEADLINE),
-        kept(scale=0),
-        (warning(PRIMARY_DEADLINE), SCALING_DOWN),
-        told=TOLD,
-        reason=Reason.DEADLINE_EXCEEDED,
+        "a primary that misses its progress deadline is not waited for: the new revision may repair it",
+        lambda: waiting_status_of("backend-primary", at(20), "expired"),
+        stepped(40),
+        kept(40),
+        ("Advance backend.prod canary weight 40",),
+        asked=(METRIC,),
+        requeue_after=10.0,
+        reason=Reason.ADVANCED,
     ),
     Case(
         "a canary that was scaled to zero loses its traffic before it gets new pods",
@@ -466,7 +506,6 @@ PRIMARY_DEADLINE = (
             "message": "canary deployment backend.prod not ready: waiting for 2 old pods to end",
         },
         kept(),
-        (warning("canary deployment backend.prod not ready: waiting for 2 old pods to end"),),
         requeue_after=10.0,
         reason=Reason.CANARY_SCALED_TO_ZERO,
     ),
@@ -494,6 +533,7 @@ def restarted(cluster: Cluster) -> dict[str, Any]:
         "applied": revision_of(cluster),
         "tracked_configs": revision_facts(cluster.facts())[1],
         "analysed_at": None,
+        "begun_at": None,
         "checks": (),
         "message": "",
     }
@@ -530,8 +570,8 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
     Case(
         "a change of a ConfigMap starts over, and the pods that have the old one go",
         lambda: configured(20),
-        restarted,
-        kept(scale=0),
+        lambda cluster: {**restarted(cluster), "scale_down": True},
+        kept(),
         (RESTARTED,),
         requeue_after=10.0,
         reason=Reason.RESTARTED,
@@ -543,10 +583,13 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
             **restarted(cluster),
             "phase": Phase.INITIALIZED,
             "analysed_at": cluster.state.analysed_at,
+            "begun_at": cluster.state.begun_at,
+            "scale_down": True,
             "transitioned_at": cluster.now,
         },
-        kept(scale=0),
+        kept(),
         (REVERTED,),
+        requeue_after=0.0,
         reason=Reason.REVERTED,
     ),
     Case(
@@ -618,6 +661,7 @@ def round_done(iterations: int, routes: Routes, checks: tuple[Check, ...] = GOOD
         "iterations": iterations,
         "routes": routes,
         "analysed_at": cluster.now,
+        "begun_at": cluster.state.begun_at or cluster.now,
         "checks": checks,
         "message": "",
     }

@@ -33,7 +33,8 @@ def promoting(primary: Any = "ready", analysis: Mapping[str, Any] = WEIGHTED, se
 def finalising(seconds: float) -> Cluster:
     cluster = promoting()
     cluster.tick()
-    assert cluster.phase is Phase.FINALISING
+    cluster.tick()
+    assert (cluster.phase, cluster.state.quiet_since) == (Phase.FINALISING, cluster.now)
     return later(cluster, seconds)
 
 
@@ -71,7 +72,6 @@ def by_hand(cluster: Cluster) -> Cluster:
         lambda: promoting("waiting"),
         lambda _: {"message": PENDING},
         kept(50, resync=True),
-        (warning(PENDING),),
         requeue_after=10.0,
         reason=Reason.PRIMARY_NOT_READY,
     ),
@@ -86,7 +86,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         },
         kept(),
         ("Routing all traffic to primary",),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.TRAFFIC_RETURNED,
     ),
     Case(
@@ -179,7 +179,7 @@ def settled_once(cluster: Cluster) -> Cluster:
         },
         kept(),
         ("Routing all traffic to primary",),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.TRAFFIC_RETURNED,
     ),
 )
@@ -201,6 +201,7 @@ def test_promoting_gradually(case):
         lambda cluster: {
             "phase": Phase.SUCCEEDED,
             "promoted": cluster.state.applied,
+            "quiet_since": None,
             "transitioned_at": cluster.now,
         },
         kept(scale=0),
@@ -214,6 +215,7 @@ def test_promoting_gradually(case):
         lambda cluster: {
             "phase": Phase.SUCCEEDED,
             "promoted": cluster.state.applied,
+            "quiet_since": None,
             "transitioned_at": cluster.now,
         },
         kept(scale=0),
@@ -228,6 +230,7 @@ def test_promoting_gradually(case):
         lambda cluster: {
             "phase": Phase.SUCCEEDED,
             "promoted": cluster.state.applied,
+            "quiet_since": None,
             "transitioned_at": cluster.now,
         },
         kept(scale=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,7 @@ from controller.api.names import Names
 from controller.api.status import Phase
 from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Routes, State, Value
 from controller.core.objects.leftovers import leftovers
-from controller.core.objects.workload import primary_revision, revision_facts
+from controller.core.objects.workload import primary_revision, revision_facts, serves
 from controller.core.rollout.phases import Reason
 from tests.builders import (
     AB_TESTING,
@@ -56,7 +57,7 @@ ANALYSES: Mapping[str, Mapping[str, Any]] = {
 METRIC = "metric/error-rate"
 GOOD = Value(0.0)
 ANSWERS: tuple[ProbeResult, ...] = (GOOD, GOOD, Value(100.0), NoValues(), QueryFailed("connection refused"))
-HEALTHS: tuple[Health, ...] = ("ready", "waiting", "expired")
+HEALTHS: tuple[Health, ...] = ("ready", "waiting", "expired", "down")
 AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
 ROUTED = ("Service", "DestinationRule", "VirtualService")
 IN_ANALYSIS = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
@@ -76,6 +77,16 @@ def target() -> dict[str, Any]:
 
 def is_ours(item: Mapping[str, Any]) -> bool:
     return "ownerReferences" in item["metadata"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Before a tick: the live weights, the target's replicas, and which side has a pod that answers."""
+
+    weights: tuple[int, int]
+    replicas: int
+    canary_serves: bool
+    primary_serves: bool
 
 
 class RolloutMachine(RuleBasedStateMachine):
@@ -169,15 +180,18 @@ class RolloutMachine(RuleBasedStateMachine):
     def suspend(self, *, suspend: bool) -> None:
         self.cluster.edit_canary(suspend=suspend)
 
-    @rule(seconds=st.sampled_from([0, 4, 10, 60]))
+    @rule(seconds=st.sampled_from([0, 4, 10, 60, 700]))
     def tick(self, seconds: int) -> None:
         before, ran = self.cluster.state, self.primary_runs
         self.cluster.now += timedelta(seconds=seconds)
         objects = copy.deepcopy(self.cluster.objects)
         assert self.cluster.decide() == self.cluster.decide(), "the same input gives the same answer"
         assert self.cluster.objects == objects, "deciding changes nothing"
+        had = self.situation
+        self.cluster.asked = []
         self.cluster.tick()
         self.look(before, ran)
+        self.look_at_judgement(before, had)
 
     @rule(steps=st.integers(2, 5))
     def tick_on(self, steps: int) -> None:
@@ -242,7 +256,10 @@ class RolloutMachine(RuleBasedStateMachine):
         """After a whole tick from the state ``before``, when the primary ran ``ran``."""
         state, runs = self.cluster.state, self.primary_runs
         self.note_pods()
-        if self.suspended or state.reason == Reason.OBJECT_TAKEN:
+        if self.suspended and before.phase not in (Phase.PROMOTING, Phase.FAILED):
+            assert state.routes.canary_weight <= before.routes.canary_weight
+            assert runs == ran
+        if (self.suspended or state.reason == Reason.OBJECT_TAKEN) and before.routes == Routes():
             assert (state.routes, runs) == (before.routes, ran)
             return
         self.look_at_routes(state)
@@ -270,6 +287,31 @@ class RolloutMachine(RuleBasedStateMachine):
             assert canary <= analysis.weight_limit
         if state.phase in IN_ANALYSIS and canary:
             assert self.cluster.replicas("backend") > 0, "traffic for a canary without pods"
+
+    def look_at_judgement(self, before: State, had: Situation) -> None:
+        """What may never happen, whatever is waited for."""
+        state, cluster = self.cluster.state, self.cluster
+        if had.replicas and not cluster.replicas("backend"):
+            assert had.weights == (100, 0), "routes and scale in one tick"
+            assert state.routes == Routes()
+        if before.routes.canary_weight and had.canary_serves and not had.primary_serves:
+            assert state.routes.canary_weight >= before.routes.canary_weight, "traffic to a primary that serves nothing"
+        due = before.analysed_at is not None and (cluster.now - before.analysed_at).total_seconds() >= 10
+        if before.phase in IN_ANALYSIS and before.routes.canary_weight and due and state.phase in IN_ANALYSIS:
+            judged = {METRIC, "webhook/rollout/load", "webhook/rollback/abort"} & set(cluster.asked)
+            blocked = state.reason in (Reason.ROLLBACK_BLOCKED, Reason.RESTARTED, Reason.ANALYSIS_CHANGED)
+            assert judged or blocked or state.routes == Routes(), "traffic that nobody judges"
+
+    @property
+    def situation(self) -> Situation:
+        routed = self.cluster.parsed.names.virtual_service
+        known = ("VirtualService", routed) in self.cluster.objects
+        return Situation(
+            weights=self.cluster.weights(routed) if known else (100, 0),
+            replicas=self.cluster.replicas("backend"),
+            canary_serves=serves(self.cluster.objects["Deployment", "backend"]),
+            primary_serves=serves(self.cluster.objects.get(("Deployment", "backend-primary"))),
+        )
 
     def note_pods(self) -> None:
         """Pods take image and config when they start, and what they do with traffic is a trial of both."""

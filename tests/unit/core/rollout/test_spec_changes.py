@@ -21,7 +21,7 @@ from tests.builders import (
     make_config,
     make_deployment,
 )
-from tests.unit.core.cluster import Cluster, forget, initialized, progressing, rolled_out, settled
+from tests.unit.core.cluster import Cluster, forget, initialized, progressing, rolled_out, settled, with_state
 
 BAD = Value(100.0)
 ANALYSIS = {**WEIGHTED, "metrics": [ERROR_RATE]}
@@ -75,7 +75,7 @@ def test_another_service_name_in_the_middle_of_a_rollout_leaves_no_routes_to_a_c
 
 def test_nothing_goes_before_what_replaces_it_has_been_there_for_a_while():
     cluster = initialized(canary_manifest(service={"name": "shop"}))
-    cluster.edit_canary(service={"name": "store", "port": 9898})
+    with_state(cluster, transitioned_at=cluster.now).edit_canary(service={"name": "store", "port": 9898})
     cluster.tick()
     created = cluster.now.isoformat()
     for kind, name in cluster.objects:

@@ -57,6 +57,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         "phase": Phase.INITIALIZED,
         "applied": revision,
         "promoted": revision,
+        "scale_down": True,
         "transitioned_at": cluster.now,
         "message": "",
     }
@@ -75,29 +76,30 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         lambda: made("waiting"),
         lambda _: {"message": NOT_READY},
         kept(apex=False),
-        (warning(NOT_READY),),
     ),
     Case(
-        "once the primary is ready it gets the traffic, and the target is scaled to zero",
+        "once the primary is ready it gets the traffic, and the target is to be scaled to zero",
         made,
         lambda cluster: initialised_as(cluster, revision_of(cluster)),
-        kept(scale=0),
+        kept(),
         ("Initialization done! backend.prod",),
+        requeue_after=0.0,
         reason=Reason.INITIALIZED,
     ),
     Case(
         "once the primary is ready a missing template is reported, for the rollouts to come",
         lambda: without_templates(made("ready", analysis={**WEIGHTED, "metrics": [ERROR_RATE]})),
         lambda cluster: {**initialised_as(cluster, revision_of(cluster)), "message": MISSING_TEMPLATE},
-        kept(scale=0),
+        kept(),
         ("Initialization done! backend.prod", warning(MISSING_TEMPLATE)),
+        requeue_after=0.0,
         reason=Reason.INITIALIZED,
     ),
     Case(
         "a revision pushed meanwhile is not taken for what the primary runs, and is looked at next",
         changed_meanwhile,
         lambda cluster: initialised_as(cluster, revision_of(made())),
-        kept(scale=0),
+        kept(),
         ("Initialization done! backend.prod",),
         requeue_after=0.0,
         reason=Reason.INITIALIZED,
@@ -151,7 +153,7 @@ def failed() -> Cluster:
     cluster.answers["metric/error-rate"] = Value(100.0)
     cluster.tick(10)
     assert cluster.phase is Phase.FAILED
-    return cluster
+    return settled(settled(cluster), 10)
 
 
 def unready(cluster: Cluster) -> Cluster:
@@ -228,8 +230,8 @@ def begun(cluster: Cluster) -> dict[str, Any]:
     Case(
         "pods that may have another ConfigMap than the one to be tried go first",
         lambda: pushed(scaled(initialized(None, configured_target(), make_config("backend-config", {"a": "1"})), 3)),
-        begun,
-        kept(scale=0),
+        lambda cluster: {**begun(cluster), "scale_down": True},
+        kept(),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
         reason=Reason.STARTED,
@@ -276,7 +278,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda: unready(pushed(initialized())),
         lambda _: {"message": NOT_READY},
         kept(),
-        (warning(NOT_READY),),
+        (NOT_READY,),
         reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
@@ -284,21 +286,23 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda: unready(pushed(failed(), "podinfo:3")),
         lambda _: {"message": NOT_READY},
         kept(),
-        (warning(NOT_READY),),
+        (NOT_READY,),
         reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "a target that goes back to what the primary runs has nothing to try",
         lambda: pushed(failed(), "podinfo:1"),
         lambda cluster: {
+            "scale_down": True,
             "phase": Phase.INITIALIZED,
             "applied": cluster.state.promoted,
             "transitioned_at": cluster.now,
             "checks": (),
             "message": "",
         },
-        kept(scale=0),
+        kept(),
         ("Revision of backend.prod is the one that the primary runs! Scaling down backend.prod",),
+        requeue_after=0.0,
         reason=Reason.REVERTED,
     ),
     Case(
@@ -368,8 +372,9 @@ def without_config(cluster: Cluster) -> Cluster:
     Case(
         "a revision taken back while it waited leaves the canary as it was",
         reverted_while_waiting,
-        lambda cluster: {"phase": Phase.SUCCEEDED, "transitioned_at": cluster.now, "message": ""},
-        kept(scale=0),
+        lambda cluster: {"scale_down": True, "phase": Phase.SUCCEEDED, "transitioned_at": cluster.now, "message": ""},
+        kept(),
+        requeue_after=0.0,
         reason=Reason.BACK_TO_PROMOTED,
     ),
 )
@@ -416,25 +421,22 @@ def test_a_failed_promotion(case):
     check(case)
 
 
-def test_a_newer_revision_after_a_failed_promotion_begins_once_the_primary_is_ready():
+def test_a_newer_revision_after_a_failed_promotion_begins_at_once_it_may_be_what_repairs_the_primary():
     cluster = pushed(failed_promotion(), "podinfo:3")
     settled(cluster, 10)
-    assert (cluster.phase, cluster.weights(), cluster.image("backend-primary")) == (
-        Phase.FAILED,
-        (100, 0),
-        "podinfo:2",
-    )
+    assert (cluster.phase, cluster.image("backend-primary")) == (Phase.PROGRESSING, "podinfo:2")
     cluster.roll_out("backend-primary", "ready")
     assert rolled_out(cluster)[-1] == ("Succeeded", 0)
     assert cluster.image("backend-primary") == "podinfo:3"
 
 
-def test_a_failed_promotion_goes_on_after_a_newer_revision_was_taken_back():
+def test_a_failed_promotion_is_over_once_its_revision_is_back_and_the_primary_runs_it():
     cluster = pushed(failed_promotion(), "podinfo:3")
     settled(cluster, 10)
     cluster.set_image("podinfo:2")
     cluster.roll_out("backend-primary", "ready")
-    assert rolled_out(cluster) == [("Finalising", 0), ("Succeeded", 0)]
+    assert rolled_out(cluster) == [("Initialized", 0)]
+    assert (cluster.weights(), cluster.image("backend-primary")) == ((100, 0), "podinfo:2")
 
 
 def flagger(phase: Phase, image: str = "podinfo:2", **changes: Any) -> Cluster:

@@ -208,10 +208,10 @@ def actions(facts: Facts) -> list[Any]:
 WRITES = [
     ("create", "Service/backend-canary"),
     ("create", "Service/backend-primary"),
-    ("create", "Deployment/backend-primary"),
-    ("create", "Service/backend"),
     ("create", "DestinationRule/backend-canary"),
     ("create", "DestinationRule/backend-primary"),
+    ("create", "Deployment/backend-primary"),
+    ("create", "Service/backend"),
     ("create", "VirtualService/backend"),
     ("scale", "Deployment/backend"),
 ]

@@ -152,6 +152,7 @@ async def initialised(**analysis: Any) -> AsyncIterator[Stage]:
     try:
         await stage.settle()
         assert stage.status["phase"] == "Initialized"
+        await stage.settle(INTERVAL)  # until the target is scaled to zero
         yield stage
     finally:
         await stage.close()
