@@ -196,8 +196,8 @@ class HookProbe:
     """Ask a webhook (Flagger's POST of name, namespace, phase, checksum, metadata); its answer may block.
 
     Attributes:
-        webhook: whom to ask.
-        phase: what the webhook is told.
+        webhook: the webhook to call.
+        phase: the phase that is sent to the webhook.
         checksum: the same.
         earlier: how many webhooks of this type and name stand before it; Flagger's API lets names repeat.
     """
@@ -399,8 +399,8 @@ class Decision:
         actions: desired values, in order; the status is not written unless all of them are true.
         upkeep: desired values that the state does not depend on: what cannot be written must keep no traffic on a
             canary, nor a failed check from being counted.
-        events: told once the status is written.
-        hooks: webhooks told after that; their answers become events and nothing else.
+        events: recorded once the status is written.
+        hooks: called after that; their answers become events and nothing else.
         requeue_after: seconds until the next tick is due whatever the watches say; None: only a watch wakes it.
     """
 

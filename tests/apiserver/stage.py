@@ -1,6 +1,6 @@
 """A stage for the controller on a real API server: it runs as a process of its own, the other actors are played.
 
-Played: the Deployment controller (every rollout is done at once, but of images that it was told will not start),
+Played: the Deployment controller (every rollout is done at once, except for images in `broken_images`),
 Prometheus, and a webhook receiver.
 """
 
@@ -106,7 +106,7 @@ class FakeHooks:
     async def answer(self, request: web.Request) -> web.Response:
         self.calls.append((request.path, await request.json()))
         await asyncio.sleep(self.delays.get(request.path, 0))
-        return web.Response(status=self.statuses.get(request.path, 200), text="as told")
+        return web.Response(status=self.statuses.get(request.path, 200), text="as configured")
 
 
 @contextlib.asynccontextmanager

@@ -54,11 +54,11 @@ async def test_a_good_version_is_initialised_analysed_and_promoted(stage):
         assert primary["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:2"
         assert (await stage.read(DEPLOYMENT, "backend"))["spec"]["replicas"] == 0
 
-        async def told() -> bool:
+        async def hook_called() -> bool:
             return "Post-rollout check after passed" in await stage.events()
 
-        await eventually(told, stage.log)
-        told_in_order = [
+        await eventually(hook_called, stage.log)
+        expected = [
             "New revision detected! Scaling up backend." + stage.namespace,
             f"Advance backend.{stage.namespace} canary weight 25",
             f"Advance backend.{stage.namespace} canary weight 50",
@@ -66,8 +66,8 @@ async def test_a_good_version_is_initialised_analysed_and_promoted(stage):
             f"Promotion completed! Scaling down backend.{stage.namespace}",
         ]
         logged = stage.messages()
-        assert [message for message in logged if message in told_in_order] == told_in_order
-        assert set(told_in_order) <= set(await stage.events())
+        assert [message for message in logged if message in expected] == expected
+        assert set(expected) <= set(await stage.events())
         assert "all the metrics providers are available!" in logged
         paths = [path for path, _ in stage.hooks.calls]
         assert paths.count("/conformance") == 1

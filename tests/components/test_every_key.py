@@ -1,4 +1,4 @@
-"""Every key of the stack's own configuration changes an object: nothing is ignored in silence."""
+"""Every key of the stack's own configuration changes an object: nothing is silently ignored."""
 
 from __future__ import annotations
 

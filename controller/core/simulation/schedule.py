@@ -87,7 +87,7 @@ class Schedule:
         interval: seconds from one look to the next.
         steps: while no look holds them up, and without ``advance: onEvidence``.
         shortest: seconds until the analysis can end with a promotion.
-        longest: seconds until it has ended at the latest; None where a gate may hold it for ever.
+        longest: seconds until it has ended at the latest; None where a gate may hold it without end.
         expectations: the verdicts of the metrics with ``compare`` whose traffic is known.
         healthy: seconds in which a canary as good as the primary can be expected to be promoted; None: it cannot, or
             the traffic is not known.

@@ -16,7 +16,7 @@ def instance(tmp_path):
     return Instance("test", tmp_path)
 
 
-def test_the_program_is_told_only_what_the_sandbox_alone_knows(instance):
+def test_the_program_gets_only_what_the_sandbox_alone_knows(instance):
     assert overlay(instance, CACHE, load(), "canary-controller:dev-1") == {
         "kubernetes:kubeconfig": str(instance.kubeconfig),
         "canary-on-istio:istio": {

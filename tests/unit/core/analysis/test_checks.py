@@ -184,14 +184,14 @@ def test_an_answer_that_is_none_is_a_mistake_of_the_program():
         pytest.param(BETTER, (), id="a comparison that passed"),
     ],
 )
-def test_what_has_not_passed_is_told(look, reasons):
+def test_what_has_not_passed_is_named(look, reasons):
     evidence: Evidence = {}
     if look:
         evidence = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(look)})).evidence
     assert inconclusive(tick(ERRORS, ERROR_RATE, evidence=evidence)) == reasons
 
 
-def test_evidence_of_the_same_revision_stays_when_its_steps_begin_anew():
+def test_evidence_of_the_same_revision_stays_when_its_steps_restart():
     before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HEALTHY)})).evidence
     again = begun(tick(ERRORS, evidence=before, answers={"counters/errors": served(HEALTHY, HEALTHY)}, seconds=60))
     assert canary_total(again.evidence) == 200

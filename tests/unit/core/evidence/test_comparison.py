@@ -308,7 +308,7 @@ def test_the_evidence_in_a_sentence(metric, looks, sentence):
     assert run.said == sentence
 
 
-def test_latency_is_told_at_the_edge_with_the_most_evidence():
+def test_latency_is_reported_at_the_edge_with_the_most_evidence():
     run = Run(LATENCY)
     take(run, CANARY, 890, 60, 50)
     take(run, PRIMARY, 8900, 1000, 100)

@@ -27,7 +27,7 @@ SIDES = [
         pods(a=(100, 5), b=(100, 5)),
         pods(a=(110, 5)),
         pods(a=(10, 0)),
-        id="a pod that is gone counts nothing",
+        id="a removed pod counts nothing",
     ),
     pytest.param({}, {}, {}, id="nothing at all"),
 ]
@@ -69,13 +69,13 @@ def test_a_pod_that_misses_a_scrape_brings_what_it_counted_with_the_next():
     assert since(missed, readings[2]).primary == pods(a=(30, 1))
 
 
-def test_what_makes_a_reading_incomparable_is_told_of_the_time_before_it_and_not_kept():
+def test_what_makes_a_reading_incomparable_is_reported_for_the_time_before_it_and_not_kept():
     now = Reading(pods(a=(math.nan, 5)), problem="no bucket")
     assert since(Reading(), now).problem == "no bucket"
     assert latest(Reading(), now) == Reading()
 
 
-def test_pods_that_are_gone_are_forgotten_once_there_are_too_many():
+def test_removed_pods_are_forgotten_once_there_are_too_many():
     before = Reading(pods(**{f"old{number}": (1, 0) for number in range(MAX_COUNTS // 2)}))
     assert len(latest(before, Reading()).canary) == MAX_COUNTS // 2
     assert latest(before, Reading(pods(new=(1, 0)))).canary == pods(new=(1, 0))

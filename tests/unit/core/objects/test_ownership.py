@@ -93,7 +93,7 @@ def canary(name: str, created: int = 0, *, target: str = "", service: str = "", 
 
 
 RIVALS: dict[str, tuple[dict[str, Any], dict[str, Any], Rival | None]] = {
-    # name: (the first, the second, what the second is told)
+    # name: (the first, the second, the message for the second)
     "different apps": (canary("a"), canary("b"), None),
     "one target": (
         canary("a", target="shop", service="x"),

@@ -79,7 +79,7 @@ def as_json(node: Any) -> Any:
     ("revision", "own"),
     [(REVISION, True), (UNKNOWN_REVISION, True), ("7554554c66", False), ("9dccb99c5", False), ("", False)],
 )
-def test_revisions_of_flagger_are_told_apart(revision, own):
+def test_revisions_of_flagger_are_distinguished(revision, own):
     assert is_own_revision(revision) is own
 
 

@@ -223,7 +223,7 @@ def test_a_rollback_tells_the_evidence_and_sends_the_traffic_home():
     assert rollout.cluster.replicas("backend") == 0
 
 
-def test_want_of_a_verdict_is_told_at_each_failed_check():
+def test_a_missing_verdict_is_reported_at_each_failed_check():
     rollout = Rollout(analysis(), users=100)
     rollout.steps()
     halts = [event for event in rollout.cluster.events if event.startswith("Halt")]
@@ -308,7 +308,7 @@ def test_a_new_revision_starts_without_the_evidence_of_the_one_before():
     assert rollout.kept().strongest.seen.canary_total == 0
 
 
-def test_an_edited_comparison_starts_anew_and_the_rollout_goes_on():
+def test_an_edited_comparison_starts_over_and_the_rollout_goes_on():
     rollout = Rollout(analysis(), canary=0.02)
     for _ in range(3):
         rollout.look()

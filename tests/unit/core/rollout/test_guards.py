@@ -112,7 +112,7 @@ def test_guards_that_keep_their_hands_off(case):
         (lambda: without_target(progressing(0)), Phase.PROGRESSING),
     ],
 )
-def test_a_missing_target_without_traffic_is_only_told(make, phase):
+def test_a_missing_target_without_traffic_is_only_reported(make, phase):
     cluster = make()
     decision = cluster.decide()
     assert (decision.state.phase, decision.state.message) == (phase, NOT_FOUND)
@@ -138,7 +138,7 @@ def test_a_target_that_comes_back_with_another_revision_is_tried():
     assert cluster.image("backend-primary") == "podinfo:3"
 
 
-def test_a_target_that_vanishes_in_promotion_and_returns_as_it_was_before_is_tried_anew():
+def test_a_target_that_vanishes_in_promotion_and_returns_as_it_was_before_is_tested_again():
     """The primary runs the revision under promotion by then; going back is a change like any other."""
     cluster = progressing(50)
     cluster.tick(10)

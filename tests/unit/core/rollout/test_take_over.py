@@ -203,7 +203,7 @@ def shape(item: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": metadata, "spec": item.get("spec"), "data": item.get("data")}
 
 
-def test_drift_is_mended_after_the_change_of_hands():
+def test_drift_is_repaired_after_the_take_over():
     cluster = settled(managed_by_flagger("Succeeded"))
     cluster.set_weights(30, 70)
     cluster.tick()

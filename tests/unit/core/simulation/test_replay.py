@@ -287,12 +287,12 @@ def test_a_quiet_run_takes_two_pods(pods):
         ({}, {}, "MetricTemplate istio-system/error-rate is not among the files"),
     ],
 )
-def test_a_canary_that_cannot_be_replayed_is_told(spec, templates, words):
+def test_a_canary_that_cannot_be_replayed_is_reported(spec, templates, words):
     with pytest.raises(ReplayError, match=words):
         plan_recording(make_canary(analysis=ANALYSIS, **spec), templates)
 
 
-def test_a_query_with_an_unknown_placeholder_is_told():
+def test_a_query_with_an_unknown_placeholder_is_reported():
     template = parse_metric_template(
         {
             "apiVersion": "flagger.app/v1beta1",
@@ -327,7 +327,7 @@ def test_a_recording_serves_a_longer_interval_but_no_other():
             recording.every(step)
 
 
-def test_a_query_that_was_not_recorded_is_told():
+def test_a_query_that_was_not_recorded_is_reported():
     with pytest.raises(RecordingError, match="does not hold the query 'down'"):
         recorded(2, {}).samples("down", 0)
 

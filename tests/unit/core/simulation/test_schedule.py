@@ -1,4 +1,4 @@
-"""A rollout foretold is the rollout that the core then does."""
+"""A predicted rollout is the rollout that the core then does."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_an_object_that_only_got_a_new_version_is_taken_in_silence():
     assert it.cache.version(KEY) == 2
 
 
-def test_the_status_of_an_autoscaler_is_neither_kept_nor_told():
+def test_the_status_of_an_autoscaler_is_neither_kept_nor_notified():
     it = Heard()
     it.cache.put(autoscaler(1, status={"currentReplicas": 1}))
     it.cache.put(autoscaler(2, status={"currentReplicas": 2}))
@@ -105,7 +105,7 @@ def test_an_object_that_is_nested_too_deeply_is_left_to_the_parser():
     assert it.object(KEY)["spec"] is deep
 
 
-def test_what_is_put_quietly_is_not_told():
+def test_what_is_put_quietly_notifies_nobody():
     it = Heard()
     it.cache.put(deployment(1), quietly=True)
     assert it.changes == []

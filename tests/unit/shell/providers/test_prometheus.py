@@ -172,7 +172,7 @@ def _anonymous(text: str) -> str:
     return re.sub(r"http://127.0.0.1:\d+", "ADDRESS", text)
 
 
-async def test_a_provider_that_is_not_supported_is_told_with_those_that_are():
+async def test_an_unsupported_provider_is_reported_with_the_supported_ones():
     answer = await ask(Server(""), type="datadog")
     assert answer == QueryFailed("metric provider 'datadog' is not supported; supported: prometheus")
 

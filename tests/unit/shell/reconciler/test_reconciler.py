@@ -252,7 +252,7 @@ async def test_an_object_that_vanished_unseen_is_made_again():
         assert stage.weights == [80, 20]
 
 
-async def test_what_the_api_refuses_is_told_in_the_status_and_once_in_an_event():
+async def test_what_the_api_rejects_is_reported_in_the_status_and_once_in_an_event():
     async with initialised() as stage:
         refusal = Rejected("PUT /apis/networking.istio.io/v1/backend", 422, "spec.http: invalid")
         stage.kube.failures["replace"] = [refusal] * 3
@@ -347,7 +347,7 @@ async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
         (Refused("answered 500: no"), "Post-rollout hook after failed answered 500: no"),
     ],
 )
-async def test_a_hook_that_cannot_block_is_told_afterwards(answer, message):
+async def test_a_hook_that_cannot_block_is_called_afterwards(answer, message):
     async with initialised(webhooks=[webhook("after", "post-rollout")]) as stage:
         stage.runner.answers = {"metric/error-rate": NoValues(), "webhook/post-rollout/after": answer}
         await stage.new_version("podinfo:2")
@@ -358,7 +358,7 @@ async def test_a_hook_that_cannot_block_is_told_afterwards(answer, message):
         assert stage.weights == [100, 0]
 
 
-async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is_told():
+async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is_reported():
     config = make_config("backend-config", {"a": "b"})
     deployment = make_deployment()
     deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]

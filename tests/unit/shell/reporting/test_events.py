@@ -62,7 +62,7 @@ async def test_an_event_looks_as_flagger_s_does():
     }
 
 
-async def test_an_event_told_again_is_counted_on_the_first_one():
+async def test_a_repeated_event_is_counted_on_the_first_one():
     kube = FakeKube()
     async with recording(kube) as it:
         for message in ("one", "two", "one", "one"):
@@ -71,7 +71,7 @@ async def test_an_event_told_again_is_counted_on_the_first_one():
     assert [(event["message"], event["count"]) for event in kube.objects("Event")] == [("one", 3), ("two", 1)]
 
 
-async def test_an_event_that_has_expired_is_made_anew():
+async def test_an_event_that_has_expired_is_created_again():
     kube = FakeKube()
     async with recording(kube) as it:
         it.record(CANARY, Event("one"))
