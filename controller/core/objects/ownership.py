@@ -114,10 +114,15 @@ def _way_out(canary: Canary, kind: str, name: str) -> str:
 
 def claims(manifest: Manifest) -> Mapping[tuple[str, str], str]:
     """``(kind, name)`` of what a Canary uses or generates, and the field that says so; whatever its spec is like."""
-    spec = manifest.get("spec") or {}
-    target, service = _name(spec.get("targetRef")), _name(spec.get("service"))
+    target, service, autoscaler = _bases(manifest)
     names = Names(target=target, service=service or target)
-    return dict(_claims(names, _name(spec.get("autoscalerRef")))) if target else {}
+    return dict(_claims(names, autoscaler)) if target else {}
+
+
+def _bases(manifest: Manifest) -> tuple[str, str, str]:
+    """The names that the others are made of: of the target, the service and the autoscaler; empty where not given."""
+    spec = manifest.get("spec") or {}
+    return _name(spec.get("targetRef")), _name(spec.get("service")), _name(spec.get("autoscalerRef"))
 
 
 def _claims(names: Names, autoscaler: str) -> Iterator[tuple[tuple[str, str], str]]:
@@ -144,8 +149,9 @@ def find_rival(canary: Manifest, others: Iterable[Manifest]) -> Rival | None:
         others: the Canaries of its namespace; it may be one of them.
     """
     mine, age = claims(canary), _age(canary)
-    older = [other for other in others if _age(other) < age and other["metadata"]["name"] != canary["metadata"]["name"]]
-    for other in sorted(older, key=_age):
+    bases = {base for _, name in mine for base in (name, name.removesuffix("-primary"), name.removesuffix("-canary"))}
+    alike = [other for other in others if not bases.isdisjoint(_bases(other)) and _age(other) < age]
+    for other in sorted(alike, key=_age):
         theirs = claims(other)
         for kind, name in (key for key in mine if key in theirs):
             return Rival(canary=str(other["metadata"]["name"]), kind=kind, name=name, field=mine[kind, name])

@@ -74,7 +74,7 @@ def overlaps(
     for deployment in (*deployments, *([primary] if primary else [])):
         name, labels = deployment["metadata"]["name"], pod_labels(deployment)
         for selecting, selector in selectors:
-            if name != selecting and selector.items() <= labels.items():
+            if name != selecting and all(labels.get(key) == value for key, value in selector.items()):
                 return _overlap(selecting, selector, name)
     return ""
 

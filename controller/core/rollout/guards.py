@@ -80,10 +80,10 @@ def foreign(tick: Tick) -> Decision | None:
 
 def overlapping(tick: Tick) -> Decision | None:
     """Services that select the pods of another Deployment would send it this one's users."""
-    problem = overlaps(tick.target, tick.facts.primary, tick.facts.deployments, tick.facts.options.selector_labels)
-    if not problem or _has_traffic(tick):
+    if _has_traffic(tick):
         return None
-    return hands_off(tick, Reason.SELECTOR_UNUSABLE, problem, requeue_after=tick.interval)
+    problem = overlaps(tick.target, tick.facts.primary, tick.facts.deployments, tick.facts.options.selector_labels)
+    return hands_off(tick, Reason.SELECTOR_UNUSABLE, problem, requeue_after=tick.interval) if problem else None
 
 
 def retargeted(tick: Tick) -> Decision | None:
