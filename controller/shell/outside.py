@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 from weakref import WeakValueDictionary
@@ -30,6 +30,8 @@ CANARY_REQUESTS, HOST_REQUESTS, TOTAL_REQUESTS = 8, 200, 400
 """How many requests may be open at once for one Canary, to one host, and in total. With TLS each takes 300 KiB."""
 RESERVED = 0.1
 """The part of the last two that is kept for urgent requests."""
+SECRET_CHARACTERS = 8
+"""Shorter parts of a path or a header are no secrets by themselves."""
 SLOT_SECONDS = 30
 """How long a request waits for others to end before it fails."""
 RESOLVER_THREADS = 64
@@ -47,15 +49,26 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, and the body as text; ``complete`` is False where the body was longer than what is read."""
+    """A status, and the body as text.
+
+    Attributes:
+        status: of HTTP.
+        text: at most as many bytes of the body as are read.
+        complete: False where the body was longer.
+        secrets: parts of the request that no message may quote; servers like to repeat what they were asked.
+    """
 
     status: int
     text: str
     complete: bool = True
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
-    def quoted(self) -> str:
-        """The beginning of the body, for a message."""
-        return printable(self.text)[:QUOTED]
+    def quoted(self, text: str | None = None) -> str:
+        """The beginning of the body, or of ``text`` from it, for a message."""
+        shown = printable(self.text if text is None else text)
+        for secret in self.secrets:
+            shown = shown.replace(secret, "***")
+        return shown[:QUOTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +104,7 @@ class Outside:
         *,
         seconds: float,
         verify: bool = True,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         body: Any = None,
@@ -133,7 +146,7 @@ class Outside:
                     allow_redirects=False,
                 ) as response,
             ):
-                return await _read(response, limit)
+                return replace(await _read(response, limit), secrets=_secrets(URL(url), headers))
         except _NoSlotError:
             return NoAnswer(f"is not called: too many requests were open for {SLOT_SECONDS}s")
         except TimeoutError:
@@ -168,6 +181,14 @@ def server_of(url: str) -> str:
         return str(URL(url).origin())
     except ValueError:
         return "the URL"
+
+
+def _secrets(url: URL, headers: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Credentials, and the parts of a path that may be some (Slack's are), the longest first."""
+    parts = {url.path, url.raw_path, url.query_string, url.password or ""}
+    longer = [*url.parts, *(word for _, value in headers for word in value.split())]
+    parts |= {part for part in longer if len(part) >= SECRET_CHARACTERS}
+    return tuple(sorted((part for part in parts if len(part) > 1), key=len, reverse=True))
 
 
 def printable(text: str) -> str:

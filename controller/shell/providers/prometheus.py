@@ -145,7 +145,7 @@ def _data(answer: Answer) -> Mapping[str, Any] | str:
     if isinstance(body, dict) and body.get("status") == "success" and isinstance(body.get("data"), dict):
         return cast("dict[str, Any]", body["data"])
     problem = body.get("error") if isinstance(body, dict) else None
-    return f": {printable(problem)[:QUOTED] if isinstance(problem, str) else answer.quoted()}"
+    return f": {answer.quoted(problem if isinstance(problem, str) else None)}"
 
 
 def _samples(data: Mapping[str, Any]) -> tuple[Sample, ...]:

@@ -33,22 +33,32 @@ class ApiServer:
 
     Attributes:
         watches: kinds in the order in which their watches were opened.
+        refused: paths that were refused: outside the namespace, or lists of namespaces and CRDs.
         accepted: the ``Accept`` header of each kind's watch.
         watch_status: what a kind's watch is answered with, instead of a stream.
+        namespace: the only one that may be read; empty: all.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.watches: list[str] = []
+        self.refused: list[str] = []
         self.accepted: dict[str, str] = {}
         self.watch_status: dict[str, int] = {}
+        self.namespace = ""
         self._ends: dict[str, asyncio.Event] = {}
         self._by_plural = {kind.plural: kind for kind in (*WATCHED, *CONFIGS)}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         kind = self._by_plural.get(request.path.rpartition("/")[2])
+        if request.path.endswith(("/namespaces", "/customresourcedefinitions")):
+            self.refused.append(request.path)
+            return web.json_response({"kind": "Status"}, status=403)
         if kind is None:
             return web.json_response(_discovery(request.path))
+        if f"/namespaces/{self.namespace}/" not in request.path and self.namespace:
+            self.refused.append(request.path)
+            return web.json_response({"kind": "Status"}, status=403)
         if "watch" in request.query:
             return await self._watch(request, kind)
         items = [manifest for manifest in self.objects.values() if manifest["kind"] == kind.name]
@@ -97,7 +107,12 @@ class ApiServer:
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """The controller on this API server."""
         async with self.serving() as address:
-            task = asyncio.create_task(operator.operate(Access(address, None, _no_token), Settings(port=0)))
+            task = asyncio.create_task(
+                operator.operate(
+                    Access(address, None, _no_token),
+                    Settings(port=0, namespaces=(self.namespace,) if self.namespace else ()),
+                )
+            )
             try:
                 yield task
             finally:
@@ -153,6 +168,14 @@ async def test_every_kind_is_watched_and_of_configs_the_metadata_alone():
         await until(lambda: set(server.watches) == ALL)
     metadata_only = {kind for kind, accept in server.accepted.items() if "as=PartialObjectMetadata;" in accept}
     assert metadata_only == {"ConfigMap", "Secret"}
+
+
+async def test_with_namespaces_nothing_of_the_whole_cluster_is_read():
+    server = ApiServer()
+    server.namespace = "prod"
+    async with server.running():
+        await until(lambda: set(server.watches) == ALL)
+    assert server.refused == []
 
 
 async def test_a_watch_that_cannot_go_on_ends_the_process_with_a_log_line(tmp_path):

@@ -129,6 +129,18 @@ async def test_no_message_has_the_credentials_or_the_path_of_a_url(url):
     assert server_of(url) in ("http://127.0.0.1:1", "the URL")
 
 
+async def test_what_a_server_repeats_of_the_request_is_not_quoted():
+    async def respond(request: web.Request) -> web.Response:
+        body = f"Cannot {request.method} {request.path_qs} part {request.path[-8:]} {request.headers['Authorization']}"
+        return web.Response(status=404, text=body)
+
+    async with serving(respond) as url, outside() as it:
+        headers = [("Authorization", "Bearer abcdefgh")]
+        answer = await it.ask(CALLER, "GET", f"{url}/services/T0/12345678?key=x", seconds=5, headers=headers)
+    assert isinstance(answer, Answer)
+    assert answer.quoted() == "Cannot GET ***?*** part *** Bearer ***"
+
+
 @pytest.mark.parametrize("header", ["a\nb", "a\0b"])
 async def test_a_header_that_cannot_be_sent_is_a_failure(header):
     async with serving(sends(b"")) as url, outside() as it:
