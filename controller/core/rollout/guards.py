@@ -26,34 +26,50 @@ def unsupported_problem(tick: Tick) -> str:
     return "not supported: " + "; ".join(problems) if problems else ""
 
 
+def rival_problem(tick: Tick) -> str:
+    """Which object another Canary, that came first, uses too."""
+    rival, namespace = tick.facts.rival, tick.canary.namespace
+    if rival is None:
+        return ""
+    return (
+        f"{rival.field} leads to {rival.kind} {rival.name}.{namespace}, which Canary {rival.canary}.{namespace} uses "
+        "already; give each Canary a target, a service.name and an autoscaler of its own"
+    )
+
+
+def ownership_problem(tick: Tick) -> str:
+    """Which objects are somebody else's: they are never written, whatever they are called."""
+    return "; ".join(foreign_objects(tick.facts))
+
+
+def overlap_problem(tick: Tick) -> str:
+    """Which other Deployment's pods the Services would select: they would get this one's users."""
+    return overlaps(tick.target, tick.facts.primary, tick.facts.deployments, tick.facts.options.selector_labels)
+
+
+def _leave_alone(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision | None:
+    """Touch nothing while something is wrong; a canary that has traffic is still judged, and only waits (`waits`)."""
+    if not message or tick.state.routes != Routes():
+        return None
+    return hands_off(tick, reason, message, requeue_after=requeue_after)
+
+
 def suspended(tick: Tick) -> Decision | None:
-    """A suspended Canary is left alone; a canary that has traffic is still judged, and does not advance (`waits`)."""
-    message = suspension(tick)
-    return hands_off(tick, Reason.SUSPENDED, message) if message and tick.state.routes == Routes() else None
+    return _leave_alone(tick, Reason.SUSPENDED, suspension(tick))
 
 
 def unsupported(tick: Tick) -> Decision | None:
-    """As `suspended`, for a spec that cannot be honoured."""
-    message = unsupported_problem(tick)
-    return hands_off(tick, Reason.NOT_SUPPORTED, message) if message and tick.state.routes == Routes() else None
+    return _leave_alone(tick, Reason.NOT_SUPPORTED, unsupported_problem(tick))
 
 
 def forbidden(tick: Tick) -> Decision | None:
-    """Who may edit a Canary may not thereby take the traffic or the metrics of others."""
+    """Who may edit a Canary may not thereby take the traffic or the metrics of others; no route is written at all."""
     problems = not_allowed(tick.canary, tick.facts.options)
     return hands_off(tick, Reason.NOT_ALLOWED, "not allowed: " + "; ".join(problems)) if problems else None
 
 
 def rivalled(tick: Tick) -> Decision | None:
-    rival, namespace = tick.facts.rival, tick.canary.namespace
-    if rival is None:
-        return None
-    return hands_off(
-        tick,
-        Reason.OBJECT_TAKEN,
-        f"{rival.field} leads to {rival.kind} {rival.name}.{namespace}, which Canary {rival.canary}.{namespace} uses "
-        "already; give each Canary a target, a service.name and an autoscaler of its own",
-    )
+    return _leave_alone(tick, Reason.OBJECT_TAKEN, rival_problem(tick))
 
 
 def targetless(tick: Tick) -> Decision | None:
@@ -73,17 +89,12 @@ def unselectable(tick: Tick) -> Decision | None:
 
 
 def foreign(tick: Tick) -> Decision | None:
-    """An object of somebody else's is never written, whatever it is called, and no traffic is led to it."""
-    problems = foreign_objects(tick.facts)
-    return hands_off(tick, Reason.OBJECT_TAKEN, "; ".join(problems)) if problems and not _has_traffic(tick) else None
+    return _leave_alone(tick, Reason.OBJECT_TAKEN, ownership_problem(tick))
 
 
 def overlapping(tick: Tick) -> Decision | None:
-    """Services that select the pods of another Deployment would send it this one's users."""
-    if _has_traffic(tick):
-        return None
-    problem = overlaps(tick.target, tick.facts.primary, tick.facts.deployments, tick.facts.options.selector_labels)
-    return hands_off(tick, Reason.SELECTOR_UNUSABLE, problem, requeue_after=tick.interval) if problem else None
+    """No watch tells that another Deployment's labels have changed, so it is looked at again."""
+    return _leave_alone(tick, Reason.SELECTOR_UNUSABLE, overlap_problem(tick), requeue_after=tick.interval)
 
 
 def retargeted(tick: Tick) -> Decision | None:
@@ -96,11 +107,6 @@ def retargeted(tick: Tick) -> Decision | None:
     actions = (SetRoutes(Routes()),) if routed else ()
     event = Event(f"Target of {tick.canary_label} changed! Initializing {tick.target_label}")
     return Decision(stamp(tick, Reason.TARGET_CHANGED, State()), actions, (event,), requeue_after=0.0)
-
-
-def _has_traffic(tick: Tick) -> bool:
-    """While the canary has traffic it is judged, whatever else is wrong."""
-    return tick.state.routes != Routes()
 
 
 def _take_traffic_back(tick: Tick, message: str) -> Decision | None:

@@ -6,11 +6,11 @@ next step waits. Each wait but those that a person asked for counts towards ``pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from controller.core.model import Decision, Event, Routes
-from controller.core.objects.workload import foreign_objects
-from controller.core.rollout.guards import suspension, unsupported_problem
+from controller.core.rollout import guards
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.rollback import roll_back
 from controller.core.rollout.settle import settle
@@ -18,7 +18,15 @@ from controller.core.tick import Tick
 
 _NORMAL = (Reason.CANARY_NOT_READY, Reason.PRIMARY_NOT_READY)
 """What every rollout waits for."""
-WAITS = (*_NORMAL, Reason.SUSPENDED, Reason.NOT_SUPPORTED, Reason.OBJECT_TAKEN, Reason.REFERENCES_MISSING)
+_PROBLEMS: tuple[tuple[Reason, Callable[[Tick], str]], ...] = (
+    (Reason.SUSPENDED, guards.suspension),
+    (Reason.NOT_SUPPORTED, guards.unsupported_problem),
+    (Reason.OBJECT_TAKEN, guards.rival_problem),
+    (Reason.OBJECT_TAKEN, guards.ownership_problem),
+    (Reason.SELECTOR_UNUSABLE, guards.overlap_problem),
+)
+"""What the guards leave a canary without traffic alone for."""
+WAITS = (*_NORMAL, *(reason for reason, _ in _PROBLEMS), Reason.REFERENCES_MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +45,14 @@ class Wait:
     counted: bool = True
 
 
-def find_wait(tick: Tick) -> Wait | None:  # noqa: PLR0911  # a line for each wait
+def find_wait(tick: Tick) -> Wait | None:
     """The first thing that the next step has to wait for.
 
     A primary that missed its deadline is not waited for: a new revision is the way to repair it.
     """
-    if message := suspension(tick):
-        return Wait(Reason.SUSPENDED, message, counted=False)
-    if message := unsupported_problem(tick):
-        return Wait(Reason.NOT_SUPPORTED, message)
-    if problems := foreign_objects(tick.facts):
-        return Wait(Reason.OBJECT_TAKEN, "; ".join(problems))
+    for reason, problem in _PROBLEMS:
+        if message := problem(tick):
+            return Wait(reason, message, counted=reason is not Reason.SUSPENDED)
     if tick.facts.missing_configs:
         missing = ", ".join(tick.facts.missing_configs)
         return Wait(Reason.REFERENCES_MISSING, f"{tick.target_label} references missing objects: {missing}")

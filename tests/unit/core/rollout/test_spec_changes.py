@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Delete, Value
+from controller.core.model import Delete, Rival, Value
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.services import ORIGINAL_CONFIGURATION
 from tests.builders import (
@@ -208,6 +208,23 @@ def test_an_object_of_somebody_else_that_comes_in_the_middle_of_a_rollout_does_n
     rolled_out(cluster)
     assert (cluster.state.routes.canary_weight, cluster.weights()) == (0, (100, 0))
     assert cluster.objects[theirs["kind"], theirs["metadata"]["name"]] == theirs
+
+
+def test_a_rival_or_an_overlap_that_comes_in_the_middle_of_a_rollout_only_holds_it_and_a_bad_canary_still_ends():
+    other = make_deployment("other", labels={"app": "backend", "tier": "worker"})
+    for change in (
+        lambda cluster: setattr(cluster, "rival", Rival("first", "Service", "backend", "spec.service.name")),
+        lambda cluster: cluster.objects.update({("Deployment", "other"): other}),
+    ):
+        cluster = progressing(20, canary_manifest(analysis=ANALYSIS))
+        change(cluster)
+        for _ in range(3):
+            cluster.tick(10)
+        assert (cluster.phase, cluster.weights()) == (Phase.PROGRESSING, (80, 20))
+        assert cluster.state.message
+        cluster.answers["metric/error-rate"] = BAD
+        rolled_out(cluster, ticks=6)
+        assert (cluster.state.routes.canary_weight, cluster.weights()) == (0, (100, 0))
 
 
 # --- what was there before ---
