@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -131,7 +131,8 @@ class Reconciler:
         self.metrics.observe_status(canary, before, decision.state)
         for event in decision.events:
             self._record(manifest, canary, event)
-        await self._call_hooks(manifest, canary, decision)
+        if decision.hooks:  # they block nothing, so their timeouts must not either
+            self._in_background(self._call_hooks(manifest, canary, decision), "call hooks")
         await act(self.kube, self.cache, facts, decision.upkeep)
         return decision.requeue_after
 
@@ -213,7 +214,10 @@ class Reconciler:
         """When a Canary is first initialised: are its metric providers there? It waits for no answer (Flagger)."""
         if before.phase is not Phase.NEW or after.phase is before.phase or facts.canary.spec.skip_analysis:
             return
-        task = asyncio.create_task(self._check_providers(manifest, facts), name="check metric providers")
+        self._in_background(self._check_providers(manifest, facts), "check metric providers")
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 

@@ -38,11 +38,12 @@ INTERVAL = 10.0
 
 
 class FakeProbeRunner:
-    """Answers probes from ``answers`` by key; what is not named agrees, or measures 0."""
+    """Answers probes from ``answers`` by key; what is not named agrees, or measures 0; ``hangs`` takes an hour."""
 
     def __init__(self) -> None:
         self.answers: dict[str, ProbeResult] = {}
         self.asked: list[str] = []
+        self.hangs = ""
         self.while_asked: Callable[[str], None] = lambda key: None
 
     async def measure(self, canary, probes) -> dict[str, ProbeResult]:
@@ -50,6 +51,8 @@ class FakeProbeRunner:
         for probe in probes:
             self.asked.append(probe.key)
             self.while_asked(probe.key)
+            if probe.key == self.hangs:
+                await asyncio.sleep(3600)
             default: ProbeResult = Passed() if isinstance(probe, HookProbe) else Value(0.0)
             answers[probe.key] = self.answers.get(probe.key, default)
         return answers
@@ -96,6 +99,8 @@ class Stage:
 
     async def close(self) -> None:
         await self.tasks.stop()
+        for task in self.reconciler.background:
+            task.cancel()
         if self.sending is not None:
             self.sending.cancel()
             await asyncio.gather(self.sending, return_exceptions=True)
@@ -356,6 +361,20 @@ async def test_a_hook_that_cannot_block_is_called_afterwards(answer, message):
         await stage.settle()
         assert (message, 1) in stage.events
         assert stage.weights == [100, 0]
+
+
+async def test_a_hook_that_hangs_delays_nothing():
+    async with initialised(webhooks=[webhook("after", "post-rollout")]) as stage:
+        stage.runner.answers = {"metric/error-rate": NoValues()}
+        stage.runner.hangs = "webhook/post-rollout/after"
+        await stage.new_version("podinfo:2")
+        while stage.status["phase"] != "Failed":
+            await stage.settle(INTERVAL)
+        await stage.settle(INTERVAL)
+        assert stage.kube.object("Deployment", "prod", "backend")["spec"]["replicas"] == 0
+        await stage.new_version("podinfo:3")
+        await stage.settle(INTERVAL)
+        assert stage.status["phase"] == "Progressing"
 
 
 async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is_reported():
