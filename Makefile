@@ -23,7 +23,7 @@ help: ## list the targets
 
 setup: .venv/.locked ## the Python environment, exactly as locked
 
-.venv/.locked: uv.lock pyproject.toml controller/pyproject.toml | $(UV)
+.venv/.locked: uv.lock pyproject.toml controller/pyproject.toml sandbox/pyproject.toml | $(UV)
 	@$(UV) sync --locked --quiet
 	@touch $@
 
@@ -82,4 +82,4 @@ bench-evidence: setup ## the table of docs/statistics.md, and a plot
 	@$(PYTHON) -m bench.evidence --rollouts 1000 --out bench/out
 
 bench-analysis: setup ## the same faults judged by a threshold and by comparison, with real traffic
-	@$(PYTHON) -m bench.analysis
+	@$(PYTHON) -m tests.e2e.comparison

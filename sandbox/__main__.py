@@ -11,35 +11,41 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from sandbox import current as current_cluster
+from controller.cli.table import draw_canaries
 from sandbox import demo as demonstration
 from sandbox import lifecycle
-from sandbox.build import build as build_all
-from sandbox.instance import Instance
-from sandbox.node import Node
+from sandbox.build.artefacts import build as build_all
+from sandbox.deploy import current as current_cluster
+from sandbox.node.instance import Instance
 from sandbox.paths import Cache
 from sandbox.preflight import check
 from sandbox.running import SandboxError
-from sandbox.view import address_table, canary_table, read_canaries
+from sandbox.view import address_table, read_canaries
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 current_app = typer.Typer(no_args_is_help=True, help="The same program on the current kube context.")
 app.add_typer(current_app, name="current")
 console = Console()
 
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+# Everything after the command is the other program's, `--` included.
+PASS_ON = {
+    "allow_extra_args": True,
+    "allow_interspersed_args": False,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
 Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()
 def build() -> None:
-    """Build and fetch everything the sandbox runs."""
+    """Build or download everything the sandbox runs."""
     build_all(Cache.default(), console)
 
 
 @app.command()
 def preflight() -> None:
-    """Say what this machine lacks, if it lacks anything."""
+    """Check that this machine can run the sandbox."""
     check(Cache.default())
     console.print("This machine can run the sandbox.")
 
@@ -50,11 +56,10 @@ def up(
 ) -> None:
     """Start the cluster, deploy the program and wait until the canaries are initialized."""
     started = time.monotonic()
-    instance = Instance.named()
     if cluster_only:
-        lifecycle.start(instance, Cache.default(), console)
+        lifecycle.start(console=console)
     else:
-        lifecycle.up(instance, Cache.default(), console)
+        lifecycle.up(console=console)
     status()
     console.print(f"Up after {time.monotonic() - started:.0f} s.")
 
@@ -62,10 +67,10 @@ def up(
 @app.command()
 def status() -> None:
     """Show the canaries and the addresses to open."""
-    node = lifecycle.attach(Instance.named(), Cache.default()).node
+    node = lifecycle.attach().node
     canaries = read_canaries(node)
     if canaries:
-        console.print(canary_table(canaries))
+        console.print(draw_canaries(canaries))
     console.print(address_table(node.instance))
     console.print(f"Memory: {node.instance.cgroup.memory() / (1 << 30):.1f} GiB")
 
@@ -73,15 +78,14 @@ def status() -> None:
 @app.command()
 def demo() -> None:
     """Roll out a good and a bad version of the backend and show both live."""
-    demonstration.demonstrate(lifecycle.attach(Instance.named(), Cache.default()), console)
+    demonstration.demonstrate(lifecycle.attach(), console)
 
 
 @app.command()
 def down() -> None:
-    """End the sandbox and remove all that it left."""
-    instance = Instance.named()
-    Node(instance, Cache.default()).stop()
-    console.print(f"The sandbox {instance.name!r} is gone.")
+    """End the sandbox and remove everything it left."""
+    lifecycle.down()
+    console.print(f"The sandbox {Instance.named().name!r} is removed.")
 
 
 @app.command(context_settings=PASS_ON)
@@ -95,7 +99,7 @@ def kubectl(context: typer.Context) -> None:
 @app.command(context_settings=PASS_ON)
 def pulumi(context: typer.Context) -> None:
     """Run pulumi on the sandbox's stack."""
-    engine = lifecycle.attach(Instance.named(), Cache.default()).engine
+    engine = lifecycle.attach().engine
     command = engine.command(*context.args)
     sys.exit(subprocess.run(command, env=os.environ | engine.environment(), check=False).returncode)
 
@@ -103,7 +107,7 @@ def pulumi(context: typer.Context) -> None:
 @app.command()
 def env() -> None:
     """Print shell commands that point kubectl and pulumi at the sandbox: `eval "$(python -m sandbox env)"`."""
-    engine = lifecycle.attach(Instance.named(), Cache.default()).engine
+    engine = lifecycle.attach().engine
     for name, value in engine.environment().items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -121,14 +125,14 @@ def current_down(sure: Sure = False) -> None:
 
 
 def main() -> None:
-    """Run a command; what goes wrong is said in one message."""
+    """Run a command; an error is one message."""
     try:
         app()
     except SandboxError as error:
         Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit("Interrupted; the same command goes on from here.")
+        sys.exit("Interrupted; run the same command again to continue.")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from controller.api import Phase
+from controller.cli.table import CanaryRow, draw_canaries
 from sandbox.lifecycle import Sandbox
 from sandbox.running import SandboxError
-from sandbox.view import CanaryView, canary_table, read_canaries
+from sandbox.view import read_canaries
 
 WATCH_SECONDS = 900
 _BACKEND = "backend"
@@ -20,15 +22,15 @@ _ALL_FAIL = "hey -z 2m -q 10 -c 2 http://backend-canary.prod:9898/status/500"
 def demonstrate(sandbox: Sandbox, console: Console) -> None:
     """Roll out both versions, each until it has ended as it should. Raises SandboxError if one ends otherwise."""
     console.rule("A good version: backend 6.1.1")
-    _roll_out(sandbox, console, {"tag": "6.1.1", "analysis": _FASTER}, expected="Succeeded")
+    _roll_out(sandbox, console, {"tag": "6.1.1", "analysis": _FASTER}, expected=Phase.SUCCEEDED)
     console.rule("A bad version: backend 6.1.2, which answers with errors")
     load_test = {"metadata": {"cmd": _ALL_FAIL}}
     bad = {"tag": "6.1.2", "analysis": _FASTER | {"webhooks": {"load-test": load_test}}}
-    _roll_out(sandbox, console, bad, expected="Failed")
+    _roll_out(sandbox, console, bad, expected=Phase.FAILED)
     console.print("The good version was promoted; the bad one was rolled back, and users never left the good one.")
 
 
-def _roll_out(sandbox: Sandbox, console: Console, backend: dict[str, Any], expected: str) -> None:
+def _roll_out(sandbox: Sandbox, console: Console, backend: dict[str, Any], expected: Phase) -> None:
     before = _backend(sandbox)
     console.print("Deploying with Pulumi")
     sandbox.deploy({"canary-on-istio:apps": {_BACKEND: backend}}, quiet=True)
@@ -37,25 +39,25 @@ def _roll_out(sandbox: Sandbox, console: Console, backend: dict[str, Any], expec
         raise SandboxError(f"The backend should be {expected} now, and is {ended.phase}: {ended.message}")
 
 
-def _watch(sandbox: Sandbox, console: Console, before: CanaryView) -> CanaryView:
+def _watch(sandbox: Sandbox, console: Console, before: CanaryRow) -> CanaryRow:
     """Show all canaries until the backend's has begun something new and ended it. Raises SandboxError."""
     deadline = time.monotonic() + WATCH_SECONDS
     shown = before
     with Live(console=console, refresh_per_second=2, transient=not console.is_terminal) as live:
         while time.monotonic() < deadline:
             canaries = read_canaries(sandbox.node)
-            live.update(Group(canary_table(canaries), _events(sandbox)))
+            live.update(Group(draw_canaries(canaries), _events(sandbox)))
             backend = next(each for each in canaries if each.name == _BACKEND)
             if backend != shown and not console.is_terminal:
                 console.print(f"{backend.phase} {backend.weight}%, {backend.failed_checks} failed: {backend.message}")
             shown = backend
-            if backend != before and backend.phase in ("Succeeded", "Failed"):
+            if backend != before and backend.phase in (Phase.SUCCEEDED, Phase.FAILED):
                 return backend
             time.sleep(1)
     raise SandboxError(f"The backend's canary has not ended after {WATCH_SECONDS} s.")
 
 
-def _backend(sandbox: Sandbox) -> CanaryView:
+def _backend(sandbox: Sandbox) -> CanaryRow:
     """The backend's canary as it stands. Raises SandboxError if there is none."""
     found = [each for each in read_canaries(sandbox.node) if each.name == _BACKEND]
     if not found:

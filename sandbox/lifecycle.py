@@ -1,37 +1,32 @@
 """The whole way up and down: build, node, cluster, Pulumi program, canaries."""
 
 import json
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
-from sandbox.build import base_layer, build
-from sandbox.cluster import start_cluster
-from sandbox.controllerimage import controller_image
-from sandbox.engine import Engine
-from sandbox.instance import Instance
-from sandbox.node import Node
-from sandbox.paths import SANDBOX, Cache
+from controller.api import Phase
+from sandbox.build.artefacts import build
+from sandbox.deploy.engine import Engine
+from sandbox.deploy.program import deploy, prepare
+from sandbox.node.cluster import start_cluster
+from sandbox.node.instance import Instance
+from sandbox.node.node import Node
+from sandbox.paths import Cache
 from sandbox.preflight import check
-from sandbox.recipes import load
 from sandbox.running import SandboxError
-from sandbox.stack import write_project
-from sandbox.view import NEW, CanaryView, read_canaries
+from sandbox.view import read_canaries
 
 CANARY_SECONDS = 180
-MESH_SECONDS = 90
-_METRICS = ("apply", "--server-side", "--filename", str(SANDBOX / "istio-stats.yaml"))
-_UNFINISHED = (NEW, "Initializing")
+_UNFINISHED = (Phase.NEW, Phase.INITIALIZING)
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A sandbox that runs: its node, and the engine that deploys to it."""
+    """A running sandbox: its node, and the engine that deploys to it."""
 
     node: Node
     engine: Engine
@@ -41,98 +36,60 @@ class Sandbox:
 
         `quiet` sends its output to `log/pulumi.log`. Raises SandboxError.
         """
-        engine = prepare_program(self.node, extra)
-        log = self.node.instance.logs / "pulumi.log" if quiet else None
-        with mesh_metrics(self.node):
-            engine.run("up", "--yes", "--skip-preview", "--stack", "dev", log=log)
+        deploy(self.node, extra, quiet=quiet)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl as administrator and return its output. Raises SandboxError if it fails and `check` is set."""
+        return self.node.kubectl(*arguments, stdin=stdin, check=check)
 
 
-def up(instance: Instance, cache: Cache, console: Console, extra: Mapping[str, Any] | None = None) -> Sandbox:
-    """Bring everything up from wherever it stands, up to initialized canaries. Raises SandboxError."""
-    sandbox = start(instance, cache, console)
+def up(name: str | None = None, extra: Mapping[str, Any] | None = None, *, console: Console | None = None) -> Sandbox:
+    """Bring everything up from any state, until the canaries are initialized. Raises SandboxError."""
+    console = console or Console()
+    sandbox = start(name, console=console)
     console.print("Deploying with Pulumi")
     sandbox.deploy(extra)
     wait_for_canaries(sandbox)
     return sandbox
 
 
-def start(instance: Instance, cache: Cache, console: Console) -> Sandbox:
+def start(name: str | None = None, *, console: Console) -> Sandbox:
     """Build what is missing and bring the cluster up, without deploying anything. Raises SandboxError."""
-    check(cache)
-    plan = build(cache, console)
-    node = Node(instance, cache)
-    console.print(f"Starting the cluster {instance.name!r}" if not node.init else f"{instance.name!r} runs already")
+    node = Node(Instance.named(name), Cache.default())
+    check(node.cache)
+    plan = build(node.cache, console)
+    console.print(f"{node.instance.name!r} is running" if node.init else f"Starting the cluster {node.instance.name!r}")
     start_cluster(node, plan.all_images())
-    return Sandbox(node, prepare_program(node))
+    return Sandbox(node, prepare(node))
 
 
-def attach(instance: Instance, cache: Cache) -> Sandbox:
-    """The sandbox that runs under this name. Raises SandboxError if none does."""
-    node = Node(instance, cache)
+def attach(name: str | None = None) -> Sandbox:
+    """The running sandbox of that name. Raises SandboxError if there is none."""
+    node = Node(Instance.named(name), Cache.default())
     if not node.init:
-        raise SandboxError(f"The sandbox {instance.name!r} is not running; `make up` starts it.")
-    return Sandbox(node, Engine(instance, cache, instance.state / "pulumi" / "project"))
+        raise SandboxError(f"The sandbox {node.instance.name!r} is not running; `make up` starts it.")
+    return Sandbox(node, Engine(node.instance, node.cache))
 
 
-def prepare_program(node: Node, extra: Mapping[str, Any] | None = None) -> Engine:
-    """Bring the controller's image in, write the program's configuration, and make the stack. Raises SandboxError."""
-    versions = load()
-    image = controller_image(node.cache, base_layer(node.cache), versions.images["controller"])
-    node.import_images([image])
-    project = write_project(
-        node.instance, node.cache, versions, image.reference.removeprefix("docker.io/library/"), extra
-    )
-    engine = Engine(node.instance, node.cache, project)
-    engine.prepare()
-    return engine
+def down(name: str | None = None) -> None:
+    """End the sandbox and remove everything it left. Raises SandboxError if something stays."""
+    Node(Instance.named(name), Cache.default()).stop()
 
 
-@contextmanager
-def mesh_metrics(node: Node) -> Iterator[None]:
-    """Have `istio-stats.yaml` applied as soon as the block has made the namespace and the kind that it needs.
-
-    Where it was there before, the block waits for it: a cluster that has just been started again takes nothing of
-    Istio's before istiod, which checks it, runs again. Raises SandboxError.
-    """
-    if node.kubectl("get", "envoyfilters.networking.istio.io", "-n", "istio-system", "-o", "name", check=False):
-        _apply_metrics(node, MESH_SECONDS)
-    ended = threading.Event()
-    applying = threading.Thread(target=_apply_until, args=(node, ended), daemon=True)
-    applying.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        applying.join()
-    _apply_metrics(node, MESH_SECONDS)
-
-
-def _apply_until(node: Node, ended: threading.Event) -> None:
-    while not ended.wait(1):
-        if node.kubectl(*_METRICS, check=False):
-            return
-
-
-def _apply_metrics(node: Node, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not node.kubectl(*_METRICS, check=time.monotonic() > deadline):
-        time.sleep(0.5)
-
-
-def wait_for_canaries(sandbox: Sandbox) -> list[CanaryView]:
-    """Wait until every canary of the program has its primary; one may be in the middle of a rollout, which takes as
-    long as it takes. Canaries that somebody else made may be in any state.
+def wait_for_canaries(sandbox: Sandbox) -> None:
+    """Wait until every canary of the program has its primary. A rollout may be in progress; canaries that the program
+    did not create may be in any state.
 
     Raises SandboxError after `CANARY_SECONDS`.
     """
     ours = json.loads(sandbox.engine.read("stack", "output", "canaries", "--json", "--stack", "dev"))
     deadline = time.monotonic() + CANARY_SECONDS
     while True:
-        canaries = [each for each in read_canaries(sandbox.node) if f"{each.namespace}/{each.name}" in ours]
+        canaries = [each for each in read_canaries(sandbox.node) if each.label in ours]
         waiting = [each for each in canaries if each.phase in _UNFINISHED]
         if len(canaries) == len(ours) and not waiting:
-            return canaries
+            return
         if time.monotonic() > deadline:
-            states = "; ".join(f"{each.namespace}/{each.name} is {each.phase}: {each.message}" for each in waiting)
+            states = "; ".join(f"{each.label} is {each.phase or 'new'}: {each.message}" for each in waiting)
             raise SandboxError(f"Not initialized after {CANARY_SECONDS} s: {states or 'a canary is missing'}.")
         time.sleep(0.5)

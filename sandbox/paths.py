@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-SANDBOX = REPO / "sandbox"
 
 
 def _xdg(variable: str, fallback: str) -> Path:
@@ -21,7 +20,8 @@ def state_root() -> Path:
 class Cache:
     """Everything that is built or fetched. Removing `root` is a cold start, and removes nothing else.
 
-    `artefacts` holds `NAME-HASH` folders, each put in place whole; `bin` and `share` hold links into the current ones.
+    `artefacts` holds `NAME-HASH` folders, each put in place whole; `bin`, `plugins` and `share` link into the current
+    ones.
     """
 
     root: Path
@@ -38,6 +38,11 @@ class Cache:
     @property
     def bin(self) -> Path:
         return self.root / "bin"
+
+    @property
+    def plugins(self) -> Path:
+        """Pulumi's resource plugins: not in `bin`, since the engine would take them from PATH, and warn."""
+        return self.root / "plugins"
 
     @property
     def share(self) -> Path:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sandbox.paths import REPO
+
 
 class SandboxError(Exception):
     """A step of the sandbox failed; the message is one for the person at the terminal."""
@@ -28,8 +30,9 @@ def run_logged(
 
 
 def find_uv() -> str:
-    """The uv that started us (`$UV`, as uv itself and the Makefile set it), or the one on PATH."""
-    uv = os.environ.get("UV") or shutil.which("uv")
+    """`$UV` (set by uv itself and by the Makefile), else the uv on PATH, else the one that the Makefile installs."""
+    installed = REPO / ".uv" / "bin" / "uv"
+    uv = os.environ.get("UV") or shutil.which("uv") or (str(installed) if installed.exists() else None)
     if not uv:
-        raise SandboxError("uv was not found: set UV to its path, or run through `make`, which brings its own.")
+        raise SandboxError("uv was not found: set UV to its path, or run `make setup`, which installs it.")
     return uv

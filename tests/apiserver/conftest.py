@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.shell.kubernetes.kinds import Kind
-from sandbox.apiserver import ApiServer, api_server
+from sandbox.node.apiserver import ApiServer, api_server
 from tests.apiserver.stage import FakeHooks, FakePrometheus, Stage, install_crds, listening, open_client
 
 

@@ -21,7 +21,7 @@ from controller.api.names import (
     METRIC_TEMPLATE_PLURAL,
     VERSION,
 )
-from sandbox.apiserver import api_server
+from sandbox.node.apiserver import api_server
 from tests.unit.api.bad_cases import BAD
 from tests.unit.api.cases import ABSENT, GOOD, Bad, changed
 

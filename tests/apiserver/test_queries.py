@@ -27,7 +27,7 @@ from controller.core.analysis.thresholds import plan_query
 from controller.core.evidence.readings import Reading
 from controller.core.model import CounterProbe, MetricProbe, NoValues, QueryFailed, Samples, Value
 from controller.shell.providers import open_provider
-from sandbox.controlplane import free_ports
+from sandbox.node.controlplane import free_ports
 from sandbox.paths import Cache
 from tests.builders import WEIGHTED, make_canary
 from tests.unit.shell.fakes import CALLER, outside

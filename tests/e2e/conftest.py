@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.instance import Instance
-from sandbox.node import Node
+from sandbox import SandboxError, down
+from sandbox.node.instance import Instance
 from sandbox.paths import Cache
 from sandbox.preflight import check
-from sandbox.running import SandboxError
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent
@@ -46,13 +45,12 @@ def instance() -> Instance:
 
 @pytest.fixture(scope="session")
 def world(instance: Instance, request: pytest.FixtureRequest) -> Iterator[World]:
-    node = Node(instance, Cache.default())
     if not KEEP:
-        node.stop()
+        down(instance.name)
     try:
         # Shown as it goes: it takes a minute, or half an hour where nothing is built, and says there what went wrong.
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            world = World.from_nothing(instance, Cache.default())
+            world = World.from_nothing(instance.name)
     except SandboxError as error:
         left = f"what there is of it goes with `CANARY_SANDBOX={instance.name} python -m sandbox down`"
         pytest.exit(f"The sandbox of the tests did not come up ({left}): {error}", returncode=1)
@@ -60,4 +58,4 @@ def world(instance: Instance, request: pytest.FixtureRequest) -> Iterator[World]
     yield world
     world.close()
     if not KEEP:
-        node.stop()
+        down(instance.name)

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from sandbox import lifecycle
-from sandbox.instance import Instance
-from sandbox.paths import REPO, Cache
+from sandbox import up
+from sandbox.node.instance import Instance
+from sandbox.paths import REPO
 from tests.e2e.conftest import KEEP
 from tests.e2e.world import AT_REST, World
 
@@ -58,7 +57,7 @@ def test_a_killed_node_comes_back_with_its_canaries(world: World, instance: Inst
     assert init is not None
     world.close()
     os.kill(init.pid, signal.SIGKILL)
-    lifecycle.up(instance, Cache.default(), Console(), world.stack)
+    up(instance.name, world.stack)
     assert world.sandbox.node.init != init
     for app, status in before.items():
         after = world.get("canary", app)["status"]
@@ -67,7 +66,7 @@ def test_a_killed_node_comes_back_with_its_canaries(world: World, instance: Inst
 
 def test_destroy_removes_everything_but_the_crds(world: World):
     node = world.sandbox.node
-    world.sandbox.engine.run("destroy", "--yes", "--skip-preview", "--stack=dev", log=node.instance.logs / "pulumi.log")
+    world.sandbox.engine.run("destroy", "--yes", "--skip-preview", "--stack=dev", quiet=True)
     assert node.kubectl("get", "crds", "-o", "name").count("flagger.app") == 3
     assert node.kubectl("get", "pods", "-n", "prod", "-o", "name") == ""
     assert node.kubectl("get", "pods", "-n", "istio-system", "-o", "name") == ""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Self
 
-from sandbox.node import Node
+from sandbox.node.node import Node
 
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
 INSIDER = {"Cookie": "type=insider; theme=dark"}

@@ -18,11 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from rich.console import Console
-
-from sandbox.instance import Instance
-from sandbox.lifecycle import Sandbox, prepare_program, up
-from sandbox.paths import Cache
+from sandbox import Sandbox, up
+from sandbox.deploy.program import prepare
 from stack.merge import merge
 from tests.e2e.traffic import SECONDS, request
 
@@ -117,8 +114,8 @@ class World:
             watcher.start()
 
     @classmethod
-    def from_nothing(cls, instance: Instance, cache: Cache, stack: Mapping[str, Any] = STACK) -> Self:
-        return cls(up(instance, cache, Console(), stack), merge(stack))
+    def from_nothing(cls, name: str, stack: Mapping[str, Any] = STACK) -> Self:
+        return cls(up(name, stack), merge(stack))
 
     def close(self) -> None:
         """Stop watching."""
@@ -136,18 +133,22 @@ class World:
         self.deploy_apps({app: settings})
 
     def deploy_apps(self, apps: Mapping[str, Mapping[str, Any]]) -> None:
-        self.stack = merge(self.stack, {"canary-on-istio:apps": apps})
+        self.deploy_stack({"canary-on-istio:apps": apps})
+
+    def deploy_stack(self, extra: Mapping[str, Any]) -> None:
+        """``pulumi up`` with more stack configuration laid over what is deployed."""
+        self.stack = merge(self.stack, extra)
         self.sandbox.deploy(self.stack, quiet=True)
 
     def preview(self, *arguments: str, extra: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
         """``pulumi preview`` of what is deployed, or with ``extra`` laid over it."""
-        engine = prepare_program(self.sandbox.node, merge(self.stack, extra)) if extra else self.sandbox.engine
+        engine = prepare(self.sandbox.node, merge(self.stack, extra)) if extra else self.sandbox.engine
         command = engine.command("preview", "--non-interactive", "--color=never", "--stack", "dev", *arguments)
         env = os.environ | engine.environment()
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PREVIEW_SECONDS)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.sandbox.node.kubectl(*arguments, stdin=stdin)
+        return self.sandbox.kubectl(*arguments, stdin=stdin)
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}

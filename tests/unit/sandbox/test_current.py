@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sandbox.current import Context, current_context, deploy_to_current, is_ours
-from sandbox.instance import Instance
+from sandbox.deploy.current import Context, current_context, deploy_to_current, is_ours
+from sandbox.node.instance import Instance
 from sandbox.running import SandboxError
 
 CONFIG = {

@@ -6,7 +6,7 @@ from typing import IO, cast
 
 import pytest
 
-from sandbox.layers import Entry, Image, write_archive, write_layer
+from sandbox.build.layers import Entry, Image, write_archive, write_layer
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ import tomllib
 
 import pytest
 
-from sandbox.cgroups import Cgroup
-from sandbox.controlplane import free_ports, is_free
-from sandbox.instance import Instance
-from sandbox.nodefiles import write_node_files
-from sandbox.processes import Process, save, saved, start_in_background
+from sandbox.node.cgroups import Cgroup
+from sandbox.node.controlplane import free_ports, is_free
+from sandbox.node.instance import Instance
+from sandbox.node.nodefiles import write_node_files
+from sandbox.node.processes import Process, save, saved, start_in_background
 from sandbox.running import SandboxError, run_logged
-from sandbox.view import CanaryView, canary_table, view
 
 
 @pytest.mark.parametrize("name", ["default", "e2e-1", "0"])
@@ -123,25 +122,3 @@ def test_another_process_with_the_same_id_is_not_taken_for_it():
 def test_a_failed_program_is_reported_with_the_end_of_its_log(tmp_path):
     with pytest.raises(SandboxError, match=r"status 3.*\n.*the reason"):
         run_logged([sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], tmp_path / "log")
-
-
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        ({"message": "Deployment ghost.trials not found"}, "Deployment ghost.trials not found"),
-        ({"conditions": [{"message": "Canary analysis failed"}], "message": "error-rate 9 > 1"}, "error-rate 9 > 1"),
-        ({"conditions": [{"message": "Deployment initialization completed."}]}, "Deployment initialization completed."),
-        ({}, ""),
-    ],
-)
-def test_a_canary_says_what_holds_it_up_before_what_its_condition_says(status, said):
-    metadata = {"name": "ghost", "namespace": "trials"}
-    assert view({"metadata": metadata, "spec": {"targetRef": {"name": "ghost"}}, "status": status}, {}).message == said
-
-
-def test_an_iterating_canary_shows_its_round_and_a_weighted_one_its_weight():
-    rows = [
-        CanaryView("prod", "frontend", "Progressing", 100, 3, 0, "6.1.0 (1/1)", "6.1.1 (1/1)", "round"),
-        CanaryView("prod", "backend", "Progressing", 15, 0, 1, "6.1.0 (1/1)", "6.1.1 (1/1)", "weight"),
-    ]
-    assert list(canary_table(rows).columns[2].cells) == ["round 3", "15%"]

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.instance import Instance
+from sandbox.build.recipes import load
+from sandbox.deploy.project import overlay, project_folder, write_project
+from sandbox.node.instance import Instance
 from sandbox.paths import REPO, Cache
-from sandbox.recipes import load
-from sandbox.stack import overlay, write_project
 
 CACHE = Cache(Path("/cache"))
 
@@ -16,7 +16,7 @@ def instance(tmp_path):
     return Instance("test", tmp_path)
 
 
-def test_the_program_gets_only_what_the_sandbox_alone_knows(instance):
+def test_the_program_is_configured_with_what_only_the_sandbox_knows(instance):
     assert overlay(instance, CACHE, load(), "canary-controller:dev-1") == {
         "kubernetes:kubeconfig": str(instance.kubeconfig),
         "canary-on-istio:istio": {
@@ -45,7 +45,8 @@ def test_the_program_gets_only_what_the_sandbox_alone_knows(instance):
 
 
 def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance):
-    folder = write_project(instance, CACHE, load(), "controller:1")
+    folder = project_folder(instance)
+    write_project(instance, CACHE, load(), "controller:1")
     stack_file = folder / "Pulumi.dev.yaml"
     stack_file.write_text(stack_file.read_text() + "encryptionsalt: v1:salt\n")
     write_project(instance, CACHE, load(), "controller:2", {"canary-on-istio:apps": {"backend": {"tag": "6.1.1"}}})

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sandbox.build.steps import Step, run_steps
 from sandbox.running import SandboxError
-from sandbox.steps import Step, run_steps
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_without_a_terminal_every_step_is_a_line_that_says_what_is_left(tmp_path
     steps = [step(tmp_path, name, lambda _folder: None) for name in ("one", "two")]
     run_steps(steps, tmp_path / "work", console, workers=1)
     assert console.file.getvalue().splitlines() == [
-        "2 to make: one, two",
-        "made one in 0 s, 1 left",
-        "made two in 0 s, 0 left",
+        "2 to build: one, two",
+        "built one in 0 s, 1 left",
+        "built two in 0 s, everything is built",
     ]

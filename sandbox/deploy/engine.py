@@ -1,0 +1,65 @@
+"""The Pulumi engine, run for one sandbox: its own home, plugins and state, and nothing that looks for a network."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.deploy.plugins import install
+from sandbox.deploy.project import STACK, project_folder
+from sandbox.node.instance import Instance
+from sandbox.paths import Cache
+from sandbox.running import SandboxError, run_logged
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Pulumi's home, backend and project folder are in the instance's state folder."""
+
+    instance: Instance
+    cache: Cache
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which `pulumi` works on this sandbox, also for a person's own shell."""
+        home = self.instance.state / "pulumi"
+        search = [str(Path(sys.executable).parent), str(self.cache.bin), os.environ.get("PATH", "")]
+        return {
+            "PATH": os.pathsep.join(search),
+            "KUBECONFIG": str(self.instance.kubeconfig),
+            "PULUMI_HOME": str(home / "home"),
+            "PULUMI_BACKEND_URL": f"file://{home / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "",  # the state never leaves this machine, and goes with the sandbox
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "NO_PROXY": ",".join(filter(None, ["127.0.0.1", "localhost", os.environ.get("NO_PROXY")])),
+        }
+
+    def prepare(self) -> None:
+        """Install the plugins and create the stack, where that has not been done. Raises SandboxError."""
+        home = self.instance.state / "pulumi"
+        install(home / "home", self.cache, Path(sys.executable))
+        (home / "backend").mkdir(parents=True, exist_ok=True)
+        self.run("stack", "select", "--create", STACK, quiet=True)
+
+    def run(self, *arguments: str, quiet: bool = False) -> None:
+        """Run `pulumi` on the project, on this terminal or into `log/pulumi.log`. Raises SandboxError if it fails."""
+        command = self.command(*arguments)
+        env = os.environ | self.environment()
+        if quiet:
+            run_logged(command, self.instance.logs / "pulumi.log", env=env)
+        elif (status := subprocess.run(command, env=env, check=False).returncode) != 0:
+            raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")
+
+    def read(self, *arguments: str) -> str:
+        """What `pulumi` prints. Raises SandboxError if it fails."""
+        result = subprocess.run(
+            self.command(*arguments), env=os.environ | self.environment(), capture_output=True, text=True, check=False
+        )
+        if result.returncode != 0:
+            raise SandboxError(f"pulumi {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `pulumi` on the project."""
+        return [str(self.cache.bin / "pulumi"), "--cwd", str(project_folder(self.instance)), *arguments]

@@ -1,0 +1,88 @@
+"""The Pulumi program on a cluster that has it already: charts that change or fail, objects that were lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sandbox import SandboxError
+from tests.e2e.world import World
+
+GATEWAY = ("service", "istio-gateway", "istio-system")
+ISTIO = "canary-on-istio:istio"
+
+
+def gateway_values(**values: Any) -> dict[str, Any]:
+    return {ISTIO: {"values": {"gateway": values}}}
+
+
+def planned(world: World, *arguments: str, extra: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """What a preview would do to each resource, by name, and nothing for those that stay the same."""
+    preview = world.preview("--json", *arguments, extra=extra)
+    assert preview.returncode == 0, preview.stdout + preview.stderr
+    steps = json.loads(preview.stdout[preview.stdout.index("{") :])["steps"]
+    changes = [step for step in steps if step["op"] in {"create", "update", "replace", "delete"}]
+    return {step["urn"].rpartition("::")[2]: step["op"] for step in changes}
+
+
+def revisions(world: World, release: str) -> dict[str, str]:
+    """Status of every revision of a Helm release that the cluster keeps, by its number."""
+    labels = f"owner=helm,name={release}"
+    listed = json.loads(world.kubectl("get", "secrets", "-n", "istio-system", "-l", labels, "-o", "json"))["items"]
+    return {item["metadata"]["labels"]["version"]: item["metadata"]["labels"]["status"] for item in listed}
+
+
+def test_changed_chart_values_upgrade_that_release_and_nothing_else(world: World):
+    extra = gateway_values(podAnnotations={"example.com/changed": "true"})
+    assert planned(world, extra=extra) == {"istio-gateway": "update"}
+    world.deploy_stack(extra)
+    pods = world.get("deployment", "istio-gateway", "istio-system")["spec"]["template"]["metadata"]
+    assert pods["annotations"]["example.com/changed"] == "true"
+    assert revisions(world, "istio-gateway") == {"1": "superseded", "2": "deployed"}
+    assert planned(world) == {}
+    assert world.fetch()[0] == 200
+
+
+def test_a_chart_that_fails_is_rolled_back_and_stays_planned_until_it_is_corrected(world: World):
+    before = world.get(*GATEWAY)["spec"]
+    with pytest.raises(SandboxError, match="Nowhere"):
+        world.deploy_stack(gateway_values(service={"type": "Nowhere"}))
+    assert world.get(*GATEWAY)["spec"] == before
+    assert revisions(world, "istio-gateway") == {
+        "1": "superseded",
+        "2": "superseded",
+        "3": "failed",
+        "4": "deployed",
+    }
+    assert world.fetch()[0] == 200
+    assert planned(world) == {"istio-gateway": "update"}
+    world.deploy_stack(gateway_values(service={"type": "ClusterIP"}))
+    assert planned(world) == {}
+
+
+def test_a_config_map_that_changes_is_replaced_and_nothing_else_is_touched(world: World):
+    extra = {"canary-on-istio:apps": {"backend": {"config": {"GREETING": "good night"}}}}
+    assert planned(world, extra=extra) == {"backend-config": "replace"}
+
+
+def test_what_was_removed_by_hand_is_seen_by_a_refresh_and_created_again(world: World):
+    world.kubectl("delete", "service", "canary-controller", "-n", "istio-system")
+    world.kubectl("scale", "deployment/prometheus", "--replicas=2", "-n", "istio-system")
+    assert planned(world) == {}
+    assert planned(world, "--refresh") == {"canary-controller": "create", "prometheus": "update"}
+    world.sandbox.engine.run("up", "--yes", "--skip-preview", "--refresh", "--stack=dev", quiet=True)
+    assert world.get("service", "canary-controller", "istio-system")["spec"]["type"] == "ClusterIP"
+    assert world.get("deployment", "prometheus", "istio-system")["spec"]["replicas"] == 1
+
+
+def test_a_cluster_that_does_not_answer_is_named_and_nothing_is_planned(world: World, tmp_path):
+    kubeconfig = tmp_path / "kubeconfig"
+    text = world.sandbox.node.instance.kubeconfig.read_text()
+    kubeconfig.write_text(re.sub(r"https://127\.0\.0\.1:\d+", "https://127.0.0.1:9", text))
+    preview = world.preview("--refresh", extra={"kubernetes:kubeconfig": str(kubeconfig)})
+    assert preview.returncode != 0
+    assert "127.0.0.1:9" in preview.stdout + preview.stderr
