@@ -14,7 +14,7 @@ require (
 	github.com/pulumi/pulumi/pkg/v3 v3.246.0
 	github.com/rakyll/hey v0.1.5
 	github.com/stefanprodan/podinfo v1.8.1-0.20250910200901-e86405a8674e // reports the version it is built as
-	go.etcd.io/etcd/server/v3 v3.6.16
+	go.etcd.io/etcd/server/v3 v3.7.2 // the one of the API that CoreDNS asks for
 	istio.io/istio v0.0.0-20260827124520-eed52ebb66ad // 1.31.0, whose tag is no Go version
 	k8s.io/kubernetes v1.36.3
 )
