@@ -185,6 +185,12 @@ class Stage:
 
         return str(await eventually(there, lambda: f"{part!r} in status.message\n{self.log()[-4000:]}"))
 
+    async def wait_for_scale(self, replicas: int, name: str = "backend") -> None:
+        async def there() -> bool:
+            return bool((await self.kube.get(DEPLOYMENT, self.namespace, name))["spec"]["replicas"] == replicas)
+
+        await eventually(there, lambda: f"{replicas} replicas of {name}\n{self.log()[-4000:]}")
+
     async def set_image(self, image: str, name: str = "backend") -> None:
         template = {"spec": {"containers": [{"name": name, "image": image}]}}
         await self.kube.patch(DEPLOYMENT, self.namespace, name, {"spec": {"template": template}})

@@ -129,6 +129,7 @@ async def test_whatever_ports_containers_declare_the_services_are_accepted(stage
             ("tcp-backend-1", 53, "TCP"),
             ("udp-backend-2", 53, "UDP"),
         ]
+        await stage.wait_for_scale(0)
         before = await stage.requests()
         await stage.kube.patch(DEPLOYMENT, stage.namespace, "backend", {"metadata": {"labels": {"a": "b"}}})
         await asyncio.sleep(1)

@@ -37,7 +37,7 @@ async def test_a_good_version_is_initialised_analysed_and_promoted(stage):
             (AUTOSCALER, "backend-primary"),
         ):
             assert await stage.read(kind, name), name
-        assert (await stage.read(DEPLOYMENT, "backend"))["spec"]["replicas"] == 0
+        await stage.wait_for_scale(0)
 
         await stage.set_image("podinfo:2")
         seen: list[list[int]] = []
@@ -52,7 +52,7 @@ async def test_a_good_version_is_initialised_analysed_and_promoted(stage):
         assert seen == [[100, 0], [75, 25], [50, 50], [100, 0]]
         primary = await stage.read(DEPLOYMENT, "backend-primary")
         assert primary["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:2"
-        assert (await stage.read(DEPLOYMENT, "backend"))["spec"]["replicas"] == 0
+        await stage.wait_for_scale(0)
 
         async def hook_called() -> bool:
             return "Post-rollout check after passed" in await stage.events()
@@ -86,6 +86,7 @@ async def test_it_writes_nothing_on_a_canary_but_its_status_and_on_a_target_but_
     await stage.apply(*backend(stage))
     async with stage.controller():
         await stage.wait_for_phase("Initialized")
+        await stage.wait_for_scale(0)
         canary, target = await stage.read(CANARY, "backend"), await stage.read(DEPLOYMENT, "backend")
         assert canary["metadata"].get("finalizers", []) == []
         assert canary["metadata"].get("annotations", {}) == {}
@@ -101,7 +102,7 @@ async def test_a_version_that_fails_its_checks_is_rolled_back(stage):
         await stage.set_image("podinfo:bad")
         status = await stage.wait_for_phase("Failed")
         assert await stage.weights() == [100, 0]
-        assert (await stage.read(DEPLOYMENT, "backend"))["spec"]["replicas"] == 0
+        await stage.wait_for_scale(0)
         primary = await stage.read(DEPLOYMENT, "backend-primary")
         assert primary["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:1"
         detail = "error-rate 100.00 > 1"
