@@ -67,7 +67,7 @@ async def operate(access: Access, settings: Settings) -> None:
         )
         operator = _Operator(kube, outside, tasks, metrics, settings)
         await _run_kopf(access, settings, operator)
-        if not operator.ended.cancelled():
+        if operator.ended.done() and not operator.ended.cancelled():
             raise StoppedError(operator.ended.result())
 
 
@@ -134,7 +134,11 @@ class _Operator:
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        await self.lists.fill()
+        try:
+            await self.lists.fill()
+        except asyncio.CancelledError:  # stopped before it began; kopf then calls no `stop`, and waits for `ended`
+            self.ended.cancel()
+            raise
         log.info("Caches are synced, %d Canaries", len(self.cache.keys(CANARY.name)))
         self._background = [
             asyncio.create_task(self.lists.compare_relisted(), name="comparing the cache with the cluster"),

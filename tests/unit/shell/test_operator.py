@@ -216,6 +216,16 @@ def kubeconfig(address: str) -> dict[str, Any]:
     }
 
 
+async def test_a_controller_that_waits_for_its_crds_stops_at_once(caplog):
+    server = ApiServer()
+    server.namespace = "other"
+    async with server.serving() as address:
+        process = asyncio.create_task(operator.operate(Access(address, None, _no_token), Settings(port=0)))
+        await until(lambda: "Waiting: canaries cannot be listed" in caplog.text)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(process, 4)
+
+
 async def test_a_silent_watch_is_opened_again(monkeypatch):
     assert operator.SILENCE_SECONDS < 90
     monkeypatch.setattr(operator, "SILENCE_SECONDS", 0.2)
