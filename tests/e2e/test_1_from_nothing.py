@@ -28,7 +28,7 @@ def test_each_canary_is_initialized_with_the_objects_of_the_workshop(world: Worl
         "destination": {"host": f"{app}-primary"},
         "weight": 100,
     }
-    assert world.get("deployment", app)["spec"]["replicas"] == 0
+    world.wait_for_scale(app, 0)
     assert world.get("deployment", f"{app}-primary")["status"]["readyReplicas"] == 1
 
 

@@ -26,7 +26,7 @@ def analysis(load_test: str, threshold: int) -> dict[str, Any]:
 
 
 def test_a_good_version_goes_up_the_ladder_and_is_promoted_without_a_lost_request(world: World):
-    mark, routes, told = world.mark(), len(world.routes), len(world.told)
+    mark, routes, heard = world.mark(), len(world.routes), len(world.events)
     with SteadyUsers(world.gateway) as outside, MeshUser(world.sandbox.node, BACKEND) as inside:
         world.deploy("backend", tag="6.1.1")
         world.wait_for("backend", "at 15%", lambda sight: sight.weight == 15, after=mark)
@@ -38,11 +38,11 @@ def test_a_good_version_goes_up_the_ladder_and_is_promoted_without_a_lost_reques
     assert [weight for weight in world.weights_since("backend", routes) if weight] == LADDER
     assert top.phase == "Progressing"
     for message in PROMOTED:
-        world.wait_for_event("backend", message, after=told)
+        world.wait_for_event("backend", message, after=heard)
 
-    primary, target = world.get("deployment", "backend-primary"), world.get("deployment", "backend")
+    primary = world.get("deployment", "backend-primary")
     assert primary["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":6.1.1")
-    assert target["spec"]["replicas"] == 0
+    world.wait_for_scale("backend", 0)
     assert set(during) == {"6.1.0", "6.1.1"}
     assert 0 < during.count("6.1.1") < during.count("6.1.0")
     assert (inside.versions[-1], inside.versions.count("lost")) == ("6.1.1", 0)
@@ -67,16 +67,16 @@ def test_the_controller_tells_prometheus_how_it_went(world: World):
     ids=["answers with errors", "is slow"],
 )
 def test_a_bad_version_is_halted_and_rolled_back(world: World, path, verdict):
-    mark, routes, told = world.mark(), len(world.routes), len(world.told)
+    mark, routes, heard = world.mark(), len(world.routes), len(world.events)
     before = world.get("deployment", "backend-primary")["spec"]["template"]
     load = f"hey -z 20s -q 10 -c 4 http://backend-canary.prod:9898/{path}"
     world.deploy("backend", tag="6.1.2", analysis=analysis(load, threshold=4))
     world.wait_for_phase("backend", "Progressing", after=mark)
     failed = world.wait_for_phase("backend", "Failed", after=mark)
     with MeshUser(world.sandbox.node, BACKEND) as inside:
-        halted = world.wait_for_event("backend", verdict, after=told)
-        world.wait_for_event("backend", "Rolling back backend.prod failed checks threshold reached 4", after=told)
-        world.wait_for_event("backend", "Canary failed! Scaling down backend.prod", after=told)
+        halted = world.wait_for_event("backend", verdict, after=heard)
+        world.wait_for_event("backend", "Rolling back backend.prod failed checks threshold reached 4", after=heard)
+        world.wait_for_event("backend", "Canary failed! Scaling down backend.prod", after=heard)
         world.deploy("backend", analysis=analysis(GOOD_LOAD, threshold=PATIENCE))  # no rollout comes of that
     assert halted.endswith((" > 1", " > 500"))
     assert failed.weight == 0
@@ -84,7 +84,7 @@ def test_a_bad_version_is_halted_and_rolled_back(world: World, path, verdict):
     # A look at latency may come before its first slow answer.
     assert world.weights_since("backend", routes) in ([5, 0], [5, 10, 0])
     assert world.get("deployment", "backend-primary")["spec"]["template"] == before
-    assert world.get("deployment", "backend")["spec"]["replicas"] == 0
+    world.wait_for_scale("backend", 0)
     assert len(inside.versions) > 5
     assert set(inside.versions) == {"6.1.1"}
     back = world.mark()

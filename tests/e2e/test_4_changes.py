@@ -9,10 +9,10 @@ def test_a_config_starts_a_canary_a_newer_version_restarts_it_and_a_killed_contr
     world.deploy("backend", config={"GREETING": "good morning"})
     first = world.wait_for("backend", "at 10%", lambda sight: sight.weight == 10, after=mark)
 
-    again, routes, told = world.mark(), len(world.routes), len(world.told)
+    again, routes, heard = world.mark(), len(world.routes), len(world.events)
     world.deploy("backend", env={"REVISION": "newer"})
     world.wait_for("backend", "restarted", lambda sight: sight.applied != first.applied, after=again)
-    world.wait_for_event("backend", "New revision detected! Restarting analysis for backend.prod", after=told)
+    world.wait_for_event("backend", "New revision detected! Restarting analysis for backend.prod", after=heard)
 
     world.wait_for("backend", "at 20% again", lambda sight: sight.weight == 20, after=world.mark())
     world.kubectl("delete", "pod", "-n", "istio-system", "-l", "app=canary-controller", "--force", "--grace-period=0")

@@ -102,10 +102,10 @@ def test_a_metric_that_cannot_be_had_moves_no_traffic_and_ends_in_a_rollback(tri
         canary(name, metrics=metrics),
     )
     trials.wait_for_phase(name, "Initialized", seconds=60)
-    mark, routes, told = trials.mark(), len(trials.routes), len(trials.told)
+    mark, routes, heard = trials.mark(), len(trials.routes), len(trials.events)
     trials.apply(deployment(name, "2"))
     trials.wait_for_phase(name, "Failed", after=mark, seconds=90)
-    trials.wait_for_event(name, said, after=told)
+    trials.wait_for_event(name, said, after=heard)
     assert set(trials.weights_since(name, routes)) <= {0, 10}
 
 
@@ -120,8 +120,8 @@ def test_a_prometheus_that_goes_away_holds_the_canary_where_it_is_until_it_comes
     trials.kubectl("scale", "--replicas=0", *prometheus)
     try:
         trials.kubectl("wait", "--for=delete", "pod", "-l", "app=prometheus", "-n", "istio-system", "--timeout=60s")
-        told = len(trials.told)
-        trials.wait_for_event("patient", "Halt advancement Metric query failed for quiet: ", after=told)
+        heard = len(trials.events)
+        trials.wait_for_event("patient", "Halt advancement Metric query failed for quiet: ", after=heard)
         held, routes = trials.mark(), len(trials.routes)
         still = trials.wait_for("patient", "held", lambda sight: sight.failed_checks >= 3, after=held)
         assert trials.weights_since("patient", routes) == []
@@ -155,10 +155,10 @@ def test_a_webhook_that_times_out_halts_the_rollout_before_any_traffic(trials: W
     }
     trials.apply(deployment("stuck"), canary("stuck", webhooks=[hook]))
     trials.wait_for_phase("stuck", "Initialized", seconds=60)
-    mark, routes, told = trials.mark(), len(trials.routes), len(trials.told)
+    mark, routes, heard = trials.mark(), len(trials.routes), len(trials.events)
     trials.apply(deployment("stuck", "2"))
     trials.wait_for_phase("stuck", "Failed", after=mark, seconds=90)
-    halted = trials.wait_for_event("stuck", "Halt stuck.trials advancement pre-rollout check acceptance", after=told)
+    halted = trials.wait_for_event("stuck", "Halt stuck.trials advancement pre-rollout check acceptance", after=heard)
     assert halted.endswith(" gave no answer within 1s")
     assert set(trials.weights_since("stuck", routes)) <= {0}
 

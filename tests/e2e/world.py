@@ -89,14 +89,14 @@ class World:
         stack: the stack configuration deployed last.
         sights: every state of every Canary, in order.
         routes: name, weights (primary, canary) and time in seconds of every change of a VirtualService's first route.
-        told: name of the Canary and message of every event, and again each time that it is repeated.
+        events: name of the Canary and message of every event, once more for each repetition.
     """
 
     sandbox: Sandbox
     stack: dict[str, Any] = field(default_factory=lambda: merge(STACK))
     sights: list[Sight] = field(default_factory=list)
     routes: list[tuple[str, int, int, float]] = field(default_factory=list)
-    told: list[tuple[str, str]] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
@@ -196,19 +196,19 @@ class World:
         raise AssertionError(f"{name} was not seen {what} within {seconds:g} s\n{self.report(name)}")
 
     def wait_for_event(self, name: str, start: str, *, after: int, seconds: float = 20) -> str:
-        """The first message of a Canary that starts so, of those told after ``after``, a length of ``told``.
+        """The first message of a Canary that starts so, of those after ``after``, a length of ``events``.
 
         Events follow the status that they are about, so a status that was seen does not mean that they were.
         """
         deadline = time.monotonic() + seconds
         with self._news:
             while True:
-                for canary, message in self.told[after:]:
+                for canary, message in self.events[after:]:
                     if canary == name and message.startswith(start):
                         return message
                 if not self._news.wait(deadline - time.monotonic()):
                     break
-            heard = "\n".join(message for canary, message in self.told[after:] if canary == name)
+            heard = "\n".join(message for canary, message in self.events[after:] if canary == name)
         raise AssertionError(f"{name}: no event {start!r} within {seconds:g} s, but\n{heard}\n{self.report(name)}")
 
     def settle(self, *names: str, seconds: float = 150) -> None:
@@ -231,6 +231,16 @@ class World:
                 return
             time.sleep(0.1)
         raise AssertionError(f"users with {headers} got {got} for {seconds:g} s, not {version}")
+
+    def wait_for_scale(self, name: str, replicas: int, seconds: float = 20) -> None:
+        """Until the Deployment has so many replicas: a canary keeps its pods until requests have ended."""
+        deadline, got = time.monotonic() + seconds, -1
+        while time.monotonic() < deadline:
+            got = self.get("deployment", name)["spec"]["replicas"]
+            if got == replicas:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{name} had {got} replicas for {seconds:g} s, not {replicas}")
 
     def measure(self, query: str, expected: float, seconds: float = 20) -> None:
         """Until Prometheus, which takes a moment to scrape, answers the query with this one value."""
@@ -261,7 +271,7 @@ class World:
             "logs", "-n", "istio-system", "deploy/canary-controller", "--tail=15", check=False
         )
         pods = self.kubectl("get", "pods", "-A")
-        events = "\n".join([message for canary, message in self.told if canary == name][-15:])
+        events = "\n".join([message for canary, message in self.events if canary == name][-15:])
         return f"status: {status}\nevents:\n{events}\ncontroller:\n{log}\npods:\n{pods}"
 
     def _watch(self, kind: str, see: Callable[[dict[str, Any]], None]) -> None:
@@ -302,7 +312,7 @@ class World:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if event["involvedObject"]["kind"] == "Canary":
-            self.told.append((event["involvedObject"]["name"], event["message"]))
+            self.events.append((event["involvedObject"]["name"], event["message"]))
 
 
 def read_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
