@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# sandbox: a cluster of its own, without Docker. current: the cluster that kubectl talks to.
+# sandbox: a cluster of its own, without Docker. current: the kube context of the stack, else kubectl's.
 CLUSTER ?= sandbox
 ON := $(if $(filter current,$(CLUSTER)),current,)
 

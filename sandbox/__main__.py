@@ -23,7 +23,7 @@ from sandbox.running import SandboxError
 from sandbox.view import address_table, read_canaries
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-current_app = typer.Typer(no_args_is_help=True, help="The same program on the current kube context.")
+current_app = typer.Typer(no_args_is_help=True, help="The same program on your own cluster.")
 app.add_typer(current_app, name="current")
 console = Console()
 
@@ -114,13 +114,13 @@ def env() -> None:
 
 @current_app.command("up")
 def current_up(sure: Sure = False) -> None:
-    """Deploy to the current kube context with the official Pulumi CLI."""
+    """Deploy to the kube context of the stack, or the current one, with the official Pulumi CLI."""
     current_cluster.deploy_to_current(console, sure=sure)
 
 
 @current_app.command("down")
 def current_down(sure: Sure = False) -> None:
-    """Remove from the current kube context what this stack has installed."""
+    """Remove what this stack has installed."""
     current_cluster.remove_from_current(console, sure=sure)
 
 

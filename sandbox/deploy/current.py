@@ -3,7 +3,11 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from rich.console import Console
 from rich.prompt import Confirm
@@ -28,32 +32,73 @@ class Context:
 
 
 def deploy_to_current(console: Console, *, sure: bool) -> None:
-    """Run `pulumi up` on the user's own backend and kube context, with their official CLI. Raises SandboxError."""
-    _confirm(console, "install Istio, monitoring, a gateway and canaried apps", sure=sure)
+    """Run `pulumi up` on the user's own backend and the stack's cluster. Raises SandboxError."""
+    _find_tools()
     _pulumi("stack", "select", "--create", STACK)
+    _confirm(console, "install Istio, monitoring, a gateway and canaried apps", sure=sure)
     _pulumi("up", "--stack", STACK)
 
 
 def remove_from_current(console: Console, *, sure: bool) -> None:
-    """Run `pulumi destroy` on the user's own backend and kube context. Raises SandboxError."""
+    """Run `pulumi destroy` on the user's own backend and the stack's cluster. Raises SandboxError."""
+    _find_tools()
     _confirm(console, "remove everything that this stack has installed", sure=sure)
     _pulumi("destroy", "--stack", STACK)
 
 
-def current_context() -> Context:
-    """The current kube context. Raises SandboxError if a tool, the context or the cluster's answer is missing."""
-    for tool, what in _TOOLS.items():
-        if not shutil.which(tool):
-            raise SandboxError(f"`{tool}` was not found on PATH: CLUSTER=current needs {what}.")
-    view = _kubectl("config", "view", "--minify", "-o", "json")
-    config = json.loads(view.stdout) if view.returncode == 0 else {}
-    if not config.get("clusters"):
-        raise SandboxError("There is no current kube context; `kubectl config use-context NAME` sets one.")
-    context = Context(config["current-context"], config["clusters"][0]["cluster"]["server"])
-    answer = _kubectl("version", "--request-timeout=10s")
+def stack_context() -> Context:
+    """The kube context that Pulumi uses: the one of the stack's configuration, else the current one.
+
+    Raises:
+        SandboxError: there is none, or its cluster does not answer.
+    """
+    with ExitStack() as files:
+        options = _kubectl_options(_stack_settings(), files)
+        view = _run("kubectl", *options, "config", "view", "--minify", "-o", "json")
+        config = json.loads(view.stdout) if view.returncode == 0 else {}
+        if not config.get("clusters"):
+            chosen = " ".join(options)
+            raise SandboxError(
+                f"There is no kube context ({chosen}, of the stack's configuration)."
+                if chosen
+                else "There is no current kube context; `kubectl config use-context NAME` sets one."
+            )
+        context = Context(config["contexts"][0]["name"], config["clusters"][0]["cluster"]["server"])
+        answer = _run("kubectl", *options, "version", "--request-timeout=10s")
     if answer.returncode != 0:
         raise SandboxError(f"The cluster of context {context.name!r} does not answer: {answer.stderr.strip()}")
     return context
+
+
+def _find_tools() -> None:
+    for tool, what in _TOOLS.items():
+        if not shutil.which(tool):
+            raise SandboxError(f"`{tool}` was not found on PATH: CLUSTER=current needs {what}.")
+
+
+def _stack_settings() -> Mapping[str, str]:
+    """`kubernetes:kubeconfig` and `kubernetes:context` of the stack, where they are set."""
+    listed = _run("pulumi", "--cwd", str(REPO), "config", "--json", "--show-secrets", "--stack", STACK)
+    if listed.returncode != 0:
+        raise SandboxError(f"The configuration of stack {STACK!r} cannot be read: {listed.stderr.strip()}")
+    settings = json.loads(listed.stdout)
+    return {
+        name: settings[key]["value"] for name in ("kubeconfig", "context") if (key := f"kubernetes:{name}") in settings
+    }
+
+
+def _kubectl_options(settings: Mapping[str, str], files: ExitStack) -> list[str]:
+    """The same choice for kubectl. Pulumi takes the content of a kubeconfig in place of its path; kubectl does not."""
+    options = [f"--context={settings['context']}"] if "context" in settings else []
+    if kubeconfig := settings.get("kubeconfig"):
+        path = REPO / Path(kubeconfig).expanduser()
+        if "\n" in kubeconfig or kubeconfig.startswith("{"):
+            file = files.enter_context(NamedTemporaryFile("w", suffix=".kubeconfig"))  # noqa: SIM115 -- closed with `files`
+            file.write(kubeconfig)
+            file.flush()
+            path = Path(file.name)
+        options.append(f"--kubeconfig={path}")
+    return options
 
 
 def is_ours(context: Context) -> bool:
@@ -63,7 +108,7 @@ def is_ours(context: Context) -> bool:
 
 
 def _confirm(console: Console, what: str, *, sure: bool) -> None:
-    context = current_context()
+    context = stack_context()
     if sure or is_ours(context):
         return
     console.print(f"Context [bold]{context.name}[/], server {context.server}, was not created here.")
@@ -73,8 +118,8 @@ def _confirm(console: Console, what: str, *, sure: bool) -> None:
         raise SandboxError("Nothing was done.")
 
 
-def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["kubectl", *arguments], capture_output=True, text=True, check=False)
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _pulumi(*arguments: str) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sandbox.deploy.current import Context, current_context, deploy_to_current, is_ours
+from sandbox.deploy.current import Context, deploy_to_current, is_ours, stack_context
 from sandbox.node.instance import Instance
 from sandbox.running import SandboxError
 
@@ -43,46 +44,75 @@ def tools(tmp_path, monkeypatch):
     return Tools(tmp_path)
 
 
+def deploy(*, sure: bool) -> None:
+    deploy_to_current(Console(file=io.StringIO()), sure=sure)
+
+
 def test_a_missing_pulumi_is_named(tools):
     tools("kubectl")
     with pytest.raises(SandboxError, match="`pulumi` was not found on PATH: CLUSTER=current needs the Pulumi CLI"):
-        current_context()
+        deploy(sure=True)
 
 
 def test_a_kubeconfig_without_a_context_is_said(tools):
-    tools("pulumi")
+    tools("pulumi", "{}")
     tools("kubectl", json.dumps({"clusters": None}))
     with pytest.raises(SandboxError, match="There is no current kube context"):
-        current_context()
+        stack_context()
 
 
-def test_the_context_and_its_server_are_read(tools):
-    tools("pulumi")
+INLINE = "apiVersion: v1\nkind: Config\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        pytest.param({}, "", id="the current context"),
+        pytest.param({"kubernetes:context": "staging"}, "--context=staging ", id="a context of the stack"),
+        pytest.param({"kubernetes:kubeconfig": "/etc/kube"}, "--kubeconfig=/etc/kube ", id="a kubeconfig of the stack"),
+        pytest.param(
+            {"kubernetes:kubeconfig": "/etc/kube", "kubernetes:context": "staging"},
+            "--context=staging --kubeconfig=/etc/kube ",
+            id="both",
+        ),
+        pytest.param(
+            {"kubernetes:kubeconfig": INLINE}, r"--kubeconfig=\S+\.kubeconfig ", id="the content of a kubeconfig"
+        ),
+    ],
+)
+def test_the_cluster_that_is_asked_about_is_the_one_that_pulumi_uses(tools, settings, options):
+    tools("pulumi", json.dumps({key: {"value": value, "secret": False} for key, value in settings.items()}))
     tools("kubectl", json.dumps(CONFIG))
-    assert current_context() == Context("prod-cluster", "https://prod.example.org")
+    assert stack_context() == Context("prod-cluster", "https://prod.example.org")
+    kubectl = [line for line in tools.calls.read_text().splitlines() if "--cwd" not in line]
+    assert re.fullmatch(f"{options}config view --minify -o json", kubectl[0])
+    assert re.fullmatch(f"{options}version --request-timeout=10s", kubectl[1])
 
 
 def test_a_cluster_that_was_not_created_here_is_not_touched_unasked(tools):
-    tools("pulumi")
+    tools("pulumi", "{}")
     tools("kubectl", json.dumps(CONFIG))
     with pytest.raises(SandboxError, match="Nobody is there to ask"):
-        deploy_to_current(Console(file=io.StringIO()), sure=False)
+        deploy(sure=False)
     assert "up" not in tools.calls.read_text().split()
 
 
 def test_one_who_is_sure_is_not_asked_and_the_official_cli_does_the_work(tools):
-    tools("pulumi")
+    tools("pulumi", "{}")
     tools("kubectl", json.dumps(CONFIG))
-    deploy_to_current(Console(file=io.StringIO()), sure=True)
-    pulumi = [line for line in tools.calls.read_text().splitlines() if line.startswith("--cwd")]
-    assert [line.split()[2:] for line in pulumi] == [["stack", "select", "--create", "dev"], ["up", "--stack", "dev"]]
+    deploy(sure=True)
+    pulumi = [line.split()[2:] for line in tools.calls.read_text().splitlines() if line.startswith("--cwd")]
+    assert [each for each in pulumi if each[0] != "config"] == [
+        ["stack", "select", "--create", "dev"],
+        ["up", "--stack", "dev"],
+    ]
 
 
 def test_a_failing_pulumi_is_an_error(tools):
     tools("pulumi", status=255)
     tools("kubectl", json.dumps(CONFIG))
     with pytest.raises(SandboxError, match="pulumi stack ended with status 255"):
-        deploy_to_current(Console(file=io.StringIO()), sure=True)
+        deploy(sure=True)
 
 
 def test_a_running_sandbox_is_ours(tmp_path, monkeypatch):
