@@ -15,6 +15,7 @@ from sandbox.running import SandboxError, find_uv, run_logged
 
 _LIBRARIES = "opt/canary/lib"
 _SOURCE = "opt/canary/src"
+_LAUNCHERS = ("usr/local/bin/canary", "opt/canary/flagger")  # Flagger's Helm chart starts ./flagger
 _LAUNCHER = "#!/usr/bin/python3\nfrom controller.cli import app\n\napp()\n"
 _PYTHON = "3.11"  # Debian bookworm's
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "Dockerfile", ".*")
@@ -63,7 +64,7 @@ def _dependencies(cache: Cache) -> Layer:
 
 
 def _source(cache: Cache) -> Layer:
-    digest = hashlib.sha256(f"{FORMAT} {_LAUNCHER}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {_LAUNCHERS} {_LAUNCHER}".encode())
     for file in sorted((REPO / "controller").rglob("*.py")):
         digest.update(str(file.relative_to(REPO)).encode() + b"\0" + file.read_bytes())
 
@@ -71,8 +72,8 @@ def _source(cache: Cache) -> Layer:
         copied = folder / "controller"
         shutil.copytree(REPO / "controller", copied, ignore=_IGNORED)
         _compile(copied)
-        launcher = Entry("usr/local/bin/canary", text=_LAUNCHER, mode=0o755)
-        write_layer(folder, [Entry(f"{_SOURCE}/controller", source=copied), launcher])
+        launchers = [Entry(path, text=_LAUNCHER, mode=0o755) for path in _LAUNCHERS]
+        write_layer(folder, [Entry(f"{_SOURCE}/controller", source=copied), *launchers])
         shutil.rmtree(copied)
 
     return _layer(cache, f"layer-controller-source-{digest.hexdigest()[:12]}", make)
