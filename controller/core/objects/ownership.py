@@ -2,7 +2,7 @@
 
 ============================  =====================================================================================
 the Canary is its controller  ours: written, and removed when it is not generated any more
-apex Service, VirtualService  may be adopted where nobody controls them: annotated, and given back in the end
+apex Service, VirtualService  may be adopted where they have no controller: annotated, and given back in the end
 anything else                 refused by name; it is somebody's, whatever it is called
 ============================  =====================================================================================
 """
@@ -67,9 +67,10 @@ def owner_of(live: Manifest) -> str:
 
 
 def is_adoptable(canary: Canary, live: Manifest) -> bool:
-    """Whether ``live`` is under the name that clients call, and nobody else's."""
+    """Whether ``live`` has the name that clients call, selects pods or routes, and has no other controller."""
     kind, name = live["kind"], live["metadata"]["name"]
-    if kind not in ADOPTABLE or name != canary.names.apex_service:
+    external = (live.get("spec") or {}).get("type") == "ExternalName"
+    if kind not in ADOPTABLE or name != canary.names.apex_service or external:
         return False
     return controller_of(live) is None and adopter_of(live) in ("", canary.name)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from controller.api.support import unsupported_fields
 from controller.core.analysis.thresholds import missing_templates
 from controller.core.model import Decision, Event, Routes, SetRoutes, State
+from controller.core.objects.ownership import is_owned
 from controller.core.objects.selectors import SelectorError, overlaps, selector_label
 from controller.core.objects.workload import foreign_objects
 from controller.core.rollout.permissions import not_allowed
@@ -43,8 +44,12 @@ def ownership_problem(tick: Tick) -> str:
 
 
 def overlap_problem(tick: Tick) -> str:
-    """Which other Deployment's pods the Services would select: they would get this one's users."""
-    return overlaps(tick.target, tick.facts.primary, tick.facts.deployments, tick.facts.options.selector_labels)
+    """Which other Deployment's pods the Services would select: they would get this one's users.
+
+    The primary of a former target may have the same labels, and serves until it is removed.
+    """
+    others = [item for item in tick.facts.deployments if not is_owned(tick.canary, item)]
+    return overlaps(tick.target, tick.facts.primary, others, tick.facts.options.selector_labels)
 
 
 def _leave_alone(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision | None:

@@ -41,6 +41,10 @@ OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
     "the apex that it has adopted": (an("Service", "backend", adopted_by="backend"), "adopted"),
     "an apex that another has adopted": (an("Service", "backend", adopted_by="shop"), "is adopted by Canary shop"),
     "an apex that something else controls": (an("Service", "backend", HELM), "belongs to Deployment tool"),
+    "an apex without pods": (
+        {**an("Service", "backend"), "spec": {"type": "ExternalName", "externalName": "a.example"}},
+        "is not managed by this Canary",
+    ),
     "of an earlier Canary": (an("Service", "backend", EARLIER), "belongs to an earlier Canary of this name"),
     "of another Canary": (an("Service", "backend-canary", OTHER), "belongs to Canary other"),
     "a Deployment of somebody's": (an("Deployment", "backend-primary"), "is not managed by this Canary"),

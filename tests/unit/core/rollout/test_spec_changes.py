@@ -108,6 +108,16 @@ def test_another_target_takes_over_from_the_former_once_its_primary_is_ready():
     assert (cluster.phase, cluster.image("cart-primary")) == (Phase.INITIALIZED, "cart:1")
 
 
+def test_a_target_of_another_name_with_the_same_labels_takes_over_too():
+    cluster = initialized(canary_manifest(service={"name": "shop"}))
+    del cluster.objects["Deployment", "backend"]
+    cluster.objects["Deployment", "cart"] = make_deployment("cart", labels={"app": "backend"})
+    cluster.edit_canary(targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"})
+    rest(cluster)
+    assert cluster.phase is Phase.INITIALIZED
+    assert names_of(cluster, "Deployment") == ["cart", "cart-primary"]
+
+
 def scaled_by(cluster: Cluster) -> list[str]:
     """The HPAs of the primary."""
     return [
