@@ -101,6 +101,7 @@ async def test_of_two_canaries_with_one_service_name_the_first_works_and_the_oth
         await stage.apply(second)
         message = await stage.wait_for_message("uses already", "pay")
         assert message.startswith(f"spec.service.name leads to Service shop.{stage.namespace}, which Canary cart.")
+        await asyncio.sleep(2)  # until the first has scaled its target to zero
         before = await stage.requests()
         await asyncio.sleep(1)
         assert await stage.requests() == before
@@ -149,6 +150,7 @@ async def test_a_changed_target_port_reaches_the_primary_with_the_promotion(stag
                 seen.append(ports)
             return (await stage.status()).get("phase") == "Succeeded"
 
+        assert not await succeeded()
         await stage.kube.patch(CANARY, stage.namespace, "backend", {"spec": {"service": {"targetPort": 9899}}})
         await eventually(succeeded, stage.log)
         assert seen == [[9898, 9898], [9898, 9899], [9899, 9899]]
