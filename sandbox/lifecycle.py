@@ -12,6 +12,7 @@ from controller.api import Phase
 from sandbox.build.artefacts import build
 from sandbox.deploy.engine import Engine
 from sandbox.deploy.program import deploy, prepare
+from sandbox.deploy.project import read_configured
 from sandbox.node.cluster import start_cluster
 from sandbox.node.instance import Instance
 from sandbox.node.node import Node
@@ -46,6 +47,7 @@ class Sandbox:
 def up(name: str | None = None, extra: Mapping[str, Any] | None = None, *, console: Console | None = None) -> Sandbox:
     """Bring everything up from any state, until the canaries are initialized. Raises SandboxError."""
     console = console or Console()
+    read_configured()  # a mistake in the file is reported before anything is built
     sandbox = start(name, console=console)
     console.print("Deploying with Pulumi")
     sandbox.deploy(extra)

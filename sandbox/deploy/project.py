@@ -13,6 +13,8 @@ import yaml
 from sandbox.build.recipes import Versions
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO, Cache
+from sandbox.running import SandboxError
+from stack.files import StackFileError, read_stack_file
 from stack.merge import merge
 
 STACK = "dev"
@@ -37,10 +39,18 @@ def write_project(
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
     stack_file = folder / f"Pulumi.{STACK}.yaml"
     before = yaml.safe_load(stack_file.read_text()) if stack_file.exists() else {}
-    configured = yaml.safe_load((REPO / f"Pulumi.{STACK}.yaml").read_text())
-    stack = merge(configured, {"config": overlay(instance, cache, versions, controller)}, {"config": dict(extra or {})})
+    facts = overlay(instance, cache, versions, controller)
+    stack = merge(read_configured(), {"config": facts}, {"config": dict(extra or {})})
     stack |= {key: value for key, value in before.items() if key == "encryptionsalt"}
     stack_file.write_text(yaml.safe_dump(stack, sort_keys=False))
+
+
+def read_configured() -> dict[str, Any]:
+    """The stack file of the repository. Raises SandboxError with the file and the line of what is wrong with it."""
+    try:
+        return read_stack_file(REPO / f"Pulumi.{STACK}.yaml")
+    except StackFileError as error:
+        raise SandboxError(str(error)) from None
 
 
 def overlay(instance: Instance, cache: Cache, versions: Versions, controller: str) -> dict[str, Any]:

@@ -4,9 +4,10 @@ import pytest
 import yaml
 
 from sandbox.build.recipes import load
-from sandbox.deploy.project import overlay, project_folder, write_project
+from sandbox.deploy.project import overlay, project_folder, read_configured, write_project
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO, Cache
+from sandbox.running import SandboxError
 
 CACHE = Cache(Path("/cache"))
 
@@ -55,3 +56,10 @@ def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance
     assert stack["encryptionsalt"] == "v1:salt"
     assert stack["config"]["canary-on-istio:controller"]["image"] == "controller:2"
     assert stack["config"]["canary-on-istio:apps"] == {"backend": {"tag": "6.1.1"}}
+
+
+def test_a_stack_file_that_is_not_yaml_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("sandbox.deploy.project.REPO", tmp_path)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  a: 1\nconfig:\n  b: 2\n")
+    with pytest.raises(SandboxError, match=r"Pulumi\.dev\.yaml:3: `config` is already set in line 1"):
+        read_configured()
