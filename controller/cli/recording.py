@@ -18,7 +18,8 @@ from controller.api.durations import is_duration
 from controller.cli.errors import CommandError
 from controller.core.model import QueryFailed
 from controller.core.simulation.recording import Recording, Series
-from controller.shell.outside import Caller, Outside, open_outside
+from controller.shell.budget import Caller
+from controller.shell.outside import Outside, open_outside
 from controller.shell.providers.prometheus import Prometheus
 
 MOST_POINTS = 10_000

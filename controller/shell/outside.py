@@ -12,39 +12,25 @@ import socket
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
-from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from controller.shell.budget import Budget, Caller, NoSlotError
+
 ANSWER_BYTES = 1024 * 1024
 """What is read of an answer, after decompression."""
 QUOTED = 200
 """Characters of an answer that a message quotes."""
-CANARY_REQUESTS, HOST_REQUESTS, TOTAL_REQUESTS = 8, 200, 400
-"""How many requests may be open at once for one Canary, to one host, and in total. With TLS each takes 300 KiB."""
-RESERVED = 0.1
-"""The part of the last two that is kept for urgent requests."""
 SECRET_CHARACTERS = 8
 """Shorter parts of a path or a header are no secrets by themselves."""
-SLOT_SECONDS = 30
-"""How long a request waits for others to end before it fails."""
 RESOLVER_THREADS = 64
 """Names that do not resolve hold their thread for many seconds; the rest of the process has threads of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The Canary that a request is sent for; ``urgent`` if the answer may move traffic away from a bad version."""
-
-    namespace: str
-    name: str
-    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +80,7 @@ class Outside:
         self._session = session
         self._allowed = tuple(allowed)
         self._trusted = {URL(url).origin() for url in trusted if url}
-        self._slots = _Slots()
+        self._budget = Budget()
 
     async def ask(
         self,
@@ -133,7 +119,7 @@ class Outside:
             return NoAnswer("is not called: --allowed-addresses of the controller has no pattern for this host")
         try:
             async with (
-                self._slots.take(caller, host),
+                self._budget.take(caller, host),
                 asyncio.timeout(seconds),
                 self._session.request(
                     method,
@@ -147,8 +133,8 @@ class Outside:
                 ) as response,
             ):
                 return replace(await _read(response, limit), secrets=_secrets(URL(url), headers))
-        except _NoSlotError:
-            return NoAnswer(f"is not called: too many requests were open for {SLOT_SECONDS}s")
+        except NoSlotError as error:
+            return NoAnswer(f"is not called: {error}")
         except TimeoutError:
             return NoAnswer(f"gave no answer within {seconds:g}s")
         except Exception as error:  # noqa: BLE001 -- whatever a server makes aiohttp raise, it is a failed request
@@ -220,10 +206,6 @@ class _UnreadableError(Exception):
     """An answer that cannot be read; the message may be quoted."""
 
 
-class _NoSlotError(Exception):
-    """Too many requests are open."""
-
-
 def _problem(error: Exception) -> str:
     """What a message may say: aiohttp quotes whole URLs in some of its errors."""
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -231,33 +213,6 @@ def _problem(error: Exception) -> str:
     if isinstance(error, _UnreadableError):
         return str(error)
     return type(error).__name__
-
-
-class _Slots:
-    """Who may send now."""
-
-    def __init__(self) -> None:
-        self._semaphores: WeakValueDictionary[tuple[str, ...], asyncio.Semaphore] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def take(self, caller: Caller, host: str) -> AsyncIterator[None]:
-        """Hold a slot of the Canary, of the host, and of the total. Raises _NoSlotError after `SLOT_SECONDS`."""
-        wanted: list[tuple[tuple[str, ...], int]] = [(("canary", caller.namespace, caller.name), CANARY_REQUESTS)]
-        if not caller.urgent:
-            ordinary = 1 - RESERVED
-            wanted += [(("ordinary", host), int(HOST_REQUESTS * ordinary))]
-            wanted += [(("ordinary",), int(TOTAL_REQUESTS * ordinary))]
-        wanted += [(("host", host), HOST_REQUESTS), (("total",), TOTAL_REQUESTS)]
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(SLOT_SECONDS):
-                    for key, size in wanted:
-                        semaphore = self._semaphores.get(key) or asyncio.Semaphore(size)
-                        self._semaphores[key] = semaphore
-                        await stack.enter_async_context(semaphore)
-            except TimeoutError:
-                raise _NoSlotError from None
-            yield
 
 
 class _Resolver(AbstractResolver):

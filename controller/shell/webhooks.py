@@ -9,8 +9,9 @@ from typing import Any
 from controller.api.canary import Canary
 from controller.api.webhook import HookType, Webhook
 from controller.core.model import HookProbe, Passed, Refused
+from controller.shell.budget import Caller
 from controller.shell.kubernetes.backoff import backoff_seconds
-from controller.shell.outside import Answer, Caller, NoAnswer, Outside, server_of
+from controller.shell.outside import Answer, NoAnswer, Outside, server_of
 
 _AGREES = frozenset({200, 201, 202, 204})
 """Flagger's, and 204: an endpoint without a body. A redirect agrees to nothing: it may lead to a login page."""

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from controller.api.metric_template import MetricProvider
 from controller.core.model import NoValues, QueryFailed, Samples, Value
-from controller.shell.outside import Caller, Outside, server_of
+from controller.shell.budget import Caller
+from controller.shell.outside import Outside, server_of
 from controller.shell.providers.prometheus import Prometheus
 
 

@@ -14,7 +14,8 @@ import aiohttp
 from controller.api.metric_template import MetricProvider
 from controller.core.analysis.thresholds import number_of
 from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
-from controller.shell.outside import ANSWER_BYTES, QUOTED, Answer, Caller, NoAnswer, Outside, printable, server_of
+from controller.shell.budget import Caller
+from controller.shell.outside import ANSWER_BYTES, QUOTED, Answer, NoAnswer, Outside, printable, server_of
 
 T = TypeVar("T")
 

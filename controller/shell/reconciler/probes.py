@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from controller.api.canary import Canary
 from controller.api.metric_template import MetricProvider
 from controller.core.model import CounterProbe, HookProbe, MetricProbe, Probe, ProbeResult, QueryFailed
+from controller.shell.budget import Caller
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError
 from controller.shell.kubernetes.kinds import SECRET
-from controller.shell.outside import Caller, Outside
+from controller.shell.outside import Outside
 from controller.shell.providers import Provider, open_provider
 from controller.shell.reconciler.observe import read_config
 from controller.shell.webhooks import ask_webhook

@@ -19,10 +19,11 @@ from controller.api.names import API_VERSION, CANARY_KIND
 from controller.api.webhook import HookType, Webhook
 from controller.core.model import Event, Manifest, Refused
 from controller.shell.allowance import Allowance
+from controller.shell.budget import Caller
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, NotFound
 from controller.shell.kubernetes.kinds import EVENT
-from controller.shell.outside import Caller, Outside, without_controls
+from controller.shell.outside import Outside, without_controls
 from controller.shell.reporting.logs import canary_log
 from controller.shell.webhooks import post
 

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from controller.core.model import Manifest
+from controller.shell.budget import Caller
 from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound
 from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
-from controller.shell.outside import Caller, Outside, open_outside
+from controller.shell.outside import Outside, open_outside
 
 CALLER = Caller("prod", "backend")
 

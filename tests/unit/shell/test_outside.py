@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from controller.shell import outside as module
-from controller.shell.outside import ANSWER_BYTES, Answer, Caller, NoAnswer, Outside, open_outside, server_of
+from controller.shell import budget
+from controller.shell.budget import Caller
+from controller.shell.outside import ANSWER_BYTES, Answer, NoAnswer, Outside, open_outside, server_of
 from tests.unit.shell.fakes import CALLER, outside
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -202,8 +203,8 @@ async def test_a_hundred_requests_that_hang_keep_nobody_else_waiting():
 )
 async def test_budgets_leave_room_for_what_moves_traffic_away(monkeypatch, sizes, caller, served):
     for name, size in zip(("CANARY_REQUESTS", "HOST_REQUESTS", "TOTAL_REQUESTS"), sizes, strict=True):
-        monkeypatch.setattr(module, name, size)
-    monkeypatch.setattr(module, "SLOT_SECONDS", 0.1)
+        monkeypatch.setattr(budget, name, size)
+    monkeypatch.setattr(budget, "SLOT_SECONDS", 0.1)
     over = asyncio.Event()
 
     async def respond(request: web.Request) -> web.Response:
