@@ -46,7 +46,7 @@ def load() -> StackConfig:
 
 
 def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
-    """`raw` laid over the defaults and validated; `project` is for the keys in messages.
+    """`raw` merged over the defaults and validated; `project` is for the keys in messages.
 
     Raises:
         ConfigError: listing everything that is wrong.
