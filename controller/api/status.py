@@ -82,6 +82,9 @@ class CanaryStatus(_Observed):
     analysed_at: MicroTime | None = Field(
         None, description="Time of the last check. The next one is due an interval later."
     )
+    promoted_primary: OpenObject | None = Field(
+        None, description="What the primary was promoted to run: if it is deleted, it is rebuilt from this."
+    )
     begun_at: MicroTime | None = Field(None, description="When the canary took its first step in this rollout.")
     stalled_since: MicroTime | None = Field(
         None, description="Since when the rollout has made no progress; see spec.progressDeadlineSeconds."

@@ -74,6 +74,7 @@ class State:
         tracked_configs: ``configmap/NAME`` or ``secret/NAME`` -> digest, of the applied revision.
         analysed_at: time of the last timed step; the next is due one interval later, restart or not.
         transitioned_at: when the phase last changed.
+        record: what the primary was promoted to run (`objects.promoted`); None before it was seen running it.
         begun_at: when the canary took its first step in this rollout.
         stalled_since: since when the rollout has waited without progress, for ``progressDeadlineSeconds``.
         scale_down: the target is to be scaled to zero, once the requests under way have had an interval to end.
@@ -93,6 +94,7 @@ class State:
     tracked_configs: Mapping[str, str] = field(default_factory=dict)
     analysed_at: datetime | None = None
     transitioned_at: datetime | None = None
+    record: Manifest | None = None
     begun_at: datetime | None = None
     stalled_since: datetime | None = None
     scale_down: bool = False
@@ -319,9 +321,14 @@ class EnsureServices:
 
 @dataclass(frozen=True, slots=True)
 class EnsurePrimary:
-    """The primary and its config copies exist; created from the target where they do not, else unchanged."""
+    """The primary and its config copies exist; only ever as ``revision``, which was promoted or is the first.
+
+    Attributes:
+        record: what to rebuild it from; None: only the target, when that is at ``revision``.
+    """
 
     revision: str
+    record: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,19 @@ class Tick:
         """Whether the target has another revision than the one applied; unknown, so no, while a config is missing."""
         return not self.facts.missing_configs and self.revision != self.state.applied
 
+    def entitled(self, state: State) -> str:
+        """The revision that the primary may run in ``state``: what was promoted, or the first."""
+        if state.phase in (Phase.NEW, Phase.INITIALIZING):
+            return self.revision
+        return state.applied if state.phase in (Phase.PROMOTING, Phase.FINALISING) else state.promoted
+
+    @property
+    def primary_lost(self) -> bool:
+        """Whether the primary is gone, and nobody knows what it ran."""
+        record, revision = self.state.record, self.entitled(self.state)
+        recorded = record is not None and record["revision"] == revision
+        return self.facts.primary is None and not recorded and self.revision != revision
+
     @property
     def deadline(self) -> float:
         """Seconds for which a rollout may make no progress."""
@@ -125,6 +138,12 @@ class Tick:
     @cached_property
     def primary_readiness(self) -> Readiness:
         readiness = self._readiness(self.facts.primary, self.analysis.primary_ready_threshold)
+        if self.primary_lost:
+            return Readiness(
+                ready=False,
+                detail=f"it was deleted, and what it ran is not recorded; set {self.target_label} back to the version "
+                "that was promoted, or set spec.skipAnalysis to promote the one that it has",
+            )
         if readiness.ready and self.facts.primary is not None and not self.facts.primary["spec"].get("replicas", 1):
             return Readiness(ready=False, detail="it is scaled to zero; scale it up")
         return readiness

@@ -91,13 +91,14 @@ def is_tracked(config: Manifest) -> bool:
 def config_digests(target: Manifest, configs: Mapping[str, Manifest]) -> dict[str, str]:
     """Digest of the content, ``binaryData`` too, of each tracked config that exists, by key."""
     return {
-        reference.key: _digest(configs[reference.key])
+        reference.key: config_digest(configs[reference.key])
         for reference in config_refs(target)
         if reference.key in configs and is_tracked(configs[reference.key])
     }
 
 
-def _digest(config: Manifest) -> str:
+def config_digest(config: Manifest) -> str:
+    """Digest of the content, as 16 hex digits."""
     content = {key: config[key] for key in ("data", "binaryData") if config.get(key)}
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
 

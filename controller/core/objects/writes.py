@@ -26,6 +26,7 @@ from controller.core.model import (
 from controller.core.objects.configs import build_config_copy, copied_configs
 from controller.core.objects.leftovers import removals
 from controller.core.objects.ownership import may_write
+from controller.core.objects.promoted import rebuild_primary, restore_copies
 from controller.core.objects.routing import build_destination_rule, build_virtual_service
 from controller.core.objects.services import Side, build_service, service_name
 from controller.core.objects.workload import build_autoscaler, build_primary, primary_revision, revision_facts
@@ -41,8 +42,8 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
         case EnsureServices():
             sides: tuple[Side, ...] = ("canary", "primary")
             writes = chain(_services(facts, *sides), _destination_rules(facts, *sides))
-        case EnsurePrimary(revision):
-            writes = _primary(facts, revision) if facts.primary is None else _lost_copies(facts, facts.primary)
+        case EnsurePrimary(revision, record):
+            writes = _primary_as_promoted(facts, revision, record)
         case PromoteSpec(revision):
             writes = _promotion(facts, revision)
         case EnsureAutoscaler(resync):
@@ -61,6 +62,8 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
 def _services(facts: Facts, *sides: Side) -> Iterator[Write]:
     for side in sides:
         live = facts.generated.get(("Service", service_name(facts.canary, side)))
+        if live is not None and facts.primary is None and side != "canary":
+            continue  # the ports are those of the primary; until it is rebuilt they stay as they are
         yield from _put(facts, build_service(facts, side), live)
 
 
@@ -77,12 +80,17 @@ def _primary(facts: Facts, revision: str) -> Iterator[Write]:
     yield from _put(facts, build_primary(facts, revision), facts.primary)
 
 
-def _lost_copies(facts: Facts, primary: Manifest) -> Iterator[Write]:
-    """Config copies that somebody deleted; what the primary had is known only while the target has the same."""
-    if primary_revision(primary) == revision_facts(facts)[0]:
-        for source, live in copied_configs(facts):
-            if live is None:
-                yield Put(build_config_copy(facts.canary, source, live))
+def _primary_as_promoted(facts: Facts, revision: str, record: Manifest | None) -> Iterator[Write]:
+    """The primary from its record, or from a target at the same revision; otherwise nobody knows what it ran."""
+    known = record is not None and record["revision"] == revision
+    if record is not None and known:
+        yield from restore_copies(facts, record)
+    if facts.primary is not None:
+        return
+    if record is not None and known:
+        yield from _put(facts, rebuild_primary(facts, record), None)
+    elif revision_facts(facts)[0] == revision:
+        yield from _primary(facts, revision)
 
 
 def _promotion(facts: Facts, revision: str) -> Iterator[Write]:

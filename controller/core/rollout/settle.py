@@ -23,6 +23,8 @@ from controller.core.model import (
 )
 from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
 from controller.core.objects.ownership import newly_adopted
+from controller.core.objects.promoted import record_primary
+from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import HOLDS, Reason, next_phase
 from controller.core.tick import Tick
 
@@ -56,12 +58,15 @@ def settle(
     Raises:
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
-    state = stamp(tick, reason, state)
+    state = _with_record(tick, stamp(tick, reason, state))
     objects: list[Action] = [EnsureServices()]
     if promote:
         objects += [PromoteSpec(tick.revision), EnsureAutoscaler(resync=True)]
     else:
-        objects += [EnsurePrimary(tick.revision), EnsureAutoscaler(resync=state.phase is Phase.PROMOTING)]
+        objects += [
+            EnsurePrimary(tick.entitled(state), state.record),
+            EnsureAutoscaler(resync=state.phase is Phase.PROMOTING),
+        ]
     routes: list[Action] = [SetRoutes(state.routes)]
     if state.phase is Phase.INITIALIZING:
         routes = []
@@ -76,6 +81,20 @@ def settle(
     if promote or _gives_more(tick.state, state):
         return Decision(state, (*objects, *routes, *scale, *leaving), events, hooks, requeue_after)
     return Decision(state, (*routes, *scale), events, hooks, requeue_after, upkeep=(*objects, *leaving))
+
+
+def _with_record(tick: Tick, state: State) -> State:
+    """``state`` with the primary recorded, once it is seen running what it is entitled to; see ADR 4.
+
+    A primary that another controller made says nothing about its revision: it is taken as it is found.
+    """
+    primary, revision = tick.facts.primary, tick.entitled(state)
+    if primary is None or (state.record is not None and state.record["revision"] == revision):
+        return state
+    runs = primary_revision(primary)
+    found = not runs and state.record is None and state.phase not in _MOVING
+    known = runs == revision or found
+    return replace(state, record=record_primary(primary, tick.facts, revision)) if known else state
 
 
 def _gives_more(before: State, after: State) -> bool:

@@ -21,6 +21,7 @@ from controller.core.model import (
     SetRoutes,
     Write,
 )
+from controller.core.objects.workload import revision_facts
 from controller.core.objects.writes import plan_writes
 from tests.builders import NAMESPACE, canary_manifest, make_autoscaler, make_config, make_deployment
 from tests.unit.core.cluster import Cluster, initialized
@@ -81,7 +82,7 @@ ACTIONS: dict[str, tuple[Action, list[str]]] = {
         ],
     ),
     "primary, configs first": (
-        EnsurePrimary("0123456789abcdef"),
+        EnsurePrimary(revision_facts(fresh().facts())[0]),
         ["ConfigMap backend-config-primary", "Secret backend-secret-primary", "Deployment backend-primary"],
     ),
     "autoscaler": (EnsureAutoscaler(), ["HorizontalPodAutoscaler backend-primary"]),

@@ -94,6 +94,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     Attributes:
         pods: image and config that the canary's pods have; None while there are none.
+        ran: what the primary was last seen to run.
         tried: what had traffic, or rounds, as a canary; and what the primary began with.
         tried_ports: the ports of the pods that had.
     """
@@ -101,6 +102,7 @@ class RolloutMachine(RuleBasedStateMachine):
     cluster: Cluster
     pods: tuple[str, str] | None
     tried: set[tuple[str, str]]
+    ran: tuple[str, str]
     tried_ports: set[int | str]
 
     @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
@@ -138,6 +140,11 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["backend", "backend-primary"]), health=st.sampled_from(HEALTHS))
     def turn_health(self, name: str, health: Health) -> None:
         self.cluster.roll_out(name, health)
+
+    @rule(key=st.sampled_from([("Deployment", "backend-primary"), ("ConfigMap", "backend-config-primary")]))
+    def delete_by_hand(self, key: tuple[str, str]) -> None:
+        assert self.primary_runs
+        self.cluster.objects.pop(key, None)
 
     @rule(weight=st.integers(0, 100))
     def edit_routes_by_hand(self, weight: int) -> None:
@@ -341,8 +348,11 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @property
     def primary_runs(self) -> tuple[str, str]:
-        copied = self.cluster.objects["ConfigMap", "backend-config-primary"]
-        return self.cluster.image("backend-primary"), copied["data"]["level"]
+        """Image and config of the primary; while it or its copy is deleted, those that it had."""
+        copied = self.cluster.objects.get(("ConfigMap", "backend-config-primary"))
+        if copied is not None and ("Deployment", "backend-primary") in self.cluster.objects:
+            self.ran = self.cluster.image("backend-primary"), copied["data"]["level"]
+        return self.ran
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -362,7 +372,7 @@ def end_of(cluster: Cluster) -> tuple[Any, ...]:
         state.applied,
         state.promoted,
         routed and cluster.weights(),
-        cluster.image("backend-primary"),
+        cluster.image("backend-primary") if ("Deployment", "backend-primary") in cluster.objects else "",
         cluster.replicas("backend"),
     )
 

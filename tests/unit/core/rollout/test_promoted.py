@@ -1,0 +1,136 @@
+"""The primary runs what was promoted, or the first, whatever is deleted and whenever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from controller.api.status import Phase
+from controller.core.model import Value
+from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment
+from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out, with_state
+
+METRIC = "metric/error-rate"
+ANALYSIS = {**WEIGHTED, "metrics": [ERROR_RATE]}
+PRIMARY, COPY = ("Deployment", "backend-primary"), ("ConfigMap", "backend-config-primary")
+
+
+def parts() -> tuple[dict[str, Any], ...]:
+    target = make_deployment(replicas=2)
+    target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    return canary_manifest(analysis=ANALYSIS), target, make_config("backend-config", {"level": "1"})
+
+
+def rejected() -> Cluster:
+    """``podinfo:2`` was rolled back; the target has it still."""
+    cluster = initialized(*parts())
+    cluster.answers[METRIC] = Value(100.0)
+    cluster.set_image("podinfo:2")
+    rolled_out(cluster)
+    assert cluster.phase is Phase.FAILED
+    return cluster
+
+
+def bad() -> Cluster:
+    cluster = progressing(40, *parts())
+    cluster.answers[METRIC] = Value(100.0)
+    return cluster
+
+
+SITUATIONS: Mapping[str, tuple[Callable[[], Cluster], str]] = {
+    "between rollouts": (lambda: initialized(*parts()), "podinfo:1"),
+    "after a rollback": (rejected, "podinfo:1"),
+    "in the middle of a bad rollout": (bad, "podinfo:1"),
+    "in the middle of a good rollout": (lambda: progressing(20, *parts()), "podinfo:1"),
+    "before the first step": (lambda: progressing(0, *parts()), "podinfo:1"),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_primary_that_is_deleted_comes_back_as_it_was(name):
+    make, image = SITUATIONS[name]
+    cluster = make()
+    before = cluster.objects.pop(PRIMARY)
+    cluster.tick(1)
+    after = cluster.objects[PRIMARY]
+    assert after["spec"]["template"] == before["spec"]["template"]
+    assert (cluster.image("backend-primary"), after["spec"]["replicas"]) == (image, 2)
+
+
+def test_a_rejected_revision_never_gets_the_users_of_a_deleted_primary():
+    cluster = rejected()
+    del cluster.objects[PRIMARY]
+    for _ in range(20):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.image("backend-primary"), cluster.weights()) == (
+        Phase.FAILED,
+        "podinfo:1",
+        (100, 0),
+    )
+
+
+def test_a_bad_revision_is_not_promoted_by_deleting_the_primary():
+    cluster = bad()
+    del cluster.objects[PRIMARY]
+    for _ in range(6):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.image("backend-primary")) == (Phase.FAILED, "podinfo:1")
+
+
+def test_a_primary_that_nobody_remembers_is_not_made_from_what_was_not_judged():
+    cluster = with_state(rejected(), record=None)
+    del cluster.objects[PRIMARY]
+    for _ in range(5):
+        cluster.tick(10)
+    assert PRIMARY not in cluster.objects
+    cluster.set_image("podinfo:3")
+    cluster.tick(10)
+    assert "set backend.prod back to the version that was promoted" in cluster.state.message
+    cluster.set_image("podinfo:1")
+    for _ in range(5):
+        cluster.tick(10)
+    assert cluster.image("backend-primary") == "podinfo:1"
+
+
+def test_without_analysis_a_primary_that_nobody_remembers_is_made_from_the_target():
+    cluster = with_state(rejected(), record=None)
+    del cluster.objects[PRIMARY]
+    cluster.edit_canary(skipAnalysis=True)
+    cluster.set_image("podinfo:3")
+    assert rolled_out(cluster)[-1] == ("Succeeded", 0)
+    assert cluster.image("backend-primary") == "podinfo:3"
+
+
+@pytest.mark.parametrize("change", ["deleted", "edited"])
+def test_a_config_copy_is_restored_while_its_source_is_what_was_promoted(change):
+    cluster = progressing(20, *parts())
+    if change == "deleted":
+        del cluster.objects[COPY]
+    else:
+        cluster.set_config({"level": "by hand"}, COPY[1])
+    cluster.tick(1)
+    assert cluster.objects[COPY]["data"] == {"level": "1"}
+
+
+@pytest.mark.parametrize("revert", [True, False])
+def test_after_a_failure_or_a_revert_the_copy_is_that_of_the_promoted_revision(revert):
+    cluster = initialized(*parts())
+    cluster.answers[METRIC] = Value(100.0)
+    cluster.set_config({"level": "2"})
+    cluster.tick(10)
+    if revert:
+        cluster.set_config({"level": "1"})
+    rolled_out(cluster)
+    assert cluster.objects[COPY]["data"] == {"level": "1"}
+
+
+def test_what_is_promoted_is_what_comes_back_from_then_on():
+    cluster = progressing(20, *parts())
+    assert rolled_out(cluster)[-1] == ("Succeeded", 0)
+    cluster.set_image("podinfo:3")
+    cluster.tick(10)
+    del cluster.objects[PRIMARY]
+    cluster.tick(10)
+    assert cluster.image("backend-primary") == "podinfo:2"
