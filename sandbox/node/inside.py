@@ -56,7 +56,7 @@ class Programs:
 
 
 def main() -> NoReturn:
-    """Run the node until it is told to end or one of its programs ends; the reason is the last line of output."""
+    """Run the node until it is asked to end or one of its programs ends; the reason is the last line of output."""
     state, cache, name = sys.argv[1:]
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _end)

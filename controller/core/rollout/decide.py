@@ -22,7 +22,7 @@ GUARDS: tuple[Policy, ...] = (
     guards.suspended,  # a person's word comes before anything that may be wrong
     guards.unsupported,  # what the spec asks for could not be done
     guards.forbidden,  # what the spec asks for belongs to others
-    guards.rivalled,  # two Canaries must not write the same objects
+    guards.contested,  # two Canaries must not write the same objects
     guards.targetless,  # everything below reads the target
     guards.unselectable,  # Services could not tell its pods from the primary's
     guards.foreign,  # what is written below must be this Canary's

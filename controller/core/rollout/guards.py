@@ -73,7 +73,7 @@ def forbidden(tick: Tick) -> Decision | None:
     return hands_off(tick, Reason.NOT_ALLOWED, "not allowed: " + "; ".join(problems)) if problems else None
 
 
-def rivalled(tick: Tick) -> Decision | None:
+def contested(tick: Tick) -> Decision | None:
     return _leave_alone(tick, Reason.OBJECT_TAKEN, rival_problem(tick))
 
 

@@ -10,7 +10,7 @@ not in the tables is refused with `IllegalTransition` before anything is written
 There are two kinds of reasons:
 
 - `MOVES`: the rollout goes on, back or over. The table has a row for each phase.
-- `HOLDS`: something has to be waited for or mended. The phase stays, and the message says what to do.
+- `HOLDS`: something has to be waited for or fixed. The phase stays, and the message says what to do.
 
 A tick without a reason repeats what is true already, so that drift is undone; it keeps the phase and its reason.
 

@@ -156,11 +156,11 @@ def _fail(tick: Tick, reasons: tuple[str, ...], events: tuple[Event, ...] = ()) 
     halted = replace(
         tick.state, failed_checks=failed, analysed_at=tick.facts.now, stalled_since=stalled, message=reasons[0]
     )
-    told = (*events, *(Event(reason, "Warning") for reason in reasons))
+    reported = (*events, *(Event(reason, "Warning") for reason in reasons))
     if failed >= tick.analysis.failure_threshold:
         message = f"Rolling back {tick.canary_label} failed checks threshold reached {failed}"
-        return roll_back(replace(tick, state=halted), Reason.CHECKS_FAILED, message, told, detail=reasons[0])
-    return settle(tick, Reason.CHECK_FAILED, halted, events=told, requeue_after=tick.interval)
+        return roll_back(replace(tick, state=halted), Reason.CHECKS_FAILED, message, reported, detail=reasons[0])
+    return settle(tick, Reason.CHECK_FAILED, halted, events=reported, requeue_after=tick.interval)
 
 
 def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
@@ -172,15 +172,15 @@ def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
     state, proven = tick.state, tick.analysis.compares and not inconclusive(tick)
     step = next_step(tick.analysis, state.routes, state.iterations, proven=proven)
     if step is None or step.gate is HookType.CONFIRM_PROMOTION:
-        told = _ask_to_promote(tick, events)
+        reported = _ask_to_promote(tick, events)
     elif step.gate is HookType.CONFIRM_TRAFFIC_INCREASE:
-        told = _ask_for_traffic(tick, events)
+        reported = _ask_for_traffic(tick, events)
     else:
-        told = events
-    if isinstance(told, Measure | Decision):
-        return told
+        reported = events
+    if isinstance(reported, Measure | Decision):
+        return reported
     if step is None:
-        return start_promotion(tick, told)
+        return start_promotion(tick, reported)
     keep = tick.must_keep_traffic and step.routes.canary_weight < state.routes.canary_weight
     state = replace(
         state,
@@ -190,7 +190,7 @@ def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
         begun_at=state.begun_at or tick.facts.now,
     )
     event = Event(step.announcement.format(canary=tick.canary_label))
-    return settle(tick, Reason.ADVANCED, state, events=(*told, event), requeue_after=tick.interval)
+    return settle(tick, Reason.ADVANCED, state, events=(*reported, event), requeue_after=tick.interval)
 
 
 def _ask_for_traffic(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
@@ -198,16 +198,16 @@ def _ask_for_traffic(tick: Tick, events: tuple[Event, ...]) -> Decision | Measur
     answers = tick.ask(HookType.CONFIRM_TRAFFIC_INCREASE)
     if isinstance(answers, Measure):
         return answers
-    told = (*events, *passed(answers, "Confirm-traffic-increase check"))
+    reported = (*events, *passed(answers, "Confirm-traffic-increase check"))
     if no := refused(answers):
-        return _wait(tick, Reason.STEP_NOT_APPROVED, f"traffic increase approval {no[0].name}", told)
-    return told
+        return _wait(tick, Reason.STEP_NOT_APPROVED, f"traffic increase approval {no[0].name}", reported)
+    return reported
 
 
 def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
     """``events`` and those of the gates, once every comparison has passed and all gates are open.
 
-    A comparison without a verdict counts as a failed check, or is told to the person who opens the gate.
+    A comparison without a verdict counts as a failed check, or is reported to the person who opens the gate.
     """
     reasons = tuple(f"Halt {tick.canary_label} advancement {unproven}" for unproven in inconclusive(tick))
     if reasons and tick.analysis.on_inconclusive != "gate":
@@ -216,10 +216,10 @@ def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure
     answers = tick.ask(HookType.CONFIRM_PROMOTION)
     if isinstance(answers, Measure):
         return answers
-    told = (*events, *passed(answers, "Confirm-promotion check"))
+    reported = (*events, *passed(answers, "Confirm-promotion check"))
     if no := refused(answers):
-        return _wait(tick, Reason.PROMOTION_NOT_APPROVED, f"promotion approval {no[0].name}", told)
-    return told
+        return _wait(tick, Reason.PROMOTION_NOT_APPROVED, f"promotion approval {no[0].name}", reported)
+    return reported
 
 
 def _wait(tick: Tick, reason: Reason, gate: str, events: tuple[Event, ...]) -> Decision:

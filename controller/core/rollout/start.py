@@ -147,8 +147,8 @@ def start(tick: Tick) -> Decision | Measure:
     if no := refused(answers):
         message = f"Halt {tick.canary_label} advancement waiting for approval {no[0].name}"
         state = replace(tick.state, analysed_at=tick.facts.now, message=message)
-        told = (*events, Event(message, "Warning"))
-        return settle(tick, Reason.START_NOT_APPROVED, state, events=told, requeue_after=tick.interval)
+        reported = (*events, Event(message, "Warning"))
+        return settle(tick, Reason.START_NOT_APPROVED, state, events=reported, requeue_after=tick.interval)
     return begin(tick, Reason.STARTED, (*events, Event(f"New revision detected! Scaling up {tick.target_label}")))
 
 

@@ -91,7 +91,7 @@ class Cluster:
         writes: every write done, in order.
         events: every event's message, in order.
         asked: every probe's key, in order.
-        told: the key of every hook that a decision told, in order.
+        called: the key of every hook that a decision called, in order.
     """
 
     canary: dict[str, Any]
@@ -107,7 +107,7 @@ class Cluster:
     writes: list[Write] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
     _parsed: tuple[int, Any, Canary] | None = None
 
     @classmethod
@@ -194,7 +194,7 @@ class Cluster:
             for write in plan_writes(action, self.facts()):
                 self.apply(write)
         self.events += [event.message for event in decision.events]
-        self.told += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
+        self.called += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
         return decision
 
     def apply(self, write: Write) -> None:
@@ -335,7 +335,7 @@ def progressing(weight: int, canary: Mapping[str, Any] | None = None, *objects: 
 
 def forget(cluster: Cluster) -> None:
     """Note from here on."""
-    cluster.writes, cluster.events, cluster.asked, cluster.told = [], [], [], []
+    cluster.writes, cluster.events, cluster.asked, cluster.called = [], [], [], []
 
 
 def settled(cluster: Cluster, seconds: float = 0.0, *, most: int = 12) -> Cluster:

@@ -38,7 +38,7 @@ class Case:
         actions: the upkeep and the actions, from the target's revision.
         events: a text is a normal event.
         asked: keys of the probes that were answered.
-        told: key and phase of the hooks to be told.
+        called: key and phase of the hooks to be called.
         requeue_after: as in ``Decision``.
         reason: what the next state says; None: as before.
     """
@@ -49,7 +49,7 @@ class Case:
     actions: Actions
     events: tuple[str | Event, ...] = ()
     asked: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
     requeue_after: float | None = None
     reason: str | None = None
 
@@ -75,7 +75,7 @@ def check(case: Case) -> None:
     whole = replace(decision, state=state, actions=(*decision.upkeep, *decision.actions), upkeep=())
     whole, expected = without_source(whole), without_source(expected)
     assert whole == expected
-    assert tuple(f"{hook.key}/{hook.phase}" for hook in decision.hooks) == case.told
+    assert tuple(f"{hook.key}/{hook.phase}" for hook in decision.hooks) == case.called
     assert tuple(cluster.asked) == case.asked
 
 

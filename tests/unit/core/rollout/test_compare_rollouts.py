@@ -242,9 +242,9 @@ def test_with_a_gate_a_person_decides_what_no_comparison_could_tell(base, weight
     steps = rollout.steps(10)
     assert steps[-1] == ("WaitingPromotion", weight)
     assert rollout.cluster.state.failed_checks == 0
-    told = rollout.cluster.events[-2:]
-    assert told[0].startswith("Halt backend.prod advancement errors: errors 1.0 times the primary's: ")
-    assert told[1] == "Halt backend.prod advancement waiting for promotion approval approve"
+    called = rollout.cluster.events[-2:]
+    assert called[0].startswith("Halt backend.prod advancement errors: errors 1.0 times the primary's: ")
+    assert called[1] == "Halt backend.prod advancement waiting for promotion approval approve"
     rollout.cluster.answers["webhook/confirm-promotion/approve"] = Passed()
     assert rollout.steps()[-1][0] == PROMOTING
 

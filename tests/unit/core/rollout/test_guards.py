@@ -15,7 +15,7 @@ from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_ou
 from tests.unit.core.decisions import Case, check, hands_off, nothing, table, warning
 
 NOT_FOUND = "Deployment backend.prod not found; spec.targetRef must name a Deployment in this namespace"
-RIVALLED = (
+CONTESTED = (
     "spec.targetRef leads to Deployment backend.prod, which Canary first.prod uses already; "
     "give each Canary a target, a service.name and an autoscaler of its own"
 )
@@ -35,7 +35,7 @@ def suspended(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def told_before() -> Cluster:
+def reported_before() -> Cluster:
     cluster = suspended(progressing(0))
     cluster.tick()
     return cluster
@@ -66,7 +66,7 @@ def without_target(cluster: Cluster) -> Cluster:
         (warning(SUSPENDED),),
         reason=Reason.SUSPENDED,
     ),
-    Case("what holds it up is told once", told_before, nothing, hands_off),
+    Case("what holds it up is reported once", reported_before, nothing, hands_off),
     Case(
         "a suspended canary without target is suspended in the first place",
         lambda: suspended(Cluster.of(canary_manifest())),
@@ -86,9 +86,9 @@ def without_target(cluster: Cluster) -> Cluster:
     Case(
         "the second of two canaries on one target does nothing",
         with_rival,
-        message(RIVALLED),
+        message(CONTESTED),
         hands_off,
-        (warning(RIVALLED),),
+        (warning(CONTESTED),),
         reason=Reason.OBJECT_TAKEN,
     ),
     Case(

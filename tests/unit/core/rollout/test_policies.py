@@ -34,7 +34,7 @@ ORDER = {
 
 
 def test_the_guards_come_first_in_this_order():
-    order = "suspended unsupported forbidden rivalled targetless unselectable foreign overlapping retargeted"
+    order = "suspended unsupported forbidden contested targetless unselectable foreign overlapping retargeted"
     assert " ".join(guard.__name__ for guard in GUARDS) == order
 
 

@@ -30,13 +30,13 @@ HOOKS = [
     webhook("load", "rollout"),
     webhook("more", "confirm-traffic-increase"),
     webhook("promote", "confirm-promotion"),
-    webhook("told", "post-rollout"),
+    webhook("after", "post-rollout"),
 ]
 ROUND_HOOKS = [hook for hook in HOOKS if hook["type"] != "confirm-traffic-increase"]
 SMOKE, LOAD = "webhook/pre-rollout/smoke", "webhook/rollout/load"
 MORE, PROMOTE = "webhook/confirm-traffic-increase/more", "webhook/confirm-promotion/promote"
 METRIC = "metric/error-rate"
-TOLD = ("webhook/post-rollout/told/Failed",)
+CALLED = ("webhook/post-rollout/after/Failed",)
 GOOD = (Check("error-rate", passed=True, value=0.0, detail="error-rate 0.00"),)
 BAD = (Check("error-rate", passed=False, value=100.0, detail="error-rate 100.00 > 1"),)
 HALT = "Halt backend.prod advancement"
@@ -269,7 +269,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         kept(),
         (warning(f"{HALT} error-rate 100.00 > 1"), warning(THRESHOLD), SCALING_DOWN),
         asked=(LOAD, METRIC),
-        told=TOLD,
+        called=CALLED,
         requeue_after=0.0,
         reason=Reason.CHECKS_FAILED,
     ),
@@ -324,7 +324,7 @@ def without_templates(cluster: Cluster) -> Cluster:
     return cluster
 
 
-ABORT = [webhook("abort", "rollback"), webhook("told", "post-rollout")]
+ABORT = [webhook("abort", "rollback"), webhook("after", "post-rollout")]
 ABORTED = "Rolling back backend.prod manual webhook invoked"
 
 
@@ -336,7 +336,7 @@ ABORTED = "Rolling back backend.prod manual webhook invoked"
         kept(),
         (warning("Rollback check abort passed"), warning(ABORTED), SCALING_DOWN),
         asked=("webhook/rollback/abort",),
-        told=TOLD,
+        called=CALLED,
         requeue_after=0.0,
         reason=Reason.ROLLBACK_REQUESTED,
     ),
@@ -390,7 +390,7 @@ def held(phase: Phase, message: str, **changes: Any) -> Any:
         reason=Reason.PROMOTION_NOT_APPROVED,
     ),
     Case(
-        "the start is told once, however long the first gate is closed",
+        "the start is reported once, however long the first gate is closed",
         lambda: later(ticked(answering(at(0, hooks=HOOKS), {MORE: Refused("403 Forbidden")}))),
         lambda cluster: {"analysed_at": cluster.now},
         kept(),
@@ -468,7 +468,7 @@ PRIMARY_DEADLINE = (
         lambda cluster: rolled_back(DEADLINE, analysed_at=cluster.state.analysed_at, stalled_since=None)(cluster),
         kept(),
         (warning(DEADLINE), SCALING_DOWN),
-        told=TOLD,
+        called=CALLED,
         requeue_after=0.0,
         reason=Reason.DEADLINE_EXCEEDED,
     ),

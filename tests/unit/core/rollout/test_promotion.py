@@ -14,7 +14,7 @@ from tests.unit.core.cluster import Cluster, progressing, settled
 from tests.unit.core.decisions import Case, check, kept, nothing, promoted, table, warning
 
 SLOWLY = {**WEIGHTED, "stepWeightPromotion": 20}
-TOLD = [webhook("told", "post-rollout")]
+CALLED = [webhook("after", "post-rollout")]
 PENDING = "backend-primary.prod not ready: waiting for rollout to finish: 1 old replicas are pending termination"
 EXPIRED = 'backend-primary.prod not ready: deployment "backend-primary" exceeded its progress deadline'
 GIVEN_UP = f"Promotion of backend.prod failed, primary not ready: {EXPIRED}"
@@ -23,7 +23,7 @@ MOVED_ON = "New revision detected during promotion, routing all traffic to backe
 
 def promoting(primary: Any = "ready", analysis: Mapping[str, Any] = WEIGHTED, seconds: float = 0) -> Cluster:
     """The spec was copied to the primary so many seconds ago; the canary has its share still."""
-    cluster = progressing(50, canary_manifest(analysis={**analysis, "webhooks": TOLD}))
+    cluster = progressing(50, canary_manifest(analysis={**analysis, "webhooks": CALLED}))
     cluster.health["backend-primary"] = primary
     cluster.tick(10)
     assert cluster.phase is Phase.PROMOTING
@@ -90,7 +90,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         reason=Reason.TRAFFIC_RETURNED,
     ),
     Case(
-        "a primary that was made anew by somebody else gets the spec again",
+        "a primary that was created again by somebody else gets the spec again",
         lambda: by_hand(promoting("waiting")),
         nothing,
         promoted(50),
@@ -115,7 +115,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         },
         kept(100),
         (warning(GIVEN_UP),),
-        told=("webhook/post-rollout/told/Failed",),
+        called=("webhook/post-rollout/after/Failed",),
         reason=Reason.PRIMARY_FAILED,
     ),
     Case(
@@ -138,7 +138,7 @@ def by_hand(cluster: Cluster) -> Cluster:
         },
         kept(),
         (warning(GIVEN_UP),),
-        told=("webhook/post-rollout/told/Failed",),
+        called=("webhook/post-rollout/after/Failed",),
         reason=Reason.PRIMARY_FAILED,
     ),
 )
@@ -206,7 +206,7 @@ def test_promoting_gradually(case):
         },
         kept(scale=0),
         ("Promotion completed! Scaling down backend.prod",),
-        told=("webhook/post-rollout/told/Succeeded",),
+        called=("webhook/post-rollout/after/Succeeded",),
         reason=Reason.PROMOTED,
     ),
     Case(
@@ -220,7 +220,7 @@ def test_promoting_gradually(case):
         },
         kept(scale=0),
         ("Promotion completed! Scaling down backend.prod",),
-        told=("webhook/post-rollout/told/Succeeded",),
+        called=("webhook/post-rollout/after/Succeeded",),
         requeue_after=0.0,
         reason=Reason.PROMOTED,
     ),
@@ -235,7 +235,7 @@ def test_promoting_gradually(case):
         },
         kept(scale=0),
         ("Promotion completed! Canary analysis was skipped for backend.prod",),
-        told=("webhook/post-rollout/told/Succeeded",),
+        called=("webhook/post-rollout/after/Succeeded",),
         reason=Reason.PROMOTED,
     ),
 )

@@ -249,7 +249,7 @@ class RolloutMachine(RuleBasedStateMachine):
         for _ in range(60):
             self.tick(10)
         state = cluster.state
-        assert leftovers(cluster.facts()) == (), "what is not generated any more is gone"
+        assert leftovers(cluster.facts()) == (), "what is not generated any more is removed"
         assert state.phase in END_PHASES, state
         assert cluster.weights() == (100, 0)
         assert state.applied == revision_facts(cluster.facts())[0]

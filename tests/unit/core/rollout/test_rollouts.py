@@ -361,7 +361,7 @@ def test_every_gate_and_hook_is_asked_in_its_turn():
         *("rollback", "pre-rollout", "confirm-traffic-increase"),
         *("rollback", "rollout", "confirm-promotion"),
     ]
-    assert cluster.told == ["webhook/post-rollout/hook/Succeeded"]
+    assert cluster.called == ["webhook/post-rollout/hook/Succeeded"]
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
     Case("an idle canary is left as it is", initialized, nothing, kept()),
     Case("a failed canary keeps its reason", failed, nothing, kept()),
     Case(
-        "a missing template is told before it is needed",
+        "a missing template is reported before it is needed",
         lambda: without_templates(measured()),
         lambda _: {"message": MISSING_TEMPLATE},
         kept(),
@@ -347,7 +347,7 @@ def without_config(cluster: Cluster) -> Cluster:
     ),
     Case("the gate is asked once an interval", waiting, nothing, kept(), requeue_after=10.0),
     Case(
-        "a gate that stays closed is told each time it is asked",
+        "a gate that stays closed is reported each time it is asked",
         lambda: due(waiting()),
         lambda cluster: {"analysed_at": cluster.now},
         kept(),
