@@ -59,14 +59,11 @@ def settle(
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
     state = _with_record(tick, stamp(tick, reason, state))
-    objects: list[Action] = [EnsureServices()]
-    if promote:
-        objects += [PromoteSpec(tick.revision), EnsureAutoscaler(resync=True)]
-    else:
-        objects += [
-            EnsurePrimary(tick.entitled(state), state.record),
-            EnsureAutoscaler(resync=state.phase is Phase.PROMOTING),
-        ]
+    primary: Action = PromoteSpec(tick.revision) if promote else EnsurePrimary(tick.entitled(state), state.record)
+    objects: list[Action] = [EnsureServices(), primary]
+    if tick.facts.primary is None and state.promoted and not promote:
+        objects.reverse()  # a primary that was deleted comes back first: the ports of its Services are its own
+    objects.append(EnsureAutoscaler(resync=promote or state.phase is Phase.PROMOTING))
     routes: list[Action] = [SetRoutes(state.routes)]
     if state.phase is Phase.INITIALIZING:
         routes = []
