@@ -29,35 +29,32 @@ def planned(world: World, *arguments: str, extra: Mapping[str, Any] | None = Non
     return {step["urn"].rpartition("::")[2]: step["op"] for step in changes}
 
 
-def revisions(world: World, release: str) -> dict[str, str]:
-    """Status of every revision of a Helm release that the cluster keeps, by its number."""
+def revisions(world: World, release: str) -> list[str]:
+    """The status of every revision of a Helm release, oldest first."""
     labels = f"owner=helm,name={release}"
     listed = json.loads(world.kubectl("get", "secrets", "-n", "istio-system", "-l", labels, "-o", "json"))["items"]
-    return {item["metadata"]["labels"]["version"]: item["metadata"]["labels"]["status"] for item in listed}
+    kept = [item["metadata"]["labels"] for item in listed]
+    return [labels["status"] for labels in sorted(kept, key=lambda labels: int(labels["version"]))]
 
 
 def test_changed_chart_values_upgrade_that_release_and_nothing_else(world: World):
     extra = gateway_values(podAnnotations={"example.com/changed": "true"})
     assert planned(world, extra=extra) == {"istio-gateway": "update"}
+    before = revisions(world, "istio-gateway")
     world.deploy_stack(extra)
     pods = world.get("deployment", "istio-gateway", "istio-system")["spec"]["template"]["metadata"]
     assert pods["annotations"]["example.com/changed"] == "true"
-    assert revisions(world, "istio-gateway") == {"1": "superseded", "2": "deployed"}
+    assert revisions(world, "istio-gateway") == ["superseded" for _ in before] + ["deployed"]
     assert planned(world) == {}
     assert world.fetch()[0] == 200
 
 
 def test_a_chart_that_fails_is_rolled_back_and_stays_planned_until_it_is_corrected(world: World):
-    before = world.get(*GATEWAY)["spec"]
+    service, before = world.get(*GATEWAY)["spec"], revisions(world, "istio-gateway")
     with pytest.raises(SandboxError, match="Nowhere"):
         world.deploy_stack(gateway_values(service={"type": "Nowhere"}))
-    assert world.get(*GATEWAY)["spec"] == before
-    assert revisions(world, "istio-gateway") == {
-        "1": "superseded",
-        "2": "superseded",
-        "3": "failed",
-        "4": "deployed",
-    }
+    assert world.get(*GATEWAY)["spec"] == service
+    assert revisions(world, "istio-gateway") == ["superseded" for _ in before] + ["failed", "deployed"]
     assert world.fetch()[0] == 200
     assert planned(world) == {"istio-gateway": "update"}
     world.deploy_stack(gateway_values(service={"type": "ClusterIP"}))
