@@ -1,14 +1,5 @@
 """A real single-node Kubernetes with Istio on this machine, without Docker, and the Pulumi program on it.
 
-    sandbox = up("trial")          # build, cluster, `pulumi up`, initialized canaries
-    sandbox.deploy({"canary-on-istio:apps": {"backend": {"tag": "6.1.1"}}})
-    sandbox.kubectl("get", "canaries", "-A")
-    down("trial")
-
-`attach` finds a sandbox that is running.
+`sandbox.lifecycle` is what other code uses. Nothing is imported here: the node's first process and the port forwarder
+are modules of this package, and stay small.
 """
-
-from sandbox.lifecycle import Sandbox, attach, down, up
-from sandbox.running import SandboxError
-
-__all__ = ["Sandbox", "SandboxError", "attach", "down", "up"]

@@ -1,4 +1,12 @@
-"""The whole way up and down: build, node, cluster, Pulumi program, canaries."""
+"""The whole way up and down: build, node, cluster, Pulumi program, canaries.
+
+    sandbox = up("trial")          # build, cluster, `pulumi up`, initialized canaries
+    sandbox.deploy({"canary-on-istio:apps": {"backend": {"tag": "6.1.1"}}})
+    sandbox.kubectl("get", "canaries", "-A")
+    down("trial")
+
+`attach` finds a sandbox that is running.
+"""
 
 import json
 import time

@@ -112,7 +112,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
-        return False  # as good as absent for a user who may not look
+        return False  # absent, for a user without access
 
 
 def _free(path: Path) -> int:

@@ -23,7 +23,7 @@ from sandbox.paths import Cache
 
 API_PORT = 6443
 API_SECONDS = 60
-# What every kubelet sets to its taste. They are the whole machine's, so the node gets files to write to in their place.
+# Every kubelet sets these. They apply to the whole machine, so the node gets files to write to instead.
 _KERNEL_SETTINGS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -56,7 +56,7 @@ class Programs:
 
 
 def main() -> NoReturn:
-    """Run the node until it is asked to end or one of its programs ends; the reason is the last line of output."""
+    """Run the node until a signal ends it or one of its programs ends; the reason is the last line of output."""
     state, cache, name = sys.argv[1:]
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _end)

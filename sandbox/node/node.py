@@ -23,6 +23,7 @@ from sandbox.running import SandboxError
 
 READY_SECONDS = 90
 _API_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
+_APART = ("unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--mount-proc", "--kill-child=SIGKILL")
 
 
 @dataclass(frozen=True)
@@ -57,38 +58,16 @@ class Node:
         write_kubeconfig(instance.kubeconfig, instance.api_url, pki)
         write_node_files(instance, pause.reference)
         instance.cgroup.create()
-        apart: list[str | Path] = [
-            "unshare",
-            "--net",
-            "--mount",
-            "--pid",
-            "--uts",
-            "--ipc",
-            "--mount-proc",
-            "--kill-child=SIGKILL",
-        ]
-        inside: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "sandbox.node.inside",
-            instance.state,
-            self.cache.root,
-            instance.name,
-        ]
-        parent = processes.start_in_background([*apart, *inside], instance.logs / "node.log")
+        parent = processes.start_in_background(
+            [*_APART, *_module("inside", instance.state, self.cache.root, instance.name)], instance.logs / "node.log"
+        )
         started = {"parent": parent}
         processes.save(self._record, started)
         started["init"] = self._first_process(parent)
         processes.save(self._record, started)
-        forward: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "sandbox.node.forward",
-            instance.state,
-            instance.name,
-            str(started["init"].pid),
-        ]
-        started["forward"] = processes.start_in_background(forward, instance.logs / "forward.log")
+        started["forward"] = processes.start_in_background(
+            _module("forward", instance.state, instance.name, started["init"].pid), instance.logs / "forward.log"
+        )
         processes.save(self._record, started)
         self._wait_for_api(started["forward"])
 
@@ -128,20 +107,20 @@ class Node:
             if not parent.alive:
                 break
             time.sleep(0.02)
-        raise SandboxError(f"The node did not start: {self._last_words()}")
+        raise SandboxError(f"The node did not start: {self._last_line()}")
 
     def _wait_for_api(self, forward: Process) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not is_ready(self.instance.api_url, self.instance.pki):
             if not self.init:
-                raise SandboxError(f"The node did not start: {self._last_words()}")
+                raise SandboxError(f"The node did not start: {self._last_line()}")
             if not forward.alive:
-                raise SandboxError(f"The ports of this machine are not forwarded: {self._last_words('forward.log')}")
+                raise SandboxError(f"The ports of this machine are not forwarded: {self._last_line('forward.log')}")
             if time.monotonic() > deadline:
                 raise SandboxError(f"The API server was not ready after {READY_SECONDS} s; see {self.instance.logs}.")
             time.sleep(0.1)
 
-    def _last_words(self, name: str = "node.log") -> str:
+    def _last_line(self, name: str = "node.log") -> str:
         log = self.instance.logs / name
         lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
         return lines[-1] if lines else f"see {self.instance.logs}"
@@ -161,7 +140,7 @@ class Node:
         )
         with importing:
             stdin = cast("IO[bytes]", importing.stdin)
-            with suppress(BrokenPipeError):  # it ended early; its own words say why
+            with suppress(BrokenPipeError):  # it ended early; its output has the reason
                 write_archive(image, stdin)
             output = importing.communicate()[0].decode(errors="replace")
         if importing.returncode != 0:
@@ -180,3 +159,8 @@ class Node:
         if left:
             raise SandboxError(f"Control groups in use could not be removed: {', '.join(map(str, left))}.")
         self._record.unlink(missing_ok=True)
+
+
+def _module(name: str, *arguments: object) -> list[str]:
+    """The command line of one of our modules that runs as a process of its own."""
+    return [sys.executable, "-m", f"sandbox.node.{name}", *map(str, arguments)]

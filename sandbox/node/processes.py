@@ -62,7 +62,7 @@ def start_in_background(command: Sequence[str | Path], log: Path) -> Process:
     env = os.environ | {"PYTHONPATH": str(REPO)}
     arguments = list(map(str, command))
     pid = os.posix_spawnp(arguments[0], arguments, env, file_actions=descriptors, setsid=True)
-    # It may have ended already; then its log says why, and this stands for a process that has ended.
+    # It may have ended already: its log has the reason, and this is an ended process.
     return Process.of(pid) or Process(pid, -1)
 
 

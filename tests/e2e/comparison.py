@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sandbox import down
+from sandbox.lifecycle import down
 from tests.e2e.world import PROD, World
 
 INTERVAL_SECONDS = 5

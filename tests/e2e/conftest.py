@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxError, down
+from sandbox.lifecycle import down
 from sandbox.node.instance import Instance
 from sandbox.paths import Cache
 from sandbox.preflight import check
+from sandbox.running import SandboxError
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent

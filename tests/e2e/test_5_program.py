@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import SandboxError
+from sandbox.running import SandboxError
 from tests.e2e.world import World
 
 GATEWAY = ("service", "istio-gateway", "istio-system")

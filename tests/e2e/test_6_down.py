@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import up
+from sandbox.lifecycle import up
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO
 from tests.e2e.conftest import KEEP

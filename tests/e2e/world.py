@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from sandbox import Sandbox, up
 from sandbox.deploy.program import prepare
+from sandbox.lifecycle import Sandbox, up
 from stack.merge import merge
 from tests.e2e.traffic import SECONDS, request
 
