@@ -68,6 +68,9 @@ class Istio(pulumi.ComponentResource):
             values=self._values[chart],
             timeout=config.timeout_seconds,
             skip_await=skip_await,
+            # A failed upgrade is rolled back. Not the gateway's: that would also uninstall a new one that serves
+            # already, and only waits for its load balancer.
+            atomic=chart != "gateway",
             **(
                 chart_from_folder(config.chart_path, chart)
                 if config.chart_path

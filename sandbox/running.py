@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.paths import REPO
@@ -13,10 +13,20 @@ class SandboxError(Exception):
     """A step of the sandbox failed; the message is one for the person at the terminal."""
 
 
+def last_lines(text: str) -> str:
+    """The end of a log, as far as it fits into an error."""
+    return "\n".join(text.splitlines()[-15:])
+
+
 def run_logged(
-    command: Sequence[str | Path], log: Path, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    excerpt: Callable[[str], str] = last_lines,
 ) -> None:
-    """Run to the end with all output appended to `log`. Raises SandboxError with the log's last lines if it fails."""
+    """Run to the end with all output appended to `log`. Raises SandboxError with an excerpt of the log if it fails."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         out.write(f"$ {' '.join(map(str, command))}\n".encode())
@@ -25,8 +35,8 @@ def run_logged(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
         )
     if result.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise SandboxError(f"{Path(command[0]).name} ended with status {result.returncode}; see {log}\n{tail}")
+        quoted = excerpt(log.read_text(errors="replace"))
+        raise SandboxError(f"{Path(command[0]).name} ended with status {result.returncode}; see {log}\n{quoted}")
 
 
 def find_uv() -> str:

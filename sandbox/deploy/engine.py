@@ -10,7 +10,7 @@ from sandbox.deploy.plugins import install
 from sandbox.deploy.project import STACK, project_folder
 from sandbox.node.instance import Instance
 from sandbox.paths import Cache
-from sandbox.running import SandboxError, run_logged
+from sandbox.running import SandboxError, last_lines, run_logged
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Engine:
         command = self.command(*arguments)
         env = os.environ | self.environment()
         if quiet:
-            run_logged(command, self.instance.logs / "pulumi.log", env=env)
+            run_logged(command, self.instance.logs / "pulumi.log", env=env, excerpt=diagnostics)
         elif (status := subprocess.run(command, env=env, check=False).returncode) != 0:
             raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")
 
@@ -63,3 +63,10 @@ class Engine:
     def command(self, *arguments: str) -> list[str]:
         """The command line of `pulumi` on the project."""
         return [str(self.cache.bin / "pulumi"), "--cwd", str(project_folder(self.instance)), *arguments]
+
+
+def diagnostics(log: str) -> str:
+    """The errors of the last command in the engine's log: its section of diagnostics without Python's traceback."""
+    _, found, section = log.rpartition("\n$ ")[2].partition("\nDiagnostics:\n")
+    section = section.partition("\nOutputs:\n")[0].partition("\nResources:\n")[0]
+    return section.partition("    Traceback (most recent call last):")[0].rstrip() if found else last_lines(log)

@@ -81,7 +81,7 @@ def test_of_two_canaries_on_one_target_the_later_one_touches_nothing(trials: Wor
     trials.wait_for_phase("shared", "Initialized", seconds=60)
     trials.apply(canary("second", "shared"))
     seen = trials.wait_for("second", "held up", lambda sight: bool(sight.message), seconds=30)
-    assert "is the target of Canary shared.trials already" in seen.message
+    assert "which Canary shared.trials uses already" in seen.message
     assert seen.phase == ""
 
 
