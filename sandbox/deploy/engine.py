@@ -66,7 +66,19 @@ class Engine:
 
 
 def diagnostics(log: str) -> str:
-    """The errors of the last command in the engine's log: its section of diagnostics without Python's traceback."""
+    """The errors of the last command in the engine's log: its section of diagnostics without Python's tracebacks.
+
+    The section lists resources in no fixed order, so what follows a traceback is kept.
+    """
     _, found, section = log.rpartition("\n$ ")[2].partition("\nDiagnostics:\n")
-    section = section.partition("\nOutputs:\n")[0].partition("\nResources:\n")[0]
-    return section.partition("    Traceback (most recent call last):")[0].rstrip() if found else last_lines(log)
+    if not found:
+        return last_lines(log)
+    quoted, traceback = [], False
+    for line in section.partition("\nOutputs:\n")[0].partition("\nResources:\n")[0].splitlines():
+        if line.startswith("    Traceback (most recent call last):"):
+            traceback = True
+        elif line.startswith("  ") and not line.startswith("   "):  # the name of the next resource
+            traceback = False
+        if not traceback:
+            quoted.append(line)
+    return "\n".join(quoted).rstrip()
