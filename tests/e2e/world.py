@@ -142,7 +142,7 @@ class World:
 
     def preview(self, *arguments: str, extra: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
         """``pulumi preview`` of what is deployed, or with ``extra`` laid over it."""
-        engine = prepare(self.sandbox.node, merge(self.stack, extra)) if extra else self.sandbox.engine
+        engine = prepare(self.sandbox.node, merge(self.stack, extra or {}))
         command = engine.command("preview", "--non-interactive", "--color=never", "--stack", "dev", *arguments)
         env = os.environ | engine.environment()
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PREVIEW_SECONDS)
