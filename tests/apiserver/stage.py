@@ -186,8 +186,12 @@ class Stage:
         return str(await eventually(there, lambda: f"{part!r} in status.message\n{self.log()[-4000:]}"))
 
     async def wait_for_scale(self, replicas: int, name: str = "backend") -> None:
+        """A Deployment has been scaled, and its status has followed."""
+
         async def there() -> bool:
-            return bool((await self.kube.get(DEPLOYMENT, self.namespace, name))["spec"]["replicas"] == replicas)
+            deployment = await self.kube.get(DEPLOYMENT, self.namespace, name)
+            ready = (deployment.get("status") or {}).get("readyReplicas", 0)
+            return bool(deployment["spec"]["replicas"] == replicas == ready)
 
         await eventually(there, lambda: f"{replicas} replicas of {name}\n{self.log()[-4000:]}")
 

@@ -28,6 +28,7 @@ async def test_get_shows_what_the_controller_does(stage):
     await stage.apply(*backend(stage))
     async with stage.controller():
         await stage.wait_for_phase("Initialized")
+        await stage.wait_for_scale(0)
         (canary,) = await get(stage)
     assert (canary["name"], canary["phase"], canary["canaryWeight"]) == ("backend", "Initialized", 0)
     assert (canary["primary"], canary["canary"]) == ("1 (1/1)", "1 (0/0)")
