@@ -17,6 +17,7 @@ from sandbox.node.instance import Instance
 from sandbox.paths import Cache
 from sandbox.preflight import check
 from sandbox.running import SandboxError
+from tests.e2e.apps import NAMESPACE
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent
@@ -60,3 +61,11 @@ def world(instance: Instance, request: pytest.FixtureRequest) -> Iterator[World]
     world.close()
     if not KEEP:
         down(instance.name)
+
+
+@pytest.fixture(scope="module")
+def trials(world: World) -> Iterator[World]:
+    """The world with a namespace for Canaries that the program does not manage."""
+    world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    yield world
+    world.kubectl("delete", "namespace", NAMESPACE)

@@ -3,70 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from sandbox.running import SandboxError
+from tests.e2e.apps import NAMESPACE, canary, deployment, metric, template
 from tests.e2e.world import World
-
-NAMESPACE = "trials"
-
-
-def deployment(name: str, revision: str = "1") -> dict[str, Any]:
-    labels = {"app": name}
-    container = {
-        "name": "podinfo",
-        "image": "ghcr.io/stefanprodan/podinfo:6.1.0",
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["./podinfo", "--port=9898"],
-        "env": [{"name": "REVISION", "value": revision}],
-        "ports": [{"name": "http", "containerPort": 9898}],
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 9898}, "periodSeconds": 1},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
-    }
-
-
-def canary(name: str, target: str | None = None, **analysis: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "flagger.app/v1beta1",
-        "kind": "Canary",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {
-            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target or name},
-            "service": {"port": 9898},
-            "analysis": {"interval": "3s", "threshold": 2, "stepWeight": 10, "maxWeight": 50, **analysis},
-        },
-    }
-
-
-def template(name: str, query: str, address: str = "http://prometheus.istio-system:9090") -> dict[str, Any]:
-    return {
-        "apiVersion": "flagger.app/v1beta1",
-        "kind": "MetricTemplate",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"provider": {"type": "prometheus", "address": address}, "query": query},
-    }
-
-
-def metric(name: str) -> dict[str, Any]:
-    return {"name": name, "templateRef": {"name": name}, "thresholdRange": {"max": 1}, "interval": "10s"}
-
-
-@pytest.fixture(scope="module")
-def trials(world: World) -> Iterator[World]:
-    world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    yield world
-    world.kubectl("delete", "namespace", NAMESPACE)
 
 
 def test_a_target_that_does_not_exist_is_named_in_the_status(trials: World):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from typing import Self
 
@@ -91,6 +92,15 @@ class MeshUser:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+    def next_versions(self, count: int, seconds: float = 30) -> list[str]:
+        """The next ``count`` answers."""
+        first, deadline = len(self.versions), time.monotonic() + seconds
+        while len(self.versions) < first + count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(self.versions) - first} of {count} answers within {seconds:g} s")
+            time.sleep(0.05)
+        return self.versions[first : first + count]
 
     def _ask(self) -> None:
         """One line in, one request, one line out: closing the input ends the loop in the pod as well."""
