@@ -61,7 +61,12 @@ STEP_WEIGHTS_RULES = (
 )
 
 _HAS_COMPARE = "has(self.metrics) && self.metrics.exists(metric, has(metric.compare))"
+"""A dry run is enough: to switch it on or off needs no other edit."""
 _ON_EVIDENCE = "has(self.advance) && self.advance == 'onEvidence'"
+
+
+def _has_compare(analysis: Analysis) -> bool:
+    return any(metric.compare for metric in analysis.metrics)
 
 
 class Analysis(Model):
@@ -79,7 +84,7 @@ class Analysis(Model):
         Rule(
             message="advance: onEvidence needs a metric with compare",
             cel=f"!({_ON_EVIDENCE}) || ({_HAS_COMPARE})",
-            holds=lambda self: self.advance != "onEvidence" or self.compares,
+            holds=lambda self: self.advance != "onEvidence" or _has_compare(self),
         ),
         Rule(
             message="maxStep needs advance: onEvidence",
@@ -98,7 +103,7 @@ class Analysis(Model):
         Rule(
             message="onInconclusive needs a metric with compare",
             cel=f"!has(self.onInconclusive) || ({_HAS_COMPARE})",
-            holds=lambda self: self.on_inconclusive is None or self.compares,
+            holds=lambda self: self.on_inconclusive is None or _has_compare(self),
         ),
         Rule(
             message="onInconclusive: gate needs a webhook of type confirm-promotion, through which a person approves",
@@ -209,5 +214,5 @@ class Analysis(Model):
 
     @property
     def compares(self) -> bool:
-        """Whether any metric compares the canary with the primary."""
-        return any(metric.compare for metric in self.metrics)
+        """Whether any metric compares the canary with the primary, and decides: is no dry run."""
+        return any(metric.compare and not metric.dry_run for metric in self.metrics)

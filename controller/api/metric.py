@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from controller.api.base import Duration, Integer, Model, Name, Number, PositiveDuration, StringMap
+from controller.api.base import Boolean, Duration, Integer, Model, Name, Number, PositiveDuration, StringMap
 from controller.api.durations import parse_duration
 from controller.api.references import NamespacedRef
 from controller.api.rules import Rule, at_least, exactly_one
@@ -182,6 +182,11 @@ class Metric(Model):
         None,
         description="Sequential test of the canary against the primary, in addition to thresholdRange or instead of it."
         " Not part of Flagger's API.",
+    )
+    dry_run: Boolean = Field(
+        False,
+        description="Measure and show this metric, but let it decide nothing: it fails no check, causes no rollback and"
+        " holds no promotion. Not part of Flagger's API.",
     )
 
     @property

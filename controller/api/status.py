@@ -52,6 +52,7 @@ class CheckStatus(_Observed):
     passed: Boolean = Field(description="Whether the metric passed.")
     value: Number | None = Field(None, description="Measured value. Absent if there was none.")
     detail: str = Field("", description="Value and range in text, for example error-rate 100.00 > 1.")
+    dry_run: Boolean = Field(False, description="Whether the metric is a dry run: its result decides nothing.")
 
 
 class CanaryStatus(_Observed):

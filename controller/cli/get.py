@@ -109,6 +109,7 @@ def _as_json(row: CanaryRow) -> dict[str, Any]:
                 "ratio": finite(each.ratio),
                 "pValue": finite(each.p_value),
                 "detail": each.detail,
+                "dryRun": each.dry_run,
             }
             for each in row.metrics
         ],

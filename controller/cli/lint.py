@@ -141,7 +141,7 @@ def _rival(document: Document, canaries: Sequence[Manifest]) -> Iterator[Finding
 def _unlike_sides(canary: Canary) -> Iterator[str]:
     """Why a comparison would not compare like with like."""
     analysis = canary.spec.analysis
-    if not analysis.compares:
+    if not any(metric.compare for metric in analysis.metrics):
         return
     biased = "these users may differ from the primary's, and so may their rate of failed requests"
     if analysis.strategy is Strategy.AB_TESTING:

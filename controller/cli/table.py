@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Phase, Strategy, parse_canary
+from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Metric, Phase, Strategy, parse_canary
 from controller.cli import words
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
@@ -33,6 +33,7 @@ class MetricRow:
         value: the measured value of a threshold; None for a comparison, or if there was no value.
         ratio: the canary's bad rate divided by the primary's; None for a threshold, or without bad requests.
         p_value: of a comparison, valid at any look.
+        dry_run: the result decides nothing.
     """
 
     metric: str
@@ -41,6 +42,7 @@ class MetricRow:
     value: float | None = None
     ratio: float | None = None
     p_value: float | None = None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,19 +152,21 @@ def _metrics(canary: Canary) -> Iterator[MetricRow]:
     for check in canary.status.checks:
         if check.name in evidence and check.detail.startswith(f"{check.name}: "):
             continue
-        yield MetricRow(check.name, "passed" if check.passed else "failed", check.detail, value=check.value)
+        verdict = "passed" if check.passed else "failed"
+        yield MetricRow(check.name, verdict, check.detail, value=check.value, dry_run=check.dry_run)
     for metric in canary.spec.analysis.metrics:
         if metric.compare and metric.name in evidence:
-            yield _comparison(metric.name, metric.compare, evidence[metric.name])
+            yield _comparison(metric, metric.compare, evidence[metric.name])
 
 
-def _comparison(name: str, compare: Compare, comparison: Comparison) -> MetricRow:
+def _comparison(metric: Metric, compare: Compare, comparison: Comparison) -> MetricRow:
     return MetricRow(
-        name,
+        metric.name,
         str(comparison.verdict(compare)),
         comparison.describe(compare),
         ratio=comparison.strongest.observed_ratio,
         p_value=comparison.test.p_value,
+        dry_run=metric.dry_run,
     )
 
 
@@ -200,8 +204,7 @@ def _metric_table(rows: Sequence[CanaryRow]) -> Table:
             ratio = "" if each.p_value is None else words.ratio(each.ratio)
             p_value = "" if each.p_value is None else words.probability(each.p_value)
             style = "red" if each.verdict in _BAD else "green" if each.verdict in _GOOD else ""
-            table.add_row(
-                Text(label), Text(words.plain(each.metric)), value, ratio, p_value, Text(each.verdict, style=style)
-            )
+            verdict = Text(f"{each.verdict} (dry run)" if each.dry_run else each.verdict, style=style)
+            table.add_row(Text(label), Text(words.plain(each.metric)), value, ratio, p_value, verdict)
             label = ""
     return table

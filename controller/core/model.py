@@ -52,12 +52,14 @@ class Check:
         passed: whether the value lay in the allowed range.
         value: the measured value in the metric's own unit; None where there was none.
         detail: how value and range compare, in words, as in ``error-rate 100.00 > 1``.
+        dry_run: shown only; it decides nothing.
     """
 
     name: str
     passed: bool
     value: float | None
     detail: str
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,9 @@ def state_from_status(canary: Canary) -> State:
         stalled_since=status.stalled_since,
         scale_down=status.scale_down,
         quiet_since=status.quiet_since,
-        checks=tuple(Check(check.name, check.passed, check.value, check.detail) for check in status.checks),
+        checks=tuple(
+            Check(check.name, check.passed, check.value, check.detail, check.dry_run) for check in status.checks
+        ),
         evidence=_evidence_of(canary),
         reason=status.reason,
         message=status.message,
@@ -106,7 +108,13 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "scale_down": state.scale_down,
             "quiet_since": state.quiet_since,
             "checks": tuple(
-                CheckStatus(name=check.name, passed=check.passed, value=_finite(check.value), detail=check.detail)
+                CheckStatus(
+                    name=check.name,
+                    passed=check.passed,
+                    value=_finite(check.value),
+                    detail=check.detail,
+                    dry_run=check.dry_run,
+                )
                 for check in state.checks
             ),
             "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),

@@ -39,7 +39,7 @@ def find_remarks(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
         if name not in traffic.bad_rates:
             yield f"{name}: its rate of bad requests is not known; set --error-rate, --slow-rate or --prometheus."
     for each in schedule.expectations:
-        if each.look is None:
+        if each.look is None and not each.dry_run:
             yield _out_of_reach(canary, each)
 
 
@@ -93,7 +93,8 @@ def _verdict_table(schedule: Schedule) -> Table:
         when = "not in this plan"
         if each.look is not None and each.seconds is not None:
             when = f"look {each.look}, after {words.duration(each.seconds)}"
-        table.add_row(Text(each.metric), as_bad, str(each.verdict), words.count(each.needs), when)
+        name = f"{each.metric} (dry run)" if each.dry_run else each.metric
+        table.add_row(Text(name), as_bad, str(each.verdict), words.count(each.needs), when)
     return table
 
 
@@ -129,6 +130,7 @@ def as_json(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks
                 "countedInPlan": each.gets,
                 "look": each.look,
                 "seconds": each.seconds,
+                "dryRun": each.dry_run,
             }
             for each in schedule.expectations
         ],

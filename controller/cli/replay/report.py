@@ -27,7 +27,11 @@ def rollout_reason(canary: Canary, rollout: PastRollout) -> str:
     last = rollout.run.looks[-1]
     if rollout.run.outcome in (Outcome.HARM, Outcome.THRESHOLD, Outcome.INCONCLUSIVE):
         return last.state.message
-    said = [f"{name}: {comparison.describe(compare)}" for name, comparison, compare in _compared(canary, last)]
+    dry_runs = {metric.name for metric in canary.spec.analysis.metrics if metric.dry_run}
+    said = [
+        f"{name}{' (dry run)' if name in dry_runs else ''}: {comparison.describe(compare)}"
+        for name, comparison, compare in _compared(canary, last)
+    ]
     return "; ".join([*([last.state.message] if last.state.message else []), *said])
 
 
@@ -43,7 +47,8 @@ def quiet_sentences(canary: Canary, result: Replay) -> Iterator[str]:
         count = Counter(null.run.outcome for null in result.quiet)
         yield f"Quiet times: {runs} runs, with one pod of the primary as the canary and its other pods as the primary."
         if canary.spec.analysis.compares:
-            risk = max(metric.compare.risk for metric in canary.spec.analysis.metrics if metric.compare)
+            deciding = (metric.compare for metric in canary.spec.analysis.metrics if not metric.dry_run)
+            risk = max(compare.risk for compare in deciding if compare)
             rate = words.percent(count[Outcome.HARM] / runs)
             yield f"  false alarms of comparisons: {count[Outcome.HARM]} ({rate}; risk is {words.percent(risk)})"
         yield f"  rolled back by failed checks: {count[Outcome.THRESHOLD]}"
@@ -104,7 +109,13 @@ def _look(canary: Canary, look: Look) -> dict[str, Any]:
         "canaryWeight": look.state.routes.canary_weight,
         "failedChecks": look.state.failed_checks,
         "checks": [
-            {"name": check.name, "passed": check.passed, "value": words.finite(check.value), "detail": check.detail}
+            {
+                "name": check.name,
+                "passed": check.passed,
+                "value": words.finite(check.value),
+                "detail": check.detail,
+                "dryRun": check.dry_run,
+            }
             for check in look.checks
         ],
         "evidence": {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from controller.api.durations import parse_duration
 from controller.api.metric import Compare, Metric
@@ -36,16 +36,18 @@ class Measured:
         harm: the comparisons that found the canary harmful; each is reason enough to roll back.
         awaited: failures of queries that cannot have a value yet: the canary took its first step less than the range
             of the query ago.
+        rehearsed: dry runs that failed, to be told and no more; a comparison's FAIL, which stands, only when it is new.
     """
 
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
     harm: tuple[Check, ...] = ()
     awaited: tuple[Check, ...] = ()
+    rehearsed: tuple[Check, ...] = ()
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        return tuple(check for check in self.checks if not check.passed)
+        return tuple(check for check in self.checks if not check.passed and not check.dry_run)
 
 
 def measure(tick: Tick) -> Measure | Measured:
@@ -62,31 +64,50 @@ def measure(tick: Tick) -> Measure | Measured:
     if missing := tuple(probe for probe in probes if probe.key not in results):
         return Measure(missing)
     checks = [
-        judge(tick.canary, metric, results[plan.key] if isinstance(plan, MetricProbe) else plan)
+        replace(
+            judge(tick.canary, metric, results[plan.key] if isinstance(plan, MetricProbe) else plan),
+            dry_run=metric.dry_run,
+        )
         for metric, plan in thresholds
     ]
-    evidence, harm = dict(tick.state.evidence), list[Check]()
+    awaited = tuple(
+        check
+        for check, (metric, plan) in zip(checks, thresholds, strict=True)
+        if isinstance(plan, MetricProbe) and isinstance(results[plan.key], NoValues) and _is_early(tick, metric)
+    )
+    evidence, harm, known = dict(tick.state.evidence), list[Check](), list[Check]()
     for metric, compare, plan in compared:
         answer = results[plan.key]
         if isinstance(answer, QueryFailed):
-            detail = f"Prometheus query failed for {metric.name}: {answer.reason}"
-            checks.append(Check(metric.name, passed=False, value=None, detail=detail))
+            checks.append(_unread(metric, f"Prometheus query failed for {metric.name}: {answer.reason}"))
             continue
         reading = read_samples(tick.canary, _samples(answer).samples, compare.edges_ms)
+        before = evidence.get(metric.name)
         evidence[metric.name] = comparison = _look(tick, metric, compare, reading)
         check = check_of(metric, compare, comparison)
         if not check.passed:
             harm.append(check)
+            known += [check] if before and not check_of(metric, compare, before).passed else []
         elif reading.problem:
-            detail = f"counters of {metric.name} cannot be compared: {reading.problem}"
-            check = Check(metric.name, passed=False, value=None, detail=detail)
+            check = _unread(metric, f"counters of {metric.name} cannot be compared: {reading.problem}")
         checks.append(check)
-    awaited = tuple(
-        check
-        for check, (metric, plan) in zip(checks, thresholds, strict=False)
-        if isinstance(plan, MetricProbe) and isinstance(results[plan.key], NoValues) and _is_early(tick, metric)
+    told = (*awaited, *known)
+    return Measured(
+        checks=tuple(checks),
+        evidence=evidence,
+        harm=_deciding(harm),
+        awaited=awaited,
+        rehearsed=tuple(check for check in checks if check.dry_run and not check.passed and check not in told),
     )
-    return Measured(tuple(checks), evidence, tuple(harm), awaited)
+
+
+def _unread(metric: Metric, detail: str) -> Check:
+    """The failed check of a comparison that could not look."""
+    return Check(metric.name, passed=False, value=None, detail=detail, dry_run=metric.dry_run)
+
+
+def _deciding(checks: Iterable[Check]) -> tuple[Check, ...]:
+    return tuple(check for check in checks if not check.dry_run)
 
 
 def _is_early(tick: Tick, metric: Metric) -> bool:
@@ -118,12 +139,13 @@ def baseline(tick: Tick) -> Measure | Measured:
             evidence[metric.name] = before
         if before and not (check := check_of(metric, compare, before)).passed:
             harm.append(check)
-    return Measured((), evidence, tuple(harm))
+    return Measured((), evidence, _deciding(harm))
 
 
 def inconclusive(tick: Tick) -> tuple[str, ...]:
-    """The comparisons that have not passed, in words."""
-    found = [(metric, compare, tick.state.evidence.get(metric.name)) for metric, compare, _ in _compared(tick)]
+    """The comparisons that decide and have not passed, in words."""
+    compared = [(metric, compare) for metric, compare, _ in _compared(tick) if not metric.dry_run]
+    found = [(metric, compare, tick.state.evidence.get(metric.name)) for metric, compare in compared]
     return tuple(
         f"{metric.name}: {comparison.describe(compare) if comparison else 'nothing counted yet'}"
         for metric, compare, comparison in found
@@ -133,8 +155,8 @@ def inconclusive(tick: Tick) -> tuple[str, ...]:
 
 def check_of(metric: Metric, compare: Compare, comparison: Comparison) -> Check:
     """The verdict of a comparison as the check of its metric. Only FAIL fails it."""
-    passed = comparison.verdict(compare) is not Verdict.FAIL
-    return Check(metric.name, passed, comparison.test.p_value, f"{metric.name}: {comparison.describe(compare)}")
+    passed, detail = comparison.verdict(compare) is not Verdict.FAIL, f"{metric.name}: {comparison.describe(compare)}"
+    return Check(metric.name, passed, comparison.test.p_value, detail, metric.dry_run)
 
 
 def _compared(tick: Tick) -> Iterator[tuple[Metric, Compare, CounterProbe]]:

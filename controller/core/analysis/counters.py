@@ -45,13 +45,13 @@ def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:
 
 
 def begin(canary: Canary, metric: Metric, reading: Reading, now: datetime) -> Comparison:
-    """A comparison that counts from ``reading`` on. The risk is shared by all metrics that compare."""
+    """A comparison that counts from ``reading`` on. The risk is shared by all that decide."""
     compare = _compare_of(metric)
     question = Question(
         alpha=compare.risk,
         harmless_ratio=compare.harmless_ratio,
         harmful_ratio=compare.harmful_ratio,
-        metrics=sum(1 for each in canary.spec.analysis.metrics if each.compare),
+        metrics=max(1, sum(1 for each in canary.spec.analysis.metrics if each.compare and not each.dry_run)),
     )
     return Comparison(
         test=SequentialTest.start(question, rates=len(compare.edges_ms) or 1),

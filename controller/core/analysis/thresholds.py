@@ -60,9 +60,12 @@ def template_key(canary: Canary, metric: Metric) -> str | None:
     return f"{reference.namespace or canary.namespace}/{reference.name}" if reference else None
 
 
-def missing_templates(canary: Canary, templates: Mapping[str, MetricTemplate]) -> tuple[str, ...]:
-    """``NAMESPACE/NAME`` of the MetricTemplates that the analysis needs and that do not exist."""
-    wanted = (template_key(canary, metric) for metric in canary.spec.analysis.metrics)
+def missing_templates(
+    canary: Canary, templates: Mapping[str, MetricTemplate], *, dry_runs: bool = True
+) -> tuple[str, ...]:
+    """``NAMESPACE/NAME`` of the MetricTemplates that metrics refer to, dry runs or not, and that do not exist."""
+    metrics = (metric for metric in canary.spec.analysis.metrics if dry_runs or not metric.dry_run)
+    wanted = (template_key(canary, metric) for metric in metrics)
     return tuple(dict.fromkeys(key for key in wanted if key and key not in templates))
 
 

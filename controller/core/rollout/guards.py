@@ -134,7 +134,7 @@ def copy_problem(tick: Tick) -> str:
 
 def start_problem(tick: Tick) -> str:
     """Why a new revision could not be judged now; empty when it could."""
-    missing = missing_templates(tick.canary, tick.facts.templates)
+    missing = missing_templates(tick.canary, tick.facts.templates, dry_runs=False)
     if missing and not tick.canary.spec.skip_analysis:
         return f"MetricTemplate {', '.join(missing)} of spec.analysis.metrics not found"
     return copy_problem(tick)

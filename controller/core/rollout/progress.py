@@ -96,9 +96,13 @@ def analyse(tick: Tick) -> Decision | Measure:
     measured = measure(tick)
     if isinstance(measured, Measure):
         return measured
-    return _judge(
+    decided = _judge(
         replace(tick, state=replace(tick.state, checks=measured.checks, evidence=measured.evidence)), measured
     )
+    if isinstance(decided, Measure):
+        return decided
+    rehearsed = (Event(f"Dry run of {tick.canary_label}: {check.detail}") for check in measured.rehearsed)
+    return replace(decided, events=(*rehearsed, *decided.events))
 
 
 def _judge(tick: Tick, measured: Measured) -> Decision | Measure:

@@ -125,14 +125,17 @@ def _answer_all(ask: Ask, point: int, probes: tuple[Probe, ...]) -> dict[str, Pr
 def _outcome(canary: Canary, last: Look) -> Outcome:
     if last.state.phase in _UNDER_WAY:
         return Outcome.UNDECIDED
-    compared = {metric.name: metric.compare for metric in canary.spec.analysis.metrics if metric.compare}
-    verdicts = [last.comparisons[name].verdict(compared[name]) for name in last.comparisons]
+    compared = {
+        metric.name: metric.compare for metric in canary.spec.analysis.metrics if metric.compare and not metric.dry_run
+    }
+    found = last.comparisons
+    verdicts = [found[name].verdict(compare) for name, compare in compared.items() if name in found]
     proven = len(verdicts) == len(compared) and all(verdict is Verdict.PASS for verdict in verdicts)
     if last.state.phase is not Phase.FAILED:
         return Outcome.PROMOTED if proven or canary.spec.analysis.on_inconclusive != "gate" else Outcome.GATE
     if Verdict.FAIL in verdicts:
         return Outcome.HARM
-    return Outcome.INCONCLUSIVE if all(check.passed for check in last.checks) else Outcome.THRESHOLD
+    return Outcome.INCONCLUSIVE if all(check.passed or check.dry_run for check in last.checks) else Outcome.THRESHOLD
 
 
 def ask_recording(recording: Recording) -> Ask:

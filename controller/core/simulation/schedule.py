@@ -68,6 +68,7 @@ class Expectation:
         gets: canary requests that count until the last look that the analysis can have.
         look: number of the look at which the verdict comes; None: not within the plan.
         seconds: when that is, after the canary's first traffic.
+        dry_run: the verdict decides nothing.
     """
 
     metric: str
@@ -77,6 +78,7 @@ class Expectation:
     gets: float
     look: int | None
     seconds: float | None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +150,14 @@ def plan_looks(analysis: Analysis, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECO
 
 def _first_counted_look(analysis: Analysis, interval: float) -> int:
     """Number of the first look after every warm-up."""
-    warmup = max((metric.compare.warmup_seconds for metric in analysis.metrics if metric.compare), default=0.0)
+    deciding = (metric.compare for metric in analysis.metrics if not metric.dry_run)
+    warmup = max((compare.warmup_seconds for compare in deciding if compare), default=0.0)
     return max(1, math.ceil(warmup / interval))
 
 
 def _healthy(analysis: Analysis, expectations: tuple[Expectation, ...], floor: float) -> float | None:
-    passes = [each.look for each in expectations if each.verdict is Verdict.PASS]
-    if None in passes or len(passes) < sum(1 for metric in analysis.metrics if metric.compare):
+    passes = [each.look for each in expectations if each.verdict is Verdict.PASS and not each.dry_run]
+    if None in passes or len(passes) < sum(1 for metric in analysis.metrics if metric.compare and not metric.dry_run):
         return None
     proven_from = max((look for look in passes if look is not None), default=None)
     steps = plan_steps(analysis, floor=floor, proven_from=proven_from)
@@ -168,13 +171,14 @@ def _expectations(
     if traffic is None or analysis.strategy is Strategy.AB_TESTING:  # nobody knows how many requests match
         return
     compared = [metric for metric in analysis.metrics if metric.compare]
+    sharing = max(1, sum(1 for metric in compared if not metric.dry_run))
     for metric in compared:
         rates = tuple(min(max(rate, RATE_LEAST), RATE_MOST) for rate in traffic.bad_rates.get(metric.name, ()))
         if not rates or metric.compare is None:
             continue
         counted = tuple(_counted(analysis, looks, metric.compare, traffic, interval))
         for ratio in dict.fromkeys((metric.compare.harmful_ratio, BREAKAGE_RATIO)):
-            need = _need_to_fail(metric.compare, len(compared), rates, ratio)
+            need = _need_to_fail(metric.compare, sharing, rates, ratio)
             yield _expect(metric, Verdict.FAIL, ratio, need=need, looks=counted, interval=interval)
         need = _need_to_pass(metric.compare, rates)
         yield _expect(metric, Verdict.PASS, 1.0, need=need, looks=counted, interval=interval)
@@ -263,4 +267,5 @@ def _expect(
         gets=canary,
         look=found,
         seconds=None if found is None else found * interval,
+        dry_run=metric.dry_run,
     )

@@ -22,11 +22,13 @@ ANALYSIS: Mapping[str, Any] = {
 }
 
 
-def rolling_out(bad: int = 20, error_rate: float = 0.5, looks: int = 2) -> Cluster:
+def rolling_out(
+    bad: int = 20, error_rate: float = 0.5, looks: int = 2, analysis: Mapping[str, Any] = ANALYSIS
+) -> Cluster:
     """A rollout two looks old whose canary fails ``bad`` of 1,000 requests, the primary 1%."""
     primary = dict.fromkeys(PRIMARIES, (1000, 10))
     traffic = Traffic(looks + 1, lambda point: {**primary, CANARY: (1000, bad)} if point else primary)
-    cluster = progressing(0, canary_manifest(analysis=ANALYSIS))
+    cluster = progressing(0, canary_manifest(analysis=analysis))
     cluster.answers["metric/error-rate"] = Value(error_rate)
     for point in range(looks + 1):
         cluster.answers["counters/errors"] = Samples(traffic.samples(point))

@@ -115,6 +115,14 @@ def test_a_plan_has_remarks(arguments, analysis, said):
     assert any(said in remark for remark in run_plan(arguments, {**steps, "metrics": [ERRORS], **analysis})["remarks"])
 
 
+def test_a_dry_run_is_planned_and_no_remark_warns_of_it(plan):
+    known = ("--requests-per-second", "1", "--error-rate", "0.001")
+    code, shown = plan(*known, metrics=[{**ERRORS, "dryRun": True}])
+    assert code == 0
+    assert "errors (dry run)" in shown
+    assert "without a verdict" not in shown
+
+
 def run_plan(arguments: tuple[str, ...], analysis: dict[str, Any]) -> dict[str, Any]:
     manifest = yaml.safe_dump(canary_manifest(analysis=analysis))
     result = CliRunner().invoke(app, ["plan", "-f", "-", *arguments, "-o", "json"], input=manifest)

@@ -13,7 +13,7 @@ from controller.api import Phase
 from controller.cli.table import CanaryRow, MetricRow, draw_canaries, read_rows
 from controller.core.model import NoValues
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
-from tests.unit.cli.rollouts import rolling_out
+from tests.unit.cli.rollouts import ANALYSIS, rolling_out
 
 
 def read_row(manifest: Mapping[str, Any]) -> CanaryRow:
@@ -54,6 +54,19 @@ def test_a_failed_check_is_shown_with_its_value():
         2,
         MetricRow("error-rate", "failed", "error-rate 7.00 > 1", value=7.0),
     )
+
+
+def with_dry_run(*names: str) -> dict[str, Any]:
+    dry_runs = [{**metric, "dryRun": metric["name"] in names} for metric in ANALYSIS["metrics"]]
+    return {**ANALYSIS, "metrics": dry_runs}
+
+
+def test_the_verdict_of_a_dry_run_is_called_one():
+    row = read_row(rolling_out(error_rate=7.0, analysis=with_dry_run("error-rate", "latency")).canary)
+    assert [each.dry_run for each in row.metrics] == [True, False, True]
+    shown = drawn(row)
+    assert "failed (dry run)" in shown
+    assert "INCONCLUSIVE (dry run)" in shown
 
 
 def test_a_canary_without_status_is_new():

@@ -240,6 +240,8 @@ CASES: tuple[Case, ...] = (
         before="us",
         analysis=metrics({"name": "own", "query": "up{{variables.x}}"}),
     ),
+    Case(f"{METRIC}.dryRun", True, analysis=metrics(ERROR_RATE)),
+    Case(f"{METRIC}.dryRun", True, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.with", "baseline", analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.errors.responseCodes", "4..", analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.latency.edges[]", "250ms", before="100ms", analysis=metrics(SLOW)),

@@ -51,7 +51,10 @@ UNDER_WAY = State(
     tracked_configs={"configmap/backend-config": "aac83f481075f7ca"},
     analysed_at=NOW + timedelta(milliseconds=1500),
     transitioned_at=NOW + timedelta(milliseconds=700),
-    checks=(Check("error-rate", passed=False, value=100.0, detail="error-rate 100.00 > 1"),),
+    checks=(
+        Check("error-rate", passed=False, value=100.0, detail="error-rate 100.00 > 1"),
+        Check("orders", passed=False, value=100.0, detail="orders 100.00 > 1", dry_run=True),
+    ),
     message="Halt backend.prod advancement error-rate 100.00 > 1",
 )
 

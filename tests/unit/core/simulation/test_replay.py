@@ -137,6 +137,12 @@ def test_where_a_person_would_be_asked_the_replay_says_so():
     assert [rollout.run.outcome for rollout in result.rollouts] == [Outcome.GATE]
 
 
+def test_a_dry_run_decides_no_replay():
+    dry_run = {**COMPARE, "dryRun": True}
+    result = replayed({**ANALYSIS, "metrics": [dry_run]}, served_in(range(1, 9), FEW), points=12)
+    assert [rollout.run.outcome for rollout in result.rollouts] == [Outcome.PROMOTED]
+
+
 # --- past rollouts --------------------------------------------------------------------------------------------------
 
 

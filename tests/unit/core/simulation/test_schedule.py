@@ -92,6 +92,18 @@ def test_on_evidence_the_shortest_time_counts_the_warm_up():
     assert plan_schedule(spec).shortest == 40.0
 
 
+def test_a_dry_run_holds_nothing_up_and_takes_no_risk():
+    dry_run = {"name": "slow", "dryRun": True, "compare": {"latency": {"edges": ["1s"]}, "warmup": "10m"}}
+    traffic = Traffic(requests_per_second=200.0, bad_rates={"errors": (0.01,), "slow": (1e-9,)})
+    alone, both = (
+        plan_schedule(make_canary(analysis={**STEADY, "metrics": metrics}).spec.analysis, traffic)
+        for metrics in ([COMPARE], [COMPARE, dry_run])
+    )
+    assert (both.shortest, both.healthy) == (alone.shortest, alone.healthy)
+    assert [each for each in both.expectations if not each.dry_run] == list(alone.expectations)
+    assert {each.look for each in both.expectations if each.dry_run} == {None}
+
+
 def expectations(canary: Canary, requests_per_second: float, *rates: float) -> tuple[Expectation, ...]:
     bad_rates = {metric.name: rates for metric in canary.spec.analysis.metrics if metric.compare}
     traffic = Traffic(requests_per_second=requests_per_second, bad_rates=bad_rates)
