@@ -136,14 +136,16 @@ def _through(gateway: GatewayConfig) -> str:
 
 
 def _backend(namespace: str) -> dict[str, Any]:
-    """Weighted, from 5% to 50% in steps of 5."""
-    canary = f"http://backend-canary.{namespace}:9898"
+    """Weighted, from 5% to 50% in steps of 5. The load test calls it as users do, so both sides can be compared."""
     return merge(
         _PODINFO,
         {
             "command": ["./podinfo", "--port=9898", "--level=info"],
             "progressDeadlineSeconds": 120,
-            "analysis": {**_WEIGHTS, "webhooks": _webhooks(canary, f"{canary}/")},
+            "analysis": {
+                **_WEIGHTS,
+                "webhooks": _webhooks(f"http://backend-canary.{namespace}:9898", f"http://backend.{namespace}:9898/"),
+            },
         },
     )
 

@@ -177,11 +177,12 @@ class Analysis(Model):
         description="Largest increase of the canary's weight at once with advance: onEvidence, in percent. Defaults to"
         " maxWeight. Not part of Flagger's API.",
     )
-    on_inconclusive: Literal["rollback", "gate"] | None = Field(
+    on_inconclusive: Literal["promote", "rollback", "gate"] | None = Field(
         None,
-        description="What happens when the last step is done and a metric with compare has not passed. rollback: roll"
-        " back after threshold more checks without a verdict. gate: wait for a person, through the webhook of type"
-        " confirm-promotion. Defaults to rollback. Not part of Flagger's API.",
+        description="What happens when the last step is done and a metric with compare has neither failed nor passed."
+        " promote: promote, and say that nothing was proven. rollback: roll back after threshold more checks without a"
+        " verdict. gate: wait for a person, through the webhook of type confirm-promotion. Defaults to promote. Not"
+        " part of Flagger's API.",
     )
 
     @property
@@ -211,6 +212,12 @@ class Analysis(Model):
         if self.iterations is None:
             return Strategy.WEIGHTED
         return Strategy.AB_TESTING if self.match else Strategy.BLUE_GREEN
+
+    @property
+    def warmup_seconds(self) -> float:
+        """Seconds after the canary's first traffic in which not every comparison that decides counts requests."""
+        deciding = (metric.compare for metric in self.metrics if not metric.dry_run)
+        return max((compare.warmup_seconds for compare in deciding if compare), default=0.0)
 
     @property
     def compares(self) -> bool:

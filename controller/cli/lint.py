@@ -15,7 +15,6 @@ from controller.api import (
     Canary,
     InvalidObject,
     MetricTemplate,
-    Strategy,
     parse_alert_provider,
     parse_canary,
     parse_metric_template,
@@ -23,6 +22,7 @@ from controller.api import (
 )
 from controller.cli.errors import reports_errors
 from controller.cli.manifests import Document, UnreadableFile, read_documents
+from controller.core.analysis.sides import doubts
 from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
 from controller.core.model import Manifest, QueryFailed
 from controller.core.objects.ownership import find_rival
@@ -116,10 +116,7 @@ def _unsupported(document: Document, resource: Resource) -> Iterator[Finding]:
 
 def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTemplate]) -> Iterator[Finding]:
     """What the schema cannot check."""
-    for message in _unlike_sides(canary):
-        path = next(
-            f"spec.analysis.metrics[{n}].compare" for n, m in enumerate(canary.spec.analysis.metrics) if m.compare
-        )
+    for path, message in doubts(canary):
         yield _finding(document, Severity.WARNING, f"{path}: {message}", path)
     missing = missing_templates(canary, templates)
     for number, metric in enumerate(canary.spec.analysis.metrics):
@@ -136,20 +133,6 @@ def _rival(document: Document, canaries: Sequence[Manifest]) -> Iterator[Finding
     if rival := find_rival(document.value, canaries):
         message = f"{rival.field}: {rival.kind} {rival.name} is also used by Canary {rival.canary}"
         yield _finding(document, Severity.ERROR, message, rival.field)
-
-
-def _unlike_sides(canary: Canary) -> Iterator[str]:
-    """Why a comparison would not compare like with like."""
-    analysis = canary.spec.analysis
-    if not any(metric.compare for metric in analysis.metrics):
-        return
-    biased = "these users may differ from the primary's, and so may their rate of failed requests"
-    if analysis.strategy is Strategy.AB_TESTING:
-        yield f"with analysis.match the canary serves only the requests that match: {biased}"
-    if analysis.session_affinity:
-        yield f"with analysis.sessionAffinity the canary keeps its users: {biased}"
-    if analysis.strategy is Strategy.BLUE_GREEN and not analysis.mirror:
-        yield "blue/green sends no user traffic to the canary during the analysis; set analysis.mirror: true to copy it"
 
 
 def _plural(number: int, noun: str) -> str:

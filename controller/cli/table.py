@@ -14,7 +14,7 @@ from controller.cli import words
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
 from controller.core.model import Manifest
-from controller.core.status import state_from_status
+from controller.core.status import state_from_status, without_proof
 
 _RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
 _STYLES = {Phase.INITIALIZED: "green", Phase.SUCCEEDED: "green", Phase.FAILED: "red", Phase.NEW: "dim"}
@@ -56,7 +56,8 @@ class CanaryRow:
         threshold: failed checks that cause a rollback; None if the spec is invalid.
         primary, canary: image tags and ready replicas of the two workloads; empty if not known.
         reason: what happened last, in one word.
-        message: what blocks the rollout, why it was rolled back, or what is wrong with the spec.
+        message: what blocks the rollout, why it was rolled back, what its promotion left unproven, or what is wrong
+            with the spec.
     """
 
     namespace: str
@@ -120,7 +121,7 @@ def _row(manifest: Manifest, versions: Mapping[tuple[str, str], str]) -> CanaryR
         canary=versions.get((namespace, canary.names.target), "") if canary else "",
         metrics=tuple(_metrics(canary)) if canary else (),
         reason=status.reason,
-        message=problem or status.message,
+        message=problem or status.message or without_proof(status),
     )
 
 
@@ -149,21 +150,23 @@ def _tag(image: str) -> str:
 def _metrics(canary: Canary) -> Iterator[MetricRow]:
     """The checks in the order in which they were made, then the comparisons, from their evidence."""
     evidence = state_from_status(canary).evidence
+    said: dict[str, str] = {}
     for check in canary.status.checks:
         if check.name in evidence and check.detail.startswith(f"{check.name}: "):
+            said[check.name] = check.detail.removeprefix(f"{check.name}: ")
             continue
         verdict = "passed" if check.passed else "failed"
         yield MetricRow(check.name, verdict, check.detail, value=check.value, dry_run=check.dry_run)
     for metric in canary.spec.analysis.metrics:
         if metric.compare and metric.name in evidence:
-            yield _comparison(metric, metric.compare, evidence[metric.name])
+            yield _comparison(metric, metric.compare, evidence[metric.name], said.get(metric.name))
 
 
-def _comparison(metric: Metric, compare: Compare, comparison: Comparison) -> MetricRow:
+def _comparison(metric: Metric, compare: Compare, comparison: Comparison, said: str | None) -> MetricRow:
     return MetricRow(
         metric.name,
         str(comparison.verdict(compare)),
-        comparison.describe(compare),
+        said or comparison.describe(compare),
         ratio=comparison.strongest.observed_ratio,
         p_value=comparison.test.p_value,
         dry_run=metric.dry_run,

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from controller.api.canary import Canary
 from controller.api.status import CanaryStatus, CheckStatus, Condition, Phase
+from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.counters import begin
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
@@ -30,6 +31,8 @@ CONDITION_MESSAGES: Mapping[Phase, str] = {
     Phase.SUCCEEDED: "Canary analysis completed successfully, promotion finished.",
     Phase.FAILED: "Canary analysis failed, Deployment scaled to zero.",
 }
+
+WITHOUT_PROOF = "Promotion finished without proof:"
 
 _OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
     Phase.INITIALIZED: "True",
@@ -121,7 +124,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "reason": state.reason,
             "message": state.message,
             "observed_generation": canary.metadata.generation,
-            "conditions": _conditions(state.phase, canary.status.conditions, now),
+            "conditions": _conditions(state.phase, _outcome(canary, state), canary.status.conditions, now),
         }
     )
 
@@ -131,7 +134,19 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _conditions(phase: Phase, before: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
+def _outcome(canary: Canary, state: State) -> str:
+    """The condition's message: Flagger's, or what a promotion has left unproven."""
+    unproven = inconclusive(canary, state) if state.phase is Phase.SUCCEEDED and not canary.spec.skip_analysis else ()
+    return f"{WITHOUT_PROOF} {'; '.join(unproven)}" if unproven else CONDITION_MESSAGES.get(state.phase, "")
+
+
+def without_proof(status: CanaryStatus) -> str:
+    """What the last promotion left unproven, in words; empty if nothing, or before it."""
+    said = [condition.message for condition in status.conditions if condition.reason == Phase.SUCCEEDED]
+    return next((message for message in said if message.startswith(WITHOUT_PROOF)), "")
+
+
+def _conditions(phase: Phase, message: str, before: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
     """The one condition, untouched while its phase lasts; a Canary without a phase has none."""
     if phase is Phase.NEW:
         return before
@@ -143,7 +158,7 @@ def _conditions(phase: Phase, before: tuple[Condition, ...], now: datetime) -> t
         type=PROMOTED,
         status=outcome,
         reason=phase.value,
-        message=CONDITION_MESSAGES.get(phase, ""),
+        message=message,
         last_update_time=second,
         last_transition_time=old.last_transition_time if old is not None and old.status == outcome else second,
     )

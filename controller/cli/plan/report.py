@@ -12,6 +12,7 @@ from rich.text import Text
 
 from controller.api import Canary, Strategy, unsupported_fields
 from controller.cli import words
+from controller.core.analysis.sides import doubts
 from controller.core.evidence.question import Verdict
 from controller.core.simulation.schedule import Expectation, Schedule, Traffic
 
@@ -26,6 +27,7 @@ def find_remarks(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
     compared = [metric.name for metric in analysis.metrics if metric.compare]
     if not compared:
         return
+    yield from (f"{path}: {doubt}." for path, doubt in doubts(canary))
     if analysis.strategy is Strategy.AB_TESTING:
         yield "The number of requests that will match is not known, so the verdicts of comparisons cannot be predicted."
         return
@@ -48,8 +50,9 @@ def _out_of_reach(canary: Canary, each: Expectation) -> str:
     short = f"{each.metric}: {each.verdict} at {words.ratio(each.ratio)} {needs} canary requests, the plan counts "
     if each.verdict is Verdict.FAIL:
         return f"{short}{words.count(each.gets)}: the analysis is too short to detect such a canary."
-    end = "wait for approval" if canary.spec.analysis.on_inconclusive == "gate" else "be rolled back"
-    return f"{short}{words.count(each.gets)}: even a canary as good as the primary would {end} without a verdict."
+    ends = {"gate": "wait for approval without a verdict", "rollback": "be rolled back without a verdict"}
+    end = ends.get(canary.spec.analysis.on_inconclusive or "", "be promoted without proof")
+    return f"{short}{words.count(each.gets)}: even a canary as good as the primary would {end}."
 
 
 def print_plan(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.e_values import Counts
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import PastRollout, Replay
-from controller.core.simulation.run import Look, Outcome
+from controller.core.simulation.run import WITHOUT_VERDICT, Look, Outcome
 
 NOTES = (
     "Traffic weights are the recorded ones, not those of this Canary. Comparisons count requests, so they still hold.",
@@ -53,7 +53,7 @@ def quiet_sentences(canary: Canary, result: Replay) -> Iterator[str]:
             yield f"  false alarms of comparisons: {count[Outcome.HARM]} ({rate}; risk is {words.percent(risk)})"
         yield f"  rolled back by failed checks: {count[Outcome.THRESHOLD]}"
         if canary.spec.analysis.compares:
-            yield f"  ended without a verdict: {count[Outcome.INCONCLUSIVE] + count[Outcome.GATE]}"
+            yield f"  ended without a verdict: {sum(count[each] for each in WITHOUT_VERDICT)}"
     if result.left_out:
         yield f"Not tested in quiet times, because the query does not name the target: {', '.join(result.left_out)}."
 

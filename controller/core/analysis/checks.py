@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from controller.api.canary import Canary
 from controller.api.durations import parse_duration
 from controller.api.metric import Compare, Metric
 from controller.core.analysis.counters import begin, plan_counters, read_samples
+from controller.core.analysis.sides import missing_traffic
 from controller.core.analysis.thresholds import judge, plan_query
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
@@ -22,6 +24,7 @@ from controller.core.model import (
     ProbeResult,
     QueryFailed,
     Samples,
+    State,
 )
 from controller.core.tick import Tick
 
@@ -34,6 +37,7 @@ class Measured:
         checks: every metric's verdict; a metric with both a threshold and ``compare`` has two.
         evidence: what ``compare`` has gathered, by metric.
         harm: the comparisons that found the canary harmful; each is reason enough to roll back.
+        idle: those that could count nothing so far since a side had no requests.
         awaited: failures of queries that cannot have a value yet: the canary took its first step less than the range
             of the query ago.
         rehearsed: dry runs that failed, to be told and no more; a comparison's FAIL, which stands, only when it is new.
@@ -42,6 +46,7 @@ class Measured:
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
     harm: tuple[Check, ...] = ()
+    idle: tuple[Check, ...] = ()
     awaited: tuple[Check, ...] = ()
     rehearsed: tuple[Check, ...] = ()
 
@@ -75,7 +80,7 @@ def measure(tick: Tick) -> Measure | Measured:
         for check, (metric, plan) in zip(checks, thresholds, strict=True)
         if isinstance(plan, MetricProbe) and isinstance(results[plan.key], NoValues) and _is_early(tick, metric)
     )
-    evidence, harm, known = dict(tick.state.evidence), list[Check](), list[Check]()
+    evidence, harm, idle, known = dict(tick.state.evidence), list[Check](), list[Check](), list[Check]()
     for metric, compare, plan in compared:
         answer = results[plan.key]
         if isinstance(answer, QueryFailed):
@@ -85,6 +90,9 @@ def measure(tick: Tick) -> Measure | Measured:
         before = evidence.get(metric.name)
         evidence[metric.name] = comparison = _look(tick, metric, compare, reading)
         check = check_of(metric, compare, comparison)
+        if problem := _missing_traffic(tick, metric, comparison, reading):
+            check = replace(check, detail=f"{metric.name}: {problem}")
+            idle.append(check)
         if not check.passed:
             harm.append(check)
             known += [check] if before and not check_of(metric, compare, before).passed else []
@@ -96,9 +104,18 @@ def measure(tick: Tick) -> Measure | Measured:
         checks=tuple(checks),
         evidence=evidence,
         harm=_deciding(harm),
+        idle=_deciding(idle),
         awaited=awaited,
         rehearsed=tuple(check for check in checks if check.dry_run and not check.passed and check not in told),
     )
+
+
+def _missing_traffic(tick: Tick, metric: Metric, after: Comparison, reading: Reading) -> str | None:
+    """Why nothing could be counted so far. One look without requests among others is nothing to act on."""
+    before = tick.state.evidence.get(metric.name)
+    if before is None or reading.problem or after.strongest.seen.canary_total:
+        return None
+    return missing_traffic(tick.canary, tick.state.routes, before.reading, reading)
 
 
 def _unread(metric: Metric, detail: str) -> Check:
@@ -142,15 +159,18 @@ def baseline(tick: Tick) -> Measure | Measured:
     return Measured((), evidence, _deciding(harm))
 
 
-def inconclusive(tick: Tick) -> tuple[str, ...]:
-    """The comparisons that decide and have not passed, in words."""
-    compared = [(metric, compare) for metric, compare, _ in _compared(tick) if not metric.dry_run]
-    found = [(metric, compare, tick.state.evidence.get(metric.name)) for metric, compare in compared]
+def inconclusive(canary: Canary, state: State) -> tuple[str, ...]:
+    """The comparisons that decide and have not passed, in the words of the last look."""
+    said = {check.name: check.detail for check in state.checks}  # of a metric with a threshold too the later one
     return tuple(
-        f"{metric.name}: {comparison.describe(compare) if comparison else 'nothing counted yet'}"
-        for metric, compare, comparison in found
-        if comparison is None or comparison.verdict(compare) is not Verdict.PASS
+        said.get(metric.name) or f"{metric.name}: nothing counted yet"
+        for metric in canary.spec.analysis.metrics
+        if metric.compare and not metric.dry_run and not _has_passed(state.evidence.get(metric.name), metric.compare)
     )
+
+
+def _has_passed(comparison: Comparison | None, compare: Compare) -> bool:
+    return comparison is not None and comparison.verdict(compare) is Verdict.PASS
 
 
 def check_of(metric: Metric, compare: Compare, comparison: Comparison) -> Check:

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     CANARY_SCALED_TO_ZERO = "CanaryScaledToZero"
     CHECK_FAILED = "CheckFailed"
     VALUES_MISSING = "ValuesMissing"
+    WARMING_UP = "WarmingUp"
     ROLLBACK_BLOCKED = "RollbackBlocked"
     SUPERSEDED = "Superseded"
 
@@ -147,6 +148,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.CANARY_SCALED_TO_ZERO: _ANALYSIS,
     Reason.CHECK_FAILED: _ANALYSIS,
     Reason.VALUES_MISSING: _ANALYSIS,
+    Reason.WARMING_UP: _ANALYSIS,
     Reason.ROLLBACK_BLOCKED: _ANALYSIS,
     Reason.SUPERSEDED: _ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
 }

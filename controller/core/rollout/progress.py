@@ -117,7 +117,7 @@ def _judge(tick: Tick, measured: Measured) -> Decision | Measure:
     if tick.state.failed_checks >= tick.analysis.failure_threshold:  # a rollback that had to wait for the primary
         message = f"Rolling back {tick.canary_label} failed checks threshold reached {tick.state.failed_checks}"
         return roll_back(tick, Reason.CHECKS_FAILED, message)
-    return _advance(tick, ())
+    return _advance(tick, (), "; ".join(check.detail for check in measured.idle))
 
 
 def _await_values(tick: Tick, check: Check) -> Decision:
@@ -167,13 +167,18 @@ def _fail(tick: Tick, reasons: tuple[str, ...], events: tuple[Event, ...] = ()) 
     return settle(tick, Reason.CHECK_FAILED, halted, events=reported, requeue_after=tick.interval)
 
 
-def _advance(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure:
-    """All checks passed: the next step of the strategy, once its gate is open; after the last one the promotion."""
+def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decision | Measure:
+    """All checks passed: the next step of the strategy, once its gate is open; after the last one the promotion.
+
+    ``remark`` is what somebody should know meanwhile.
+    """
     if wait := find_wait(tick):
         return hold_for(replace(tick, state=replace(tick.state, analysed_at=tick.facts.now)), wait, events)
     stalled = None if tick.primary_readiness.ready else tick.state.stalled_since
-    tick = replace(tick, state=replace(tick.state, message="", stalled_since=stalled))
-    state, proven = tick.state, tick.analysis.compares and not inconclusive(tick)
+    if remark and remark not in tick.state.message:
+        events = (*events, Event(remark, "Warning"))
+    tick = replace(tick, state=replace(tick.state, message=remark, stalled_since=stalled))
+    state, proven = tick.state, tick.analysis.compares and not inconclusive(tick.canary, tick.state)
     step = next_step(tick.analysis, state.routes, state.iterations, proven=proven)
     if step is None or step.gate is HookType.CONFIRM_PROMOTION:
         reported = _ask_to_promote(tick, events)
@@ -209,21 +214,40 @@ def _ask_for_traffic(tick: Tick, events: tuple[Event, ...]) -> Decision | Measur
 
 
 def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
-    """``events`` and those of the gates, once every comparison has passed and all gates are open.
+    """``events`` and those of the gates, once all gates are open.
 
-    A comparison without a verdict counts as a failed check, or is reported to the person who opens the gate.
+    No harm shown is not harm: a comparison that has not passed is a failed check only where ``onInconclusive`` says
+    rollback. Else the promotion says what was not proven; while a gate is closed, its person is told.
     """
-    reasons = tuple(f"Halt {tick.canary_label} advancement {unproven}" for unproven in inconclusive(tick))
-    if reasons and tick.analysis.on_inconclusive != "gate":
-        return _fail(tick, reasons, events)
-    events = (*events, *(Event(reason, "Warning") for reason in reasons))
+    unproven = inconclusive(tick.canary, tick.state)
+    if unproven and _is_warming_up(tick):
+        return _await_warm_up(tick, unproven, events)
+    halts = tuple(f"Halt {tick.canary_label} advancement {each}" for each in unproven)
+    if halts and tick.analysis.on_inconclusive == "rollback":
+        return _fail(tick, halts, events)
     answers = tick.ask(HookType.CONFIRM_PROMOTION)
     if isinstance(answers, Measure):
         return answers
-    reported = (*events, *passed(answers, "Confirm-promotion check"))
+    agreed = passed(answers, "Confirm-promotion check")
     if no := refused(answers):
-        return _wait(tick, Reason.PROMOTION_NOT_APPROVED, f"promotion approval {no[0].name}", reported)
-    return reported
+        told = (*events, *(Event(halt, "Warning") for halt in halts), *agreed)
+        return _wait(tick, Reason.PROMOTION_NOT_APPROVED, f"promotion approval {no[0].name}", told)
+    without_proof = f"Promoting {tick.canary_label} without proof: {'; '.join(unproven)}"
+    return (*events, *agreed, *((Event(without_proof, "Warning"),) if unproven else ()))
+
+
+def _is_warming_up(tick: Tick) -> bool:
+    """Whether two looks after the warm-up have not come yet: no single one decides, so less would be no analysis."""
+    begun, needed = tick.state.begun_at, tick.analysis.warmup_seconds + tick.interval
+    return begun is not None and (tick.facts.now - begun).total_seconds() < needed
+
+
+def _await_warm_up(tick: Tick, unproven: tuple[str, ...], events: tuple[Event, ...]) -> Decision:
+    """The steps were shorter than the warm-up. Nothing was judged yet, so nothing has failed either."""
+    message = f"Waiting for the warm-up of {tick.canary_label} to end: {unproven[0]}"
+    told = () if tick.state.reason == Reason.WARMING_UP else (Event(message),)
+    state = replace(tick.state, analysed_at=tick.facts.now, message=message)
+    return settle(tick, Reason.WARMING_UP, state, events=(*events, *told), requeue_after=tick.interval)
 
 
 def _wait(tick: Tick, reason: Reason, gate: str, events: tuple[Event, ...]) -> Decision:

@@ -18,9 +18,9 @@ from controller.api.errors import CanaryError
 from controller.api.metric_template import MetricTemplate
 from controller.api.status import Phase
 from controller.api.webhook import HookType
+from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.thresholds import number_of
 from controller.core.evidence.comparison import Comparison
-from controller.core.evidence.question import Verdict
 from controller.core.model import (
     Check,
     CounterProbe,
@@ -39,6 +39,7 @@ from controller.core.model import (
 from controller.core.objects.ownership import owner_reference
 from controller.core.objects.workload import REVISION_ANNOTATION, revision_facts
 from controller.core.rollout.drive import drive
+from controller.core.rollout.phases import Reason
 from controller.core.simulation.recording import Recording
 
 _UNDER_WAY = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
@@ -59,11 +60,16 @@ class Outcome(StrEnum):
     """How a replayed rollout ends."""
 
     PROMOTED = "promoted"
+    UNPROVEN = "promoted without proof"
     HARM = "rolled back: worse than the primary"
     THRESHOLD = "rolled back: failed checks"
     INCONCLUSIVE = "rolled back: no verdict"
     GATE = "no verdict: a person is asked"
     UNDECIDED = "undecided when the recording ended"
+
+
+WITHOUT_VERDICT = (Outcome.UNPROVEN, Outcome.INCONCLUSIVE, Outcome.GATE)
+"""The steps are done, and a comparison has neither passed nor failed: by ``onInconclusive``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +131,10 @@ def _answer_all(ask: Ask, point: int, probes: tuple[Probe, ...]) -> dict[str, Pr
 def _outcome(canary: Canary, last: Look) -> Outcome:
     if last.state.phase in _UNDER_WAY:
         return Outcome.UNDECIDED
-    compared = {
-        metric.name: metric.compare for metric in canary.spec.analysis.metrics if metric.compare and not metric.dry_run
-    }
-    found = last.comparisons
-    verdicts = [found[name].verdict(compare) for name, compare in compared.items() if name in found]
-    proven = len(verdicts) == len(compared) and all(verdict is Verdict.PASS for verdict in verdicts)
     if last.state.phase is not Phase.FAILED:
-        return Outcome.PROMOTED if proven or canary.spec.analysis.on_inconclusive != "gate" else Outcome.GATE
-    if Verdict.FAIL in verdicts:
+        unproven = Outcome.GATE if canary.spec.analysis.on_inconclusive == "gate" else Outcome.UNPROVEN
+        return unproven if inconclusive(canary, last.state) else Outcome.PROMOTED
+    if last.state.reason == Reason.CANARY_HARMFUL:
         return Outcome.HARM
     return Outcome.INCONCLUSIVE if all(check.passed or check.dry_run for check in last.checks) else Outcome.THRESHOLD
 

@@ -111,13 +111,14 @@ def plan_schedule(
     steps = plan_steps(analysis, floor=floor)
     warm = _first_counted_look(analysis, interval)
     quickest = plan_steps(analysis, floor=floor, proven_from=warm) if analysis.compares else steps
+    last = _last_look(analysis, len(steps), interval)
     gated = any(webhook.hook_type in _GATES for webhook in analysis.webhooks)
     expectations = tuple(_expectations(analysis, plan_looks(analysis, floor=floor), traffic, interval))
     return Schedule(
         interval=interval,
         steps=steps,
         shortest=max(len(quickest), warm) * interval,
-        longest=None if gated else (len(steps) + analysis.failure_threshold - 1) * interval,
+        longest=None if gated else (last + analysis.failure_threshold - 1) * interval,
         expectations=expectations,
         healthy=_healthy(analysis, expectations, floor),
     )
@@ -139,24 +140,29 @@ def plan_steps(
 
 
 def plan_looks(analysis: Analysis, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECONDS) -> tuple[Step, ...]:
-    """The steps, and the last one again while ``threshold`` lets a comparison go on without a verdict."""
-    steps = plan_steps(analysis, floor=floor)
-    if analysis.on_inconclusive == "gate" or not steps:
-        return steps
-    interval, last = analysis.tick_seconds(floor), len(steps)
-    more = range(last + 1, last + analysis.failure_threshold)
+    """The steps, and the last one again while a comparison without a verdict is given time."""
+    steps, interval = plan_steps(analysis, floor=floor), analysis.tick_seconds(floor)
+    looks = _last_look(analysis, len(steps), interval)
+    if analysis.on_inconclusive == "rollback":
+        looks += analysis.failure_threshold - 1
+    more = range(len(steps) + 1, looks + 1) if steps else ()
     return (*steps, *(Step(number, (number - 1) * interval, steps[-1].routes) for number in more))
 
 
 def _first_counted_look(analysis: Analysis, interval: float) -> int:
     """Number of the first look after every warm-up."""
-    deciding = (metric.compare for metric in analysis.metrics if not metric.dry_run)
-    warmup = max((compare.warmup_seconds for compare in deciding if compare), default=0.0)
-    return max(1, math.ceil(warmup / interval))
+    return max(1, math.ceil(analysis.warmup_seconds / interval))
+
+
+def _last_look(analysis: Analysis, steps: int, interval: float) -> int:
+    """Number of the look that can promote without a verdict: after the last step, and not the first that counts."""
+    return max(steps, math.ceil(analysis.warmup_seconds / interval) + 1)
 
 
 def _healthy(analysis: Analysis, expectations: tuple[Expectation, ...], floor: float) -> float | None:
     passes = [each.look for each in expectations if each.verdict is Verdict.PASS and not each.dry_run]
+    if None in passes and analysis.on_inconclusive not in ("rollback", "gate"):
+        return len(plan_looks(analysis, floor=floor)) * analysis.tick_seconds(floor)
     if None in passes or len(passes) < sum(1 for metric in analysis.metrics if metric.compare and not metric.dry_run):
         return None
     proven_from = max((look for look in passes if look is not None), default=None)

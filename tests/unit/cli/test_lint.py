@@ -200,7 +200,8 @@ MATCH = "    match: [{headers: {x: {exact: y}}}]\n"
     ],
 )
 def test_a_biased_comparison_is_a_warning(check, old, new, said):
-    compared = CANARY.replace("thresholdRange: {max: 1}", "compare: {errors: {}}").replace(
+    weighted = CANARY.replace("    metrics:\n", "    maxWeight: 50\n    metrics:\n")
+    compared = weighted.replace("thresholdRange: {max: 1}", "compare: {errors: {}}").replace(
         "templateRef: {name: error-rate}", "interval: 1m"
     )
     assert check(a=compared) == []

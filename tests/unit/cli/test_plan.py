@@ -75,8 +75,20 @@ def test_with_known_traffic_the_verdicts_have_a_time(plan):
         pytest.param(
             ("--requests-per-second", "1", "--error-rate", "0.001"),
             {},
-            "even a canary as good as the primary would be rolled back without a verdict",
+            "even a canary as good as the primary would be promoted without proof",
             id="too little for a PASS",
+        ),
+        pytest.param(
+            ("--requests-per-second", "1", "--error-rate", "0.001"),
+            {"onInconclusive": "rollback"},
+            "even a canary as good as the primary would be rolled back without a verdict",
+            id="too little for a PASS, and a rollback",
+        ),
+        pytest.param(
+            (),
+            {"maxWeight": 100},
+            "spec.analysis.metrics[0].compare: at weight 100 the primary has no requests to compare with; set ",
+            id="a side without requests",
         ),
         pytest.param(
             ("--requests-per-second", "1", "--error-rate", "0.001"),
@@ -87,7 +99,7 @@ def test_with_known_traffic_the_verdicts_have_a_time(plan):
         pytest.param(
             ("--requests-per-second", "1", "--error-rate", "0.001"),
             {},
-            "canary requests, the plan counts 38: the analysis is too short to detect such a canary",
+            "canary requests, the plan counts 22: the analysis is too short to detect such a canary",
             id="too little for a FAIL",
         ),
         pytest.param(

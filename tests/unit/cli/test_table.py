@@ -14,6 +14,7 @@ from controller.cli.table import CanaryRow, MetricRow, draw_canaries, read_rows
 from controller.core.model import NoValues
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
 from tests.unit.cli.rollouts import ANALYSIS, rolling_out
+from tests.unit.core.cluster import rolled_out
 
 
 def read_row(manifest: Mapping[str, Any]) -> CanaryRow:
@@ -24,14 +25,13 @@ def read_row(manifest: Mapping[str, Any]) -> CanaryRow:
 def test_a_status_is_read_with_its_checks_and_its_evidence():
     row = read_row(rolling_out().canary)
     threshold, errors, latency = row.metrics
-    assert (row.namespace, row.name, row.phase, row.weight, row.failed_checks, row.threshold, row.message) == (
+    assert (row.namespace, row.name, row.phase, row.weight, row.failed_checks, row.threshold) == (
         "prod",
         "backend",
         "Progressing",
         30,
         0,
         3,
-        "",
     )
     assert threshold == MetricRow("error-rate", "passed", "error-rate 0.50", value=0.5)
     assert (errors.metric, errors.verdict, errors.ratio, errors.value) == ("errors", "PASS", 2.0, None)
@@ -39,6 +39,8 @@ def test_a_status_is_read_with_its_checks_and_its_evidence():
     assert errors.p_value is not None
     assert 0 < errors.p_value < 0.5
     assert (latency.verdict, latency.ratio, latency.p_value) == ("INCONCLUSIVE", None, 1.0)
+    assert row.message == f"latency: {latency.detail}"
+    assert latency.detail.startswith("no requests were counted on either side: send the load test")
 
 
 def test_a_rollback_shows_its_verdict_and_its_reason():
@@ -46,6 +48,14 @@ def test_a_rollback_shows_its_verdict_and_its_reason():
     errors = next(each for each in row.metrics if each.metric == "errors")
     assert (row.phase, row.reason, errors.verdict) == ("Failed", "CanaryHarmful", "FAIL")
     assert row.message.startswith("Rolling back backend.prod errors: errors 30.0 times the primary's: 300 of 1,000")
+
+
+def test_a_promotion_without_proof_says_so_for_good():
+    cluster = rolling_out(bad=10, looks=10)
+    rolled_out(cluster)
+    row = read_row(cluster.canary)
+    assert row.phase == "Succeeded"
+    assert row.message.startswith("Promotion finished without proof: latency: no requests were counted on either side")
 
 
 def test_a_failed_check_is_shown_with_its_value():

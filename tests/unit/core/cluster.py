@@ -56,7 +56,13 @@ from tests.builders import (
 )
 
 Health: TypeAlias = Literal["ready", "waiting", "expired", "down"]
-NORMAL = (Reason.PRIMARY_NOT_READY, Reason.CANARY_NOT_READY, Reason.CANARY_SCALED_TO_ZERO, Reason.VALUES_MISSING)
+NORMAL = (
+    Reason.PRIMARY_NOT_READY,
+    Reason.CANARY_NOT_READY,
+    Reason.CANARY_SCALED_TO_ZERO,
+    Reason.VALUES_MISSING,
+    Reason.WARMING_UP,
+)
 """What every rollout may wait for: no warning is due at once."""
 END_PHASES = (Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED)
 

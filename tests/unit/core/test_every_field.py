@@ -280,8 +280,8 @@ CASES: tuple[Case, ...] = (
     Case(f"{ANALYSIS}.maxStep", 25, analysis=metrics(COMPARED, advance="onEvidence")),
     Case(
         f"{ANALYSIS}.onInconclusive",
-        "gate",
-        analysis=metrics({"name": "errors", "compare": {"errors": {}, "minRequests": 10**6}}, webhooks=[GATE]),
+        "rollback",
+        analysis=metrics({"name": "errors", "compare": {"errors": {}, "minRequests": 10**6}}),
     ),
     Case("template.spec.provider.type", "datadog"),
     Case("template.spec.provider.address", "http://other:9090"),

@@ -633,7 +633,9 @@ def test_the_apps_follow_the_names_of_namespace_and_gateway() -> None:
     assert apps["frontend"].service.gateways == ("istio-system/door",)
     hooks = apps["backend"].analysis.webhooks
     assert {hook.url for hook in hooks} == {"http://flagger-loadtester.shop/"}
-    assert all("backend-canary.shop:9898" in hook.metadata["cmd"] for hook in hooks)
+    conformance, load = (hook.metadata["cmd"] for hook in hooks)
+    assert "http://backend-canary.shop:9898/token" in conformance
+    assert load.endswith(" http://backend.shop:9898/")
 
 
 @pytest.mark.parametrize(

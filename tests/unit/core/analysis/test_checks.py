@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from controller.core.model import (
     Observation,
     ProbeResult,
     QueryFailed,
+    Routes,
     Sample,
     Samples,
     State,
@@ -38,6 +40,7 @@ from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
 LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
 BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}}}
+CALL = "send the load test to the service as users do (http://backend.prod:9898/)"
 Evidence = Mapping[str, Comparison]
 
 
@@ -177,6 +180,11 @@ def test_an_answer_that_is_none_is_a_mistake_of_the_program():
     [
         pytest.param(None, ("errors: nothing counted yet",), id="no evidence at all"),
         pytest.param(
+            ((0, 0), (900, 9)),
+            (f"errors: the canary had no requests: {CALL}",),
+            id="a side without requests",
+        ),
+        pytest.param(
             HEALTHY,
             ("errors: errors 1.0 times the primary's: 1 of 100 against 9 of 900, p = 1, inconclusive",),
             id="not enough of it",
@@ -185,10 +193,13 @@ def test_an_answer_that_is_none_is_a_mistake_of_the_program():
     ],
 )
 def test_what_has_not_passed_is_named(look, reasons):
-    evidence: Evidence = {}
+    state = State()
     if look:
-        evidence = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(look)})).evidence
-    assert inconclusive(tick(ERRORS, ERROR_RATE, evidence=evidence)) == reasons
+        asked = tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(look)})
+        asked = replace(asked, state=replace(asked.state, routes=Routes(10)))
+        outcome = measured(asked)
+        state = State(checks=outcome.checks, evidence=outcome.evidence)
+    assert inconclusive(make_canary(analysis={**WEIGHTED, "metrics": [ERRORS, ERROR_RATE]}), state) == reasons
 
 
 def test_evidence_of_the_same_revision_stays_when_its_steps_restart():

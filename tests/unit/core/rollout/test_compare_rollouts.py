@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.api.metric import Compare
 from controller.api.status import Phase
 from controller.core.evidence.comparison import Comparison
 from controller.core.model import Decision, Passed, QueryFailed, Refused, Value
@@ -22,6 +23,11 @@ ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
 LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
 STEPS: Mapping[str, Any] = {"interval": "10s", "threshold": 3, "stepWeight": 10, "maxWeight": 50}
 GATE = webhook("approve", "confirm-promotion")
+ROLLBACK: Mapping[str, Any] = {"onInconclusive": "rollback"}
+
+
+def warmed(warmup: str) -> dict[str, Any]:
+    return {"name": "errors", "compare": {"errors": {}, "warmup": warmup}}
 
 
 def analysis(*metrics: Mapping[str, Any], base: Mapping[str, Any] = STEPS, **more: Any) -> dict[str, Any]:
@@ -47,6 +53,7 @@ class Rollout:
         matched: float = 0.3,
     ) -> None:
         self.mesh, self.users, self.matched = Mesh(), users, matched
+        self.alone: set[str] = set()
         self.rates = {CANARY: canary, PRIMARY: primary}
         self.cluster = initialized(canary_manifest(analysis=spec))
         self.serve()
@@ -63,10 +70,14 @@ class Rollout:
         for workload, part in ((CANARY, 1.0 if routes.mirrored else share), (PRIMARY, 1 - share)):
             total = self.users * part
             bad = total * self.rates[workload]
-            if total:
+            if total and workload not in self.alone:
                 self.mesh.serve(workload, total, bad)
                 edges = {100.0: 0.9 * total, 250.0: 0.0, 500.0: 0.05 * total}
                 self.mesh.take(workload, {**edges, 1000.0: 0.05 * total - bad, math.inf: bad})
+
+    def leave_alone(self, *workloads: str) -> None:
+        """Nobody calls these from now on."""
+        self.alone.update(workloads)
 
     def answer(self) -> None:
         self.cluster.answers["counters/errors"] = self.cluster.answers["counters/error-rate"] = self.mesh.errors()
@@ -90,6 +101,10 @@ class Rollout:
 
     def kept(self, metric: str = "errors") -> Comparison:
         return self.cluster.state.evidence[metric]
+
+    @property
+    def compare(self) -> Compare:
+        return next(metric.compare for metric in self.cluster.parsed.spec.analysis.metrics if metric.compare)
 
     @property
     def message(self) -> str:
@@ -131,13 +146,18 @@ COURSES: Mapping[str, tuple[dict[str, Any], dict[str, float], list[tuple[str, in
         {"canary": 0.02, "primary": 0.02},
         [*progressing(10, 20, 30, 40, 50), (PROMOTING, 50)],
     ),
-    "with too little traffic for a verdict the canary is rolled back after the failed checks": (
+    "with too little traffic for a verdict the canary is promoted": (
         analysis(),
+        {"users": 100},
+        [*progressing(10, 20, 30, 40, 50), (PROMOTING, 50)],
+    ),
+    "or rolled back after the failed checks, where that is asked for": (
+        analysis(**ROLLBACK),
         {"users": 100},
         [*progressing(10, 20, 30, 40, 50, 50, 50), FAILED],
     ),
     "evidence that comes while failed checks are counted promotes": (
-        analysis(threshold=20),
+        analysis(**ROLLBACK, threshold=20),
         {"users": 1000},
         [*progressing(10, 20, 30, 40, 50, 50, 50, 50), (PROMOTING, 50)],
     ),
@@ -181,8 +201,28 @@ COURSES: Mapping[str, tuple[dict[str, Any], dict[str, float], list[tuple[str, in
         {},
         [*progressing(0, 0, 0, 100), (PROMOTING, 100)],
     ),
-    "blue/green without a verdict moves nobody": (
+    "a warm-up longer than the steps is waited for, and two looks more": (
+        analysis(warmed("1m")),
+        {"users": 100},
+        [*progressing(10, 20, 30, 40, 50, 50, 50), (PROMOTING, 50)],
+    ),
+    "harm that shows after a warm-up longer than the steps is found": (
+        analysis(warmed("1m")),
+        {"canary": 0.1},
+        [*progressing(10, 20, 30, 40, 50, 50), FAILED],
+    ),
+    "a canary that is proven is not waited for": (
+        analysis(warmed("1m")),
+        {"users": 20000},
+        [*progressing(10, 20, 30, 40, 50, 50), (PROMOTING, 50)],
+    ),
+    "blue/green without a verdict moves everybody": (
         analysis(base=BLUE_GREEN, iterations=3, mirror=True),
+        {"users": 20},
+        [*progressing(0, 0, 0, 100), (PROMOTING, 100)],
+    ),
+    "blue/green without a verdict moves nobody, where a rollback is asked for": (
+        analysis(base=BLUE_GREEN, iterations=3, mirror=True, **ROLLBACK),
         {"users": 20},
         [*progressing(0, 0, 0, 0, 0), FAILED],
     ),
@@ -224,7 +264,7 @@ def test_a_rollback_tells_the_evidence_and_sends_the_traffic_home():
 
 
 def test_a_missing_verdict_is_reported_at_each_failed_check():
-    rollout = Rollout(analysis(), users=100)
+    rollout = Rollout(analysis(**ROLLBACK), users=100)
     rollout.steps()
     halts = [event for event in rollout.cluster.events if event.startswith("Halt")]
     assert len(halts) == 3
@@ -257,8 +297,66 @@ def test_harm_that_shows_while_a_person_is_asked_is_rolled_back():
     assert rollout.steps()[-1] == FAILED
 
 
-def test_a_gate_is_not_asked_for_nothing_where_no_gate_is_for_the_inconclusive():
-    rollout = Rollout(analysis(webhooks=[GATE]), users=100)
+def test_what_was_not_proven_is_said_with_the_promotion_and_stays_in_the_condition():
+    rollout = Rollout(analysis(), users=100)
+    rollout.steps()
+    proof = f"errors: {rollout.kept().describe(rollout.compare)}"
+    assert rollout.cluster.events[-2:] == [
+        f"Promoting backend.prod without proof: {proof}",
+        "Copying backend.prod template spec to backend-primary.prod",
+    ]
+    rolled_out(rollout.cluster)
+    for suspend in (False, True, False):
+        rollout.cluster.edit_canary(suspend=suspend)
+        rollout.cluster.tick(60)
+        condition = rollout.cluster.canary["status"]["conditions"][0]
+        assert (condition["status"], condition["message"]) == ("True", f"Promotion finished without proof: {proof}")
+
+
+def test_a_promotion_with_proof_says_no_more_than_flagger_does():
+    rollout = Rollout(analysis())
+    rollout.steps()
+    assert not [event for event in rollout.cluster.events if "proof" in event]
+    rolled_out(rollout.cluster)
+    assert "proof" not in rollout.cluster.canary["status"]["conditions"][0]["message"]
+
+
+SAID = (
+    "errors: the primary had no requests: send the load test to the service as users do (http://backend.prod:9898/),"
+    " not to backend-canary"
+)
+
+
+def test_a_side_without_requests_is_said_from_the_first_look_and_fails_no_check():
+    rollout = Rollout(analysis())
+    rollout.leave_alone(PRIMARY)
+    for _ in range(3):
+        state = rollout.look().state
+    assert (state.message, state.failed_checks) == (SAID, 0)
+    assert rollout.steps()[-1] == (PROMOTING, 50)
+    assert rollout.cluster.events.count(SAID) == 1
+    assert f"Promoting backend.prod without proof: {SAID}" in rollout.cluster.events
+
+
+def test_the_remark_goes_with_the_first_look_that_counts():
+    rollout = Rollout(analysis())
+    rollout.leave_alone(PRIMARY)
+    rollout.look()
+    assert rollout.look().state.message == SAID
+    rollout.alone.clear()
+    assert rollout.look().state.message == ""
+
+
+def test_one_look_without_requests_among_others_is_not_remarked_on():
+    rollout = Rollout(analysis())
+    rollout.look()
+    rollout.look()
+    rollout.leave_alone(PRIMARY)
+    assert rollout.look().state.message == ""
+
+
+def test_a_gate_is_not_asked_for_nothing_where_the_inconclusive_is_rolled_back():
+    rollout = Rollout(analysis(webhooks=[GATE], **ROLLBACK), users=100)
     rollout.steps()
     assert "webhook/confirm-promotion/approve" not in rollout.cluster.asked
 

@@ -60,7 +60,14 @@ LIVE: Mapping[str, tuple[Mapping[str, Any], tuple[int, int], Callable[[int], flo
         Phase.PROMOTING,
         Outcome.PROMOTED,
     ),
-    "too few requests": (ANALYSIS, FEW, lambda _: 1.0, Phase.FAILED, Outcome.INCONCLUSIVE),
+    "too few requests": (ANALYSIS, FEW, lambda _: 1.0, Phase.PROMOTING, Outcome.UNPROVEN),
+    "too few requests, and a rollback": (
+        {**ANALYSIS, "onInconclusive": "rollback"},
+        FEW,
+        lambda _: 1.0,
+        Phase.FAILED,
+        Outcome.INCONCLUSIVE,
+    ),
 }
 
 
@@ -266,7 +273,7 @@ def test_a_threshold_whose_query_does_not_name_the_target_is_left_out():
 
 
 def test_rollouts_are_no_quiet_time():
-    """Ten points of quiet before, none after: a run takes seven looks."""
+    """Ten points of quiet before, none after: a run takes five looks."""
     result = replayed(ANALYSIS, served_in(range(11, 40), GOOD), points=42)
     assert [null.run.looks[0].at for null in result.quiet] == [NOW] * len(PRIMARIES)
 
@@ -274,7 +281,7 @@ def test_rollouts_are_no_quiet_time():
 def test_the_number_of_quiet_runs_is_bounded_and_windows_go_before_further_pods():
     result = replayed(ANALYSIS, lambda _: PRIMARY_SERVES, points=30, most_quiet=5)
     begun = [(null.run.looks[0].at - NOW).total_seconds() for null in result.quiet]
-    assert begun == [0.0, 70.0, 140.0, 210.0, 0.0]
+    assert begun == [0.0, 50.0, 100.0, 150.0, 200.0]
     assert len({(null.pod, null.run.looks[0].at) for null in result.quiet}) == 5
 
 

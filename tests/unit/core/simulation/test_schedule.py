@@ -22,7 +22,13 @@ from tests.unit.core.cluster import progressing
 
 COMPARE = {"name": "errors", "compare": {"errors": {}}}
 ON_EVIDENCE = {**WEIGHTED, "stepWeight": 10, "advance": "onEvidence"}
-STEADY = {"interval": "30s", "threshold": 3, "stepWeights": [10], "metrics": [COMPARE]}
+STEADY = {
+    "interval": "30s",
+    "threshold": 3,
+    "stepWeights": [10],
+    "metrics": [COMPARE],
+    "onInconclusive": "rollback",
+}
 
 ANALYSES: dict[str, Mapping[str, Any]] = {
     "equal steps, the last cut to maxWeight": WEIGHTED,
@@ -198,5 +204,6 @@ def test_a_good_canary_is_done_when_it_has_passed_and_climbed():
     passed = next(each.look for each in plan_schedule(spec, traffic).expectations if each.verdict is Verdict.PASS)
     assert (passed, plan_schedule(spec, traffic).healthy) == (2, 30.0)
     slow = replace(traffic, requests_per_second=0.01)
-    assert plan_schedule(spec, slow).healthy is None
+    assert plan_schedule(spec, slow).healthy == 50.0
+    assert plan_schedule(spec.model_copy(update={"on_inconclusive": "rollback"}), slow).healthy is None
     assert plan_schedule(spec).healthy is None
