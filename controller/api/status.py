@@ -100,6 +100,9 @@ class CanaryStatus(_Observed):
     evidence: Mapping[str, OpenObject] = Field(
         default_factory=dict, description="Evidence of the metrics with compare in this rollout, by metric."
     )
+    split: OpenObject | None = Field(
+        None, description="The canary's share of the requests in this rollout, against its weights."
+    )
     reason: str = Field("", description="What happened last, or what holds the Canary up, in one word.")
     message: str = Field(
         "",

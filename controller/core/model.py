@@ -23,6 +23,7 @@ from controller.api.names import SELECTOR_LABELS
 from controller.api.status import Phase
 from controller.api.webhook import Webhook
 from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.split import Split
 
 Manifest: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as the API serves it, without ``metadata.managedFields``."""
@@ -83,6 +84,7 @@ class State:
         quiet_since: since when the live routes have sent nothing to the canary, as far as `scale_down` asks.
         checks: the last analysis, metric by metric.
         evidence: what ``compare`` has gathered in this rollout, by metric.
+        split: how the requests were shared out in it, where ``compare`` counts them and weights decide.
         reason: what happened last, or what holds the Canary up, in one word (`rollout.phases.Reason`).
         message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
     """
@@ -103,6 +105,7 @@ class State:
     quiet_since: datetime | None = None
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
+    split: Split | None = None
     reason: str = ""
     message: str = ""
 

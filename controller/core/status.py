@@ -16,6 +16,7 @@ from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.counters import begin
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
+from controller.core.evidence.split import Split
 from controller.core.model import Check, Routes, State
 
 PROMOTED = "Promoted"
@@ -43,6 +44,7 @@ _OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
 _EVIDENCE = TypeAdapter(
     dict[str, Comparison], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
 )
+_SPLIT = TypeAdapter(Split)
 
 
 def state_from_status(canary: Canary) -> State:
@@ -67,6 +69,7 @@ def state_from_status(canary: Canary) -> State:
             Check(check.name, check.passed, check.value, check.detail, check.dry_run) for check in status.checks
         ),
         evidence=_evidence_of(canary),
+        split=_split_of(status),
         reason=status.reason,
         message=status.message,
     )
@@ -86,6 +89,13 @@ def _evidence_of(canary: Canary) -> dict[str, Comparison]:
         if comparison.answers(begin(canary, metric, Reading(), comparison.since)):
             evidence[metric.name] = comparison
     return evidence
+
+
+def _split_of(status: CanaryStatus) -> Split | None:
+    try:
+        return _SPLIT.validate_python(status.split) if status.split else None
+    except ValidationError:
+        return None
 
 
 def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStatus:
@@ -121,6 +131,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
                 for check in state.checks
             ),
             "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
+            "split": _SPLIT.dump_python(state.split, mode="json", by_alias=True) if state.split else None,
             "reason": state.reason,
             "message": state.message,
             "observed_generation": canary.metadata.generation,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.durations import parse_duration
 from controller.api.metric import Compare, Metric
 from controller.core.analysis.counters import begin, plan_counters, read_samples
-from controller.core.analysis.sides import missing_traffic
+from controller.core.analysis.sides import mismatch_words, missing_traffic, served
 from controller.core.analysis.thresholds import judge, plan_query
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
 from controller.core.evidence.readings import Reading
+from controller.core.evidence.split import Split
 from controller.core.model import (
     Check,
     CounterProbe,
@@ -38,6 +40,7 @@ class Measured:
         evidence: what ``compare`` has gathered, by metric.
         harm: the comparisons that found the canary harmful; each is reason enough to roll back.
         idle: those that could count nothing so far since a side had no requests.
+        split: how the requests were shared out so far.
         awaited: failures of queries that cannot have a value yet: the canary took its first step less than the range
             of the query ago.
         rehearsed: dry runs that failed, to be told and no more; a comparison's FAIL, which stands, only when it is new.
@@ -47,6 +50,7 @@ class Measured:
     evidence: Mapping[str, Comparison] = field(default_factory=dict)
     harm: tuple[Check, ...] = ()
     idle: tuple[Check, ...] = ()
+    split: Split | None = None
     awaited: tuple[Check, ...] = ()
     rehearsed: tuple[Check, ...] = ()
 
@@ -105,6 +109,7 @@ def measure(tick: Tick) -> Measure | Measured:
         evidence=evidence,
         harm=_deciding(harm),
         idle=_deciding(idle),
+        split=_split(tick, evidence),
         awaited=awaited,
         rehearsed=tuple(check for check in checks if check.dry_run and not check.passed and check not in told),
     )
@@ -116,6 +121,20 @@ def _missing_traffic(tick: Tick, metric: Metric, after: Comparison, reading: Rea
     if before is None or reading.problem or after.strongest.seen.canary_total:
         return None
     return missing_traffic(tick.canary, tick.state.routes, before.reading, reading)
+
+
+def _split(tick: Tick, evidence: Mapping[str, Comparison]) -> Split | None:
+    """The requests of one more look, from the first comparison that counts all of them."""
+    split, weight = tick.state.split or Split(), tick.state.routes.canary_weight
+    if tick.analysis.strategy is not Strategy.WEIGHTED or tick.analysis.match or not weight:
+        return tick.state.split
+    for metric in tick.analysis.metrics:
+        before, after = tick.state.evidence.get(metric.name), evidence.get(metric.name)
+        if before is None or after is None or after is before:
+            continue
+        split = split.look(weight, *served(before.reading, after.reading))
+        return replace(split, said=(split.said or mismatch_words(tick.canary, split)) if split.mismatch else "")
+    return tick.state.split
 
 
 def _unread(metric: Metric, detail: str) -> Check:

@@ -9,15 +9,13 @@ from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.webhook import HookType
 from controller.core.evidence.readings import Reading, since
+from controller.core.evidence.split import Split
 from controller.core.model import Routes
 
 
 def missing_traffic(canary: Canary, routes: Routes, before: Reading, now: Reading) -> str | None:
     """Which side served nothing from one reading to the next at ``routes``, and what to do; None: both did."""
-    counted = since(before, now)
-    canary_served, primary_served = (
-        any(counts[0] > 0 for counts in side.values()) for side in (counted.canary, counted.primary)
-    )
+    canary_served, primary_served = served(before, now)
     call = f"send the load test to the service as users do ({_address(canary)})"
     if canary_served and not primary_served:
         if routes.canary_weight == 100:
@@ -26,6 +24,23 @@ def missing_traffic(canary: Canary, routes: Routes, before: Reading, now: Readin
     if primary_served and not canary_served:
         return f"the canary had no requests: {_call_the_canary(canary, routes) or call}"
     return None if canary_served else f"no requests were counted on either side: {call}"
+
+
+def served(before: Reading, now: Reading) -> tuple[float, float]:
+    """Requests of canary and primary from one reading to the next."""
+    counted = since(before, now)
+    canary, primary = (sum(counts[0] for counts in side.values()) for side in (counted.canary, counted.primary))
+    return canary, primary
+
+
+def mismatch_words(canary: Canary, split: Split) -> str:
+    """What is wrong where a side has more requests than the weights give it, and where to look."""
+    total = split.canary + split.primary
+    allowed, why = split.most, f"is {canary.names.canary_service} called directly?"
+    if split.mismatch == "less":
+        allowed, why = split.least, "do callers have no sidecar, or pass no gateway of this service?"
+    seen = f"the canary had {split.share:.1%} of {total:,.0f}, its weights give it {allowed / total:.1%}"
+    return f"Requests do not follow the weights: {seen}; {why}"
 
 
 def _address(canary: Canary) -> str:

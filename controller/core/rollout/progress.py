@@ -97,7 +97,11 @@ def analyse(tick: Tick) -> Decision | Measure:
     if isinstance(measured, Measure):
         return measured
     decided = _judge(
-        replace(tick, state=replace(tick.state, checks=measured.checks, evidence=measured.evidence)), measured
+        replace(
+            tick,
+            state=replace(tick.state, checks=measured.checks, evidence=measured.evidence, split=measured.split),
+        ),
+        measured,
     )
     if isinstance(decided, Measure):
         return decided
@@ -117,7 +121,8 @@ def _judge(tick: Tick, measured: Measured) -> Decision | Measure:
     if tick.state.failed_checks >= tick.analysis.failure_threshold:  # a rollback that had to wait for the primary
         message = f"Rolling back {tick.canary_label} failed checks threshold reached {tick.state.failed_checks}"
         return roll_back(tick, Reason.CHECKS_FAILED, message)
-    return _advance(tick, (), "; ".join(check.detail for check in measured.idle))
+    mismatch = [measured.split.said] if measured.split and measured.split.said else []
+    return _advance(tick, (), "; ".join((*(check.detail for check in measured.idle), *mismatch)))
 
 
 def _await_values(tick: Tick, check: Check) -> Decision:

@@ -172,6 +172,7 @@ def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
         quiet_since=None,
         checks=(),
         evidence={},
+        split=None,
         message="",
     )
     return settle(tick, reason, state, events=events, scale_to=scale_to, requeue_after=tick.interval)

@@ -118,6 +118,7 @@ def run(canary: Canary, templates: Templates, ask: Ask, recording: Recording, po
     for number, point in enumerate(points):
         facts = replace(facts, now=recording.time(point))
         state = drive(state, facts, partial(_answer_all, ask, point)).state
+        state = replace(state, split=None)  # the recorded traffic followed the weights of then
         looks.append(Look(number, facts.now, state))
         if state.phase not in _UNDER_WAY:
             break

@@ -15,6 +15,7 @@ from controller.api.status import Phase
 from controller.core.analysis.counters import begin
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
+from controller.core.evidence.split import Split
 from controller.core.model import Check, Routes, State
 from controller.core.status import state_from_status, status_from_state
 from tests.builders import NOW, WEIGHTED, canary_manifest, make_canary
@@ -118,6 +119,14 @@ def test_conditions_and_fields_of_others_stay():
     status = status_from_state(State(phase=Phase.SUCCEEDED), canary, NOW).to_dict()
     assert status["conditions"][0] == other
     assert status["sessionAffinityCookie"] == "canary=1"
+
+
+@pytest.mark.parametrize("damage", [{"canary": -1}, {"looks": "many"}, {"weight": 101}])
+def test_a_split_that_is_damaged_starts_again(damage):
+    split = Split(looks=3, canary=30.0, primary=270.0, least=15.0, most=30.0, weight=10)
+    status = status_from_state(State(phase=Phase.PROGRESSING, split=split), make_canary(), NOW).to_dict()
+    assert state_from_status(with_status(status)).split == split
+    assert state_from_status(with_status({**status, "split": {**status["split"], **damage}})).split is None
 
 
 def test_an_infinite_value_is_in_the_detail_only():

@@ -41,6 +41,7 @@ class Rollout:
         users: requests a look.
         rates: bad ones of canary and primary, as a part of all.
         matched: the part of the users that an A/B test leads to the canary.
+        direct: requests a look that call the canary's Service.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Rollout:
     ) -> None:
         self.mesh, self.users, self.matched = Mesh(), users, matched
         self.alone: set[str] = set()
+        self.direct = 0.0
         self.rates = {CANARY: canary, PRIMARY: primary}
         self.cluster = initialized(canary_manifest(analysis=spec))
         self.serve()
@@ -68,7 +70,7 @@ class Rollout:
         if self.cluster.parsed.spec.analysis.match:
             share *= self.matched
         for workload, part in ((CANARY, 1.0 if routes.mirrored else share), (PRIMARY, 1 - share)):
-            total = self.users * part
+            total = self.users * part + (self.direct if share and workload == CANARY else 0)
             bad = total * self.rates[workload]
             if total and workload not in self.alone:
                 self.mesh.serve(workload, total, bad)
@@ -345,6 +347,26 @@ def test_the_remark_goes_with_the_first_look_that_counts():
     assert rollout.look().state.message == SAID
     rollout.alone.clear()
     assert rollout.look().state.message == ""
+
+
+def test_requests_that_do_not_follow_the_weights_are_told_once_and_fail_nothing():
+    rollout = Rollout(analysis(base={**STEPS, "stepWeight": 5}))
+    rollout.direct = 3000
+    for _ in range(9):
+        state = rollout.look().state
+    assert state.message.startswith("Requests do not follow the weights: the canary had 5")
+    assert state.message.endswith("; is backend-canary called directly?")
+    assert state.split is not None
+    assert (state.split.said, state.failed_checks) == (state.message, 0)
+    assert len([event for event in rollout.cluster.events if "do not follow" in event]) == 1
+    rollout.cluster.set_image("podinfo:3")
+    assert rollout.look().state.split is None
+
+
+def test_an_a_b_test_has_no_weights_to_follow():
+    rollout = Rollout(analysis(base=AB_TESTING, iterations=9))
+    rollout.steps(8)
+    assert rollout.cluster.state.split is None
 
 
 def test_one_look_without_requests_among_others_is_not_remarked_on():

@@ -51,7 +51,7 @@ def states(spec: Mapping[str, Any], traffic: str) -> list[State]:
     served, answers = TRAFFIC[traffic]
     rollout = Answered(spec, answers, **served)
     looks = [rollout.look().state for _ in range(12)]
-    return [replace(state, checks=(), evidence={}) for state in looks]
+    return [replace(state, checks=(), evidence={}, split=None) for state in looks]
 
 
 @pytest.mark.parametrize("traffic", TRAFFIC)
