@@ -30,10 +30,10 @@ class Split:
     """The requests of a rollout so far, and what the weights gave. A value: ``look`` returns the next one.
 
     Attributes:
-        looks: how many there were.
+        looks: how many there were in which both sides had some.
         canary, primary: requests of each side.
         least, most: requests that the canary was given at least and at most.
-        weight: percent of the last look.
+        weight: percent of the last of these looks.
         said: the mismatch as it was told when it was first seen; empty while there is none.
     """
 
@@ -53,13 +53,14 @@ class Split:
     def look(self, weight: int, canary: float, primary: float) -> Split:
         """After a look at which the canary's weight was ``weight`` percent and the sides had so many requests more."""
         low, high = sorted((self.weight, weight))
+        whole = min(canary, primary) > 0  # else a side was not scraped yet, or is so quiet that it may be
         return Split(
-            looks=self.looks + 1,
+            looks=self.looks + whole,
             canary=self.canary + canary,
             primary=self.primary + primary,
             least=self.least + (canary + primary) * low / 100,
             most=self.most + (canary + primary) * high / 100,
-            weight=weight,
+            weight=weight if whole else self.weight,
             said=self.said,
         )
 

@@ -54,6 +54,20 @@ def test_counters_that_come_late_or_apart_are_no_mismatch(late, ahead):
         assert split.mismatch is None
 
 
+def test_pods_that_are_scraped_less_often_than_looked_at_are_no_mismatch():
+    """The canary's pod and one of the primary's at every sixth look, the primary's other pod a look later."""
+    split, unseen = Split(), [0.0, 0.0, 0.0]
+    for number, weight in enumerate(range(2, 99, 3)):
+        served = (30.0 * weight, 15.0 * (100 - weight), 15.0 * (100 - weight))
+        unseen = [before + more for before, more in zip(unseen, served, strict=True)]
+        scraped = [pod for pod, at in enumerate((0, 0, 1)) if number % 6 == at]
+        canary, *primary = (unseen[pod] if pod in scraped else 0.0 for pod in range(3))
+        split = split.look(weight, canary, sum(primary))
+        unseen = [0.0 if pod in scraped else count for pod, count in enumerate(unseen)]
+        assert split.mismatch is None
+    assert split.looks > 5
+
+
 def test_chance_alone_is_no_mismatch():
     draw = random.Random(7)
     for _ in range(300):
