@@ -112,12 +112,12 @@ def _templates(config: StackConfig, name: str, app: AppConfig) -> Iterator[Probl
     templates = sorted({*DEFAULT_TEMPLATES, *config.observability.metric_templates})
     known = f"known: {', '.join(templates)}; add others to observability.metricTemplates"
     for metric in app.analysis.metrics:
-        ref = metric.template_ref
-        path = f"apps.{name}.analysis.metrics.{metric.name}.templateRef"
-        if ref and not trust.cross_namespace_references and ref.namespace not in {None, "", config.namespace.name}:
-            yield Problem(f"{path}.namespace", "Forbidden: controller.trust.crossNamespaceReferences is false")
-        elif ref and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
-            yield Problem(f"{path}.name", f'Not found: "{ref.name}": no such metric template ({known})')
+        for field, ref in metric.template_refs.items():
+            path = f"apps.{name}.analysis.metrics.{metric.name}.{field}"
+            if not trust.cross_namespace_references and ref.namespace not in {None, "", config.namespace.name}:
+                yield Problem(f"{path}.namespace", "Forbidden: controller.trust.crossNamespaceReferences is false")
+            elif ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
+                yield Problem(f"{path}.name", f'Not found: "{ref.name}": no such metric template ({known})')
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------

@@ -67,7 +67,9 @@ def webhook(name: str, type_: str) -> dict[str, Any]:
     return {"name": name, "type": type_, "url": f"http://hooks.test/{name}"}
 
 
-def error_rate_template() -> MetricTemplate:
+def error_rate_template(
+    query: str = 'errors{workload="{{ target }}",namespace="{{ namespace }}"}[{{ interval }}]',
+) -> MetricTemplate:
     return parse_metric_template(
         {
             "apiVersion": "flagger.app/v1beta1",
@@ -75,7 +77,7 @@ def error_rate_template() -> MetricTemplate:
             "metadata": {"name": "error-rate", "namespace": "istio-system"},
             "spec": {
                 "provider": {"type": "prometheus", "address": "http://prometheus.istio-system:9090"},
-                "query": 'errors{workload="{{ target }}",namespace="{{ namespace }}"}[{{ interval }}]',
+                "query": query,
             },
         }
     )

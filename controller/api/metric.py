@@ -11,6 +11,7 @@ from controller.api.base import Boolean, Duration, Integer, Model, Name, Number,
 from controller.api.durations import parse_duration
 from controller.api.references import NamespacedRef
 from controller.api.rules import Rule, at_least, exactly_one
+from controller.api.side_queries import CompareCounters, CompareValue
 
 DEFAULT_METRIC_INTERVAL = "1m"
 REQUEST_SUCCESS_RATE = "request-success-rate"
@@ -21,6 +22,9 @@ DEFAULT_RISK = 0.05
 DEFAULT_HARMLESS_RATIO = 1.0
 DEFAULT_HARMFUL_RATIO = 2.0
 DEFAULT_BAD_RESPONSE_CODES = "5.."
+DEFAULT_BAD_GRPC_STATUSES = "2|4|12|13|14|15"
+"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS: what Envoy translates to 5xx
+(source/common/grpc/status.cc) and OpenTelemetry calls an error of the server (semantic conventions for gRPC)."""
 MAX_RATIO = 1000.0
 
 
@@ -63,6 +67,11 @@ class CompareErrors(Model):
         DEFAULT_BAD_RESPONSE_CODES,
         description="RE2 expression for the response codes that count as failed. Defaults to 5..",
     )
+    grpc_statuses: Annotated[str, Field(min_length=1)] = Field(
+        DEFAULT_BAD_GRPC_STATUSES,
+        description="RE2 expression for the gRPC status codes that count as failed. Defaults to those of a server's"
+        f" faults, {DEFAULT_BAD_GRPC_STATUSES}.",
+    )
 
 
 class CompareLatency(Model):
@@ -79,10 +88,15 @@ class CompareLatency(Model):
 
 
 class Compare(Model):
-    """A sequential test of the canary against the primary on Istio's request counters. Not part of Flagger's API."""
+    """A sequential test of the canary against the primary. Not part of Flagger's API."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        exactly_one("errors", "latency"),
+        exactly_one("errors", "latency", "counters", "value"),
+        Rule(
+            message="minRequests is not used with value, which counts no requests",
+            cel="!has(self.value) || !has(self.minRequests) || self.minRequests == 0",
+            holds=lambda self: self.value is None or self.min_requests == 0,
+        ),
         Rule(
             message="harmfulRatio must be above harmlessRatio"
             f" (defaults: {DEFAULT_HARMFUL_RATIO} and {DEFAULT_HARMLESS_RATIO})",
@@ -97,6 +111,8 @@ class Compare(Model):
     )
     errors: CompareErrors | None = Field(None, description="Compare the error rate: the share of failed requests.")
     latency: CompareLatency | None = Field(None, description="Compare latency: the shares of slow requests.")
+    counters: CompareCounters | None = Field(None, description="Compare the share of bad events by other counters.")
+    value: CompareValue | None = Field(None, description="Compare a number that is no share of anything.")
     risk: Annotated[
         Number,
         Rule(
@@ -188,6 +204,13 @@ class Metric(Model):
         description="Measure and show this metric, but let it decide nothing: it fails no check, causes no rollback and"
         " holds no promotion. Not part of Flagger's API.",
     )
+
+    @property
+    def template_refs(self) -> dict[str, NamespacedRef]:
+        """The MetricTemplates that the metric refers to, by the path of the field within it."""
+        value = self.compare.value if self.compare else None
+        found = {"templateRef": self.template_ref, "compare.value.templateRef": value.template_ref if value else None}
+        return {path: reference for path, reference in found.items() if reference}
 
     @property
     def source(self) -> MetricSource:

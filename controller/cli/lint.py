@@ -22,6 +22,7 @@ from controller.api import (
 )
 from controller.cli.errors import reports_errors
 from controller.cli.manifests import Document, UnreadableFile, read_documents
+from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.sides import doubts
 from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
 from controller.core.model import Manifest, QueryFailed
@@ -120,12 +121,17 @@ def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTe
         yield _finding(document, Severity.WARNING, f"{path}: {message}", path)
     missing = missing_templates(canary, templates)
     for number, metric in enumerate(canary.spec.analysis.metrics):
-        path, key = f"spec.analysis.metrics[{number}]", template_key(canary, metric)
-        if key in missing:
-            found = f"{path}.templateRef: MetricTemplate {key} is not in these files; it must exist in the cluster"
-            yield _finding(document, Severity.NOTE, found, f"{path}.templateRef")
-        elif metric.bounds and isinstance(planned := plan_query(canary, metric, templates), QueryFailed):
+        path = f"spec.analysis.metrics[{number}]"
+        references = {f"{path}.{field}": template_key(canary, each) for field, each in metric.template_refs.items()}
+        unknown = {field: key for field, key in references.items() if key in missing}
+        for field, key in unknown.items():
+            found = f"{field}: MetricTemplate {key} is not in these files; it must exist in the cluster"
+            yield _finding(document, Severity.NOTE, found, field)
+        if metric.bounds and not unknown and isinstance(planned := plan_query(canary, metric, templates), QueryFailed):
             yield _finding(document, Severity.ERROR, f"{path}: {planned.reason}", path)
+        compared = plan_comparison(canary, metric, templates) if metric.compare and not unknown else None
+        if isinstance(compared, QueryFailed):
+            yield _finding(document, Severity.ERROR, f"{path}.compare: {compared.reason}", f"{path}.compare")
 
 
 def _rival(document: Document, canaries: Sequence[Manifest]) -> Iterator[Finding]:

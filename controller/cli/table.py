@@ -11,9 +11,8 @@ from rich.text import Text
 
 from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Metric, Phase, Strategy, parse_canary
 from controller.cli import words
-from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
-from controller.core.model import Manifest
+from controller.core.model import Evidence, Manifest
 from controller.core.status import state_from_status, without_proof
 
 _RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
@@ -31,7 +30,7 @@ class MetricRow:
         verdict: passed or failed for a threshold; FAIL, PASS or INCONCLUSIVE for a comparison.
         detail: the result in words.
         value: the measured value of a threshold; None for a comparison, or if there was no value.
-        ratio: the canary's bad rate divided by the primary's; None for a threshold, or without bad requests.
+        ratio: the canary's bad rate, or value, divided by the primary's; None for a threshold, or without any yet.
         p_value: of a comparison, valid at any look.
         dry_run: the result decides nothing.
     """
@@ -162,13 +161,13 @@ def _metrics(canary: Canary) -> Iterator[MetricRow]:
             yield _comparison(metric, metric.compare, evidence[metric.name], said.get(metric.name))
 
 
-def _comparison(metric: Metric, compare: Compare, comparison: Comparison, said: str | None) -> MetricRow:
+def _comparison(metric: Metric, compare: Compare, comparison: Evidence, said: str | None) -> MetricRow:
     return MetricRow(
         metric.name,
         str(comparison.verdict(compare)),
         said or comparison.describe(compare),
-        ratio=comparison.strongest.observed_ratio,
-        p_value=comparison.test.p_value,
+        ratio=comparison.ratio,
+        p_value=comparison.p_value,
         dry_run=metric.dry_run,
     )
 

@@ -24,9 +24,13 @@ from controller.api.status import Phase
 from controller.api.webhook import Webhook
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.split import Split
+from controller.core.evidence.values import ValueComparison
 
 Manifest: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as the API serves it, without ``metadata.managedFields``."""
+
+Evidence: TypeAlias = Comparison | ValueComparison
+"""What a metric with ``compare`` has gathered, of counted events or of numbers; all have one face."""
 
 
 # --- what is remembered ---------------------------------------------------------------------------------------------
@@ -104,7 +108,7 @@ class State:
     scale_down: bool = False
     quiet_since: datetime | None = None
     checks: tuple[Check, ...] = ()
-    evidence: Mapping[str, Comparison] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
     split: Split | None = None
     reason: str = ""
     message: str = ""
@@ -229,6 +233,7 @@ class MetricProbe:
         provider: who answers; None for the controller's own metrics server.
         namespace: where the provider's Secret lives.
         earlier: how many metrics of this name stand before it; Flagger's API lets names repeat.
+        side: whose number it is, of a metric that compares two; empty for a threshold.
     """
 
     name: str
@@ -236,10 +241,11 @@ class MetricProbe:
     provider: MetricProvider | None = None
     namespace: str = ""
     earlier: int = 0
+    side: Literal["", "canary", "primary"] = ""
 
     @property
     def key(self) -> str:
-        return _key(f"metric/{self.name}", self.earlier)
+        return f"value/{self.name}/{self.side}" if self.side else _key(f"metric/{self.name}", self.earlier)
 
 
 @dataclass(frozen=True, slots=True)

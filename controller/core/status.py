@@ -13,11 +13,9 @@ from pydantic.alias_generators import to_camel
 from controller.api.canary import Canary
 from controller.api.status import CanaryStatus, CheckStatus, Condition, Phase
 from controller.core.analysis.checks import inconclusive
-from controller.core.analysis.counters import begin
-from controller.core.evidence.comparison import Comparison
-from controller.core.evidence.readings import Reading
+from controller.core.analysis.comparisons import still_asked
 from controller.core.evidence.split import Split
-from controller.core.model import Check, Routes, State
+from controller.core.model import Check, Evidence, Routes, State
 
 PROMOTED = "Promoted"
 
@@ -42,7 +40,7 @@ _OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
 }
 
 _EVIDENCE = TypeAdapter(
-    dict[str, Comparison], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
+    dict[str, Evidence], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
 )
 _SPLIT = TypeAdapter(Split)
 
@@ -75,9 +73,9 @@ def state_from_status(canary: Canary) -> State:
     )
 
 
-def _evidence_of(canary: Canary) -> dict[str, Comparison]:
+def _evidence_of(canary: Canary) -> dict[str, Evidence]:
     """A ``compare`` that was edited, or a version that saved evidence in another form, starts again."""
-    evidence: dict[str, Comparison] = {}
+    evidence: dict[str, Evidence] = {}
     for metric in canary.spec.analysis.metrics:
         saved = canary.status.evidence.get(metric.name)
         if metric.compare is None or saved is None:
@@ -86,7 +84,7 @@ def _evidence_of(canary: Canary) -> dict[str, Comparison]:
             comparison = _EVIDENCE.validate_python({metric.name: saved})[metric.name]
         except ValidationError:
             continue
-        if comparison.answers(begin(canary, metric, Reading(), comparison.since)):
+        if still_asked(canary, metric, comparison):
             evidence[metric.name] = comparison
     return evidence
 

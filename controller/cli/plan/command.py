@@ -44,7 +44,7 @@ def plan(  # noqa: PLR0917 -- typer passes them by name
     Prints the steps and how long they take. For each metric with compare, prints how many requests a verdict needs and
     when to expect it.
     """
-    canary, _ = load_canary(files, name)
+    canary, templates = load_canary(files, name)
     if canary.spec.skip_analysis:
         raise CommandError("spec.skipAnalysis: this Canary is promoted without an analysis, so there is no plan")
     known = KnownTraffic(
@@ -57,7 +57,7 @@ def plan(  # noqa: PLR0917 -- typer passes them by name
     floor = parse_seconds("--minimum-interval", minimum_interval)
     traffic, remarks = find_traffic(canary, known)
     schedule = plan_schedule(canary.spec.analysis, traffic, floor=floor)
-    remarks += tuple(find_remarks(canary, schedule, traffic))
+    remarks += tuple(find_remarks(canary, templates, schedule, traffic))
     if output is Output.JSON:
         print(json.dumps(as_json(canary, schedule, traffic, remarks), indent=2))
     else:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.api import Canary, Strategy, unsupported_fields
+from controller.api import Canary, MetricTemplate, Strategy, unsupported_fields
 from controller.cli import words
+from controller.core.analysis.comparisons import plan_comparison
+from controller.core.analysis.counters import question_of
 from controller.core.analysis.sides import doubts
+from controller.core.analysis.values import window_of
 from controller.core.evidence.question import Verdict
+from controller.core.evidence.values import most_scatter
+from controller.core.model import QueryFailed
 from controller.core.simulation.schedule import Expectation, Schedule, Traffic
 
 
-def find_remarks(canary: Canary, schedule: Schedule, traffic: Traffic | None) -> Iterator[str]:
+def find_remarks(
+    canary: Canary, templates: Mapping[str, MetricTemplate], schedule: Schedule, traffic: Traffic | None
+) -> Iterator[str]:
     """What to know before the rollout starts."""
     analysis = canary.spec.analysis
     if refused := unsupported_fields(canary):
         yield f"The controller rejects this Canary: {'; '.join(refused)}."
     if schedule.longest is None:
         yield "A closed gate (confirm-traffic-increase, confirm-promotion) can block the rollout without limit."
-    compared = [metric.name for metric in analysis.metrics if metric.compare]
+    yield from _value_remarks(canary, templates, schedule)
+    compared = [metric.name for metric in analysis.metrics if metric.compare and not metric.compare.value]
     if not compared:
         return
     yield from (f"{path}: {doubt}." for path, doubt in doubts(canary))
@@ -43,6 +51,30 @@ def find_remarks(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
     for each in schedule.expectations:
         if each.look is None and not each.dry_run:
             yield _out_of_reach(canary, each)
+
+
+def _value_remarks(canary: Canary, templates: Mapping[str, MetricTemplate], schedule: Schedule) -> Iterator[str]:
+    """How much each value may scatter for a verdict within the plan; looks whose queries overlap count once."""
+    for metric in canary.spec.analysis.metrics:
+        if metric.compare is None or metric.compare.value is None:
+            continue
+        planned, question = plan_comparison(canary, metric, templates), question_of(canary, metric.compare)
+        if isinstance(planned, QueryFailed):
+            yield f"{metric.name}: {planned.reason}."
+            continue
+        every = max(1, math.ceil(window_of(planned[0].query) / schedule.interval)) * schedule.interval
+        lasts = len(schedule.steps) * schedule.interval - metric.compare.warmup_seconds
+        looks = max(0, math.floor(lasts / every))
+        counted = f"{metric.name}: {looks} looks count, one every {words.duration(every)}"
+        scatter = most_scatter(question, looks)
+        if scatter:
+            harm = words.ratio(question.harmful_ratio)
+            yield (
+                f"{counted}. FAIL at {harm} as bad and PASS at as good need the canary's value over the primary's to"
+                f" scatter by less than {scatter:.0%} from look to look."
+            )
+        else:
+            yield f"{counted}: too few for a verdict; make the analysis longer."
 
 
 def _out_of_reach(canary: Canary, each: Expectation) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from controller.api import Canary, Metric, parse_duration
@@ -38,7 +38,7 @@ class KnownTraffic:
 
 def find_traffic(canary: Canary, known: KnownTraffic) -> tuple[Traffic | None, tuple[str, ...]]:
     """The traffic as given, else as measured, with remarks about it; None if nothing is known."""
-    compared = [metric for metric in canary.spec.analysis.metrics if metric.compare]
+    compared = [metric for metric in canary.spec.analysis.metrics if metric.compare and not metric.compare.value]
     if not compared:
         return None, ()
     measured, remarks = (
@@ -53,7 +53,7 @@ def find_traffic(canary: Canary, known: KnownTraffic) -> tuple[Traffic | None, t
     pace = measured.requests_per_second if known.requests_per_second is None else known.requests_per_second
     if not pace > 0:
         return None, remarks
-    return Traffic(requests_per_second=pace, bad_rates=rates), remarks
+    return replace(measured, requests_per_second=pace, bad_rates=rates), remarks
 
 
 def _checked_rate(rate: float) -> float:
@@ -79,15 +79,17 @@ def _measure_traffic(
     looks = [reading for _, reading in recording.counted(canary, traffic_query(canary))]
     requests = sum(requests_of(reading.canary) + requests_of(reading.primary) for reading in looks)
     remarks = [f"Measured over the last {known.window}: {words.count(requests)} requests."]
-    rates: dict[str, tuple[float, ...]] = {}
+    rates, events = dict[str, tuple[float, ...]](), dict[str, float]()
     for metric in compared if requests else ():
-        rates[metric.name], seen = _bad_rates(canary, metric, recording)
+        rates[metric.name], total, seen = _bad_rates(canary, metric, recording)
         remarks += [f"{metric.name}: {remark}" for remark in seen]
-    return Traffic(requests_per_second=requests / window, bad_rates=rates), tuple(remarks)
+        if metric.compare and metric.compare.counters:
+            events[metric.name] = total / window
+    return Traffic(requests_per_second=requests / window, bad_rates=rates, events_per_second=events), tuple(remarks)
 
 
-def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tuple[float, ...], list[str]]:
-    """The bad part of the requests, for latency at each edge; if none was bad, as if one had been."""
+def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tuple[float, ...], float, list[str]]:
+    """The bad part of the requests, for latency at each edge; if none was bad, as if one had been. And their number."""
     edges = metric.compare.edges_ms if metric.compare else ()
     kinds = [f"slower than {edge:g} ms" for edge in edges] or ["failed"]
     readings = [reading for _, reading in recording.counted(canary, plan_counters(canary, metric).query, edges)]
@@ -95,13 +97,13 @@ def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tu
     looks = primary if any(look[0] > 0 for look in primary) else [totals(r.canary, len(kinds)) for r in readings]
     total, *bad = map(sum, zip(*looks, strict=True)) if looks else (0.0,)
     if not total:
-        return (), ["no requests were counted, so its verdicts cannot be predicted"]
+        return (), 0.0, ["no requests were counted, so its verdicts cannot be predicted"]
     remarks = [
         f"none of {words.count(total)} requests {kind}; counted as one"
         for kind, seen in zip(kinds, bad, strict=True)
         if seen <= 0
     ]
-    return tuple(max(seen, 1.0) / max(total, 2.0) for seen in bad), remarks
+    return tuple(max(seen, 1.0) / max(total, 2.0) for seen in bad), total, remarks
 
 
 def parse_seconds(option: str, text: str) -> float:

@@ -11,6 +11,8 @@ from controller.cli import words
 from controller.cli.replay.chart import Level, Line, chart, legend
 from controller.cli.replay.report import NOTES, quiet_sentences, rollout_reason
 from controller.core.evidence.comparison import Comparison
+from controller.core.evidence.values import ValueComparison
+from controller.core.model import Evidence
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import PastRollout, Replay
 from controller.core.simulation.run import Look
@@ -91,15 +93,17 @@ def _rollout(canary: Canary, number: int, rollout: PastRollout) -> str:
 
 
 def _comparison_plots(name: str, compare: Compare, looks: tuple[Look, ...]) -> Iterator[str]:
-    """The rate of bad requests of both sides at each look, and the evidence."""
+    """The rate of bad requests, or the number, of both sides at each look, and the evidence."""
     seen = [look.comparisons.get(name) for look in looks]
-    canary = Line("canary", "canary", [None, *(_rate(one, two, "canary") for one, two in pairwise(seen))])
-    primary = Line("primary", "primary", [None, *(_rate(one, two, "primary") for one, two in pairwise(seen))])
-    drawn = chart(f"{name}: bad requests by look", [primary, canary], label=words.percent)
-    yield _figure(f"{name}: rate of bad requests", drawn, legend([canary, primary]))
-    worse = Line("bad", "canary is worse", [one.test.evidence if one else None for one in seen])
-    better = Line("good", "canary is not harmful", [one.test.pass_evidence if one else None for one in seen])
-    question = seen[-1].test.question if seen[-1] else None
+    canary = Line("canary", "canary", [None, *(_measured(one, two, "canary") for one, two in pairwise(seen))])
+    primary = Line("primary", "primary", [None, *(_measured(one, two, "primary") for one, two in pairwise(seen))])
+    label, what = (_power, "value") if compare.value else (words.percent, "bad requests")
+    drawn = chart(f"{name}: {what} by look", [primary, canary], label=label)
+    caption = "value" if compare.value else "rate of bad requests"
+    yield _figure(f"{name}: {caption}", drawn, legend([canary, primary]))
+    worse = Line("bad", "canary is worse", [one.evidence if one else None for one in seen])
+    better = Line("good", "canary is not harmful", [one.pass_evidence if one else None for one in seen])
+    question = seen[-1].question if seen[-1] else None
     levels: list[Level] = []
     if question:
         levels = [
@@ -113,9 +117,12 @@ def _comparison_plots(name: str, compare: Compare, looks: tuple[Look, ...]) -> I
     )
 
 
-def _rate(before: Comparison | None, now: Comparison | None, side: str) -> float | None:
-    """The bad part (0-1) of one look, at the edge with the most evidence; None if the look did not count."""
-    if before is None or now is None:
+def _measured(before: Evidence | None, now: Evidence | None, side: str) -> float | None:
+    """What one look added: the bad part (0-1), at the edge with the most evidence, or the number; None if nothing."""
+    if isinstance(now, ValueComparison):
+        looks = before.looks if isinstance(before, ValueComparison) else 0
+        return {"canary": now.canary, "primary": now.primary}[side] if now.looks > looks else None
+    if not isinstance(before, Comparison) or now is None:
         return None
     edge = now.test.strongest
     seen, seen_before = now.test.rates[edge].seen, before.test.rates[edge].seen

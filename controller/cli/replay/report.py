@@ -8,8 +8,8 @@ from typing import Any
 
 from controller.api import Canary
 from controller.cli import words
-from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.e_values import Counts
+from controller.core.model import Evidence
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import PastRollout, Replay
 from controller.core.simulation.run import WITHOUT_VERDICT, Look, Outcome
@@ -55,7 +55,7 @@ def quiet_sentences(canary: Canary, result: Replay) -> Iterator[str]:
         if canary.spec.analysis.compares:
             yield f"  ended without a verdict: {sum(count[each] for each in WITHOUT_VERDICT)}"
     if result.left_out:
-        yield f"Not tested in quiet times, because the query does not name the target: {', '.join(result.left_out)}."
+        yield f"Not tested in quiet times, because no query of theirs tells pods apart: {', '.join(result.left_out)}."
 
 
 def as_json(canary: Canary, recording: Recording, result: Replay) -> dict[str, Any]:
@@ -121,9 +121,9 @@ def _look(canary: Canary, look: Look) -> dict[str, Any]:
         "evidence": {
             name: {
                 "verdict": str(comparison.verdict(compare)),
-                "pValue": comparison.test.p_value,
-                "ratio": words.finite(comparison.strongest.observed_ratio),
-                **_counts(comparison.strongest.seen),
+                "pValue": comparison.p_value,
+                "ratio": words.finite(comparison.ratio),
+                **(_counts(comparison.seen) if comparison.seen else {}),
             }
             for name, comparison, compare in _compared(canary, look)
         },
@@ -139,7 +139,7 @@ def _counts(seen: Counts) -> dict[str, float]:
     }
 
 
-def _compared(canary: Canary, look: Look) -> Iterator[tuple[str, Comparison, Any]]:
+def _compared(canary: Canary, look: Look) -> Iterator[tuple[str, Evidence, Any]]:
     for metric in canary.spec.analysis.metrics:
         if metric.compare and metric.name in look.comparisons:
             yield metric.name, look.comparisons[metric.name], metric.compare

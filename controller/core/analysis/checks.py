@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.durations import parse_duration
 from controller.api.metric import Compare, Metric
-from controller.core.analysis.counters import begin, plan_counters, read_samples
+from controller.core.analysis.comparisons import Compared, plan_comparison
 from controller.core.analysis.sides import mismatch_words, missing_traffic, served
 from controller.core.analysis.thresholds import judge, plan_query
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.split import Split
-from controller.core.model import (
-    Check,
-    CounterProbe,
-    Measure,
-    MetricProbe,
-    NoValues,
-    Probe,
-    ProbeResult,
-    QueryFailed,
-    Samples,
-    State,
-)
+from controller.core.model import Check, Evidence, Measure, MetricProbe, NoValues, Probe, QueryFailed, State
 from controller.core.tick import Tick
 
 
@@ -47,7 +36,7 @@ class Measured:
     """
 
     checks: tuple[Check, ...] = ()
-    evidence: Mapping[str, Comparison] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
     harm: tuple[Check, ...] = ()
     idle: tuple[Check, ...] = ()
     split: Split | None = None
@@ -66,9 +55,9 @@ def measure(tick: Tick) -> Measure | Measured:
         for metric in tick.analysis.metrics
         if metric.bounds
     ]
-    compared = list(_compared(tick))
+    compared = _compared(tick)
     probes: list[Probe] = [plan for _, plan in thresholds if isinstance(plan, MetricProbe)]
-    probes += [plan for _, _, plan in compared]
+    probes += [probe for each in compared for probe in each.probes]
     results = tick.observation.results
     if missing := tuple(probe for probe in probes if probe.key not in results):
         return Measure(missing)
@@ -85,16 +74,17 @@ def measure(tick: Tick) -> Measure | Measured:
         if isinstance(plan, MetricProbe) and isinstance(results[plan.key], NoValues) and _is_early(tick, metric)
     )
     evidence, harm, idle, known = dict(tick.state.evidence), list[Check](), list[Check](), list[Check]()
-    for metric, compare, plan in compared:
-        answer = results[plan.key]
-        if isinstance(answer, QueryFailed):
-            checks.append(_unread(metric, f"Prometheus query failed for {metric.name}: {answer.reason}"))
+    for each in compared:
+        metric, compare = each.metric, each.compare
+        reading = each.read(tick.canary, results)
+        if isinstance(reading, QueryFailed):
+            checks.append(_unread(metric, f"Prometheus query failed for {metric.name}: {reading.reason}"))
             continue
-        reading = read_samples(tick.canary, _samples(answer).samples, compare.edges_ms)
-        before = evidence.get(metric.name)
-        evidence[metric.name] = comparison = _look(tick, metric, compare, reading)
-        check = check_of(metric, compare, comparison)
-        if problem := _missing_traffic(tick, metric, comparison, reading):
+        before, now = evidence.get(metric.name), tick.facts.now
+        after = before.look(compare, reading, now) if before else each.begin(tick.canary, reading, now)
+        evidence[metric.name] = after
+        check = check_of(metric, compare, after)
+        if problem := _missing_traffic(tick, metric, after, reading):
             check = replace(check, detail=f"{metric.name}: {problem}")
             idle.append(check)
         if not check.passed:
@@ -115,22 +105,23 @@ def measure(tick: Tick) -> Measure | Measured:
     )
 
 
-def _missing_traffic(tick: Tick, metric: Metric, after: Comparison, reading: Reading) -> str | None:
+def _missing_traffic(tick: Tick, metric: Metric, after: Evidence, reading: Reading) -> str | None:
     """Why nothing could be counted so far. One look without requests among others is nothing to act on."""
     before = tick.state.evidence.get(metric.name)
-    if before is None or reading.problem or after.strongest.seen.canary_total:
+    if not isinstance(before, Comparison) or reading.problem or after.counted:
         return None
     return missing_traffic(tick.canary, tick.state.routes, before.reading, reading)
 
 
-def _split(tick: Tick, evidence: Mapping[str, Comparison]) -> Split | None:
+def _split(tick: Tick, evidence: Mapping[str, Evidence]) -> Split | None:
     """The requests of one more look, from the first comparison that counts all of them."""
     split, weight = tick.state.split or Split(), tick.state.routes.canary_weight
     if tick.analysis.strategy is not Strategy.WEIGHTED or tick.analysis.match or not weight:
         return tick.state.split
-    for metric in tick.analysis.metrics:
+    requests = (metric for metric in tick.analysis.metrics if metric.compare and not metric.compare.counters)
+    for metric in requests:
         before, after = tick.state.evidence.get(metric.name), evidence.get(metric.name)
-        if before is None or after is None or after is before:
+        if not isinstance(before, Comparison) or not isinstance(after, Comparison) or after is before:
             continue
         split = split.look(weight, *served(before.reading, after.reading))
         return replace(split, said=(split.said or mismatch_words(tick.canary, split)) if split.mismatch else "")
@@ -158,22 +149,20 @@ def baseline(tick: Tick) -> Measure | Measured:
     Where they cannot be read the first look becomes the baseline. Evidence that the revision has already stays, and may
     be enough to give it no traffic again.
     """
-    compared, results = list(_compared(tick)), tick.observation.results
-    if missing := tuple(plan for _, _, plan in compared if plan.key not in results):
+    compared, results = _compared(tick), tick.observation.results
+    if missing := tuple(probe for each in compared for probe in each.probes if probe.key not in results):
         return Measure(missing)
     evidence, harm = dict(tick.state.evidence), list[Check]()
-    for metric, compare, plan in compared:
-        before, answer = evidence.get(metric.name), results[plan.key]
-        if not isinstance(answer, QueryFailed):
-            reading = read_samples(tick.canary, _samples(answer).samples, compare.edges_ms)
-            seen = before is not None and before.strongest.seen.canary_total > 0
+    for each in compared:
+        metric, before, reading = each.metric, evidence.get(each.metric.name), each.read(tick.canary, results)
+        if not isinstance(reading, QueryFailed):
             before = (
-                before.resume(compare, reading, tick.facts.now)
-                if before and seen
-                else begin(tick.canary, metric, reading, tick.facts.now)
+                before.resume(each.compare, reading, tick.facts.now)
+                if before and before.counted
+                else each.begin(tick.canary, reading, tick.facts.now)
             )
             evidence[metric.name] = before
-        if before and not (check := check_of(metric, compare, before)).passed:
+        if before and not (check := check_of(metric, each.compare, before)).passed:
             harm.append(check)
     return Measured((), evidence, _deciding(harm))
 
@@ -188,28 +177,19 @@ def inconclusive(canary: Canary, state: State) -> tuple[str, ...]:
     )
 
 
-def _has_passed(comparison: Comparison | None, compare: Compare) -> bool:
-    return comparison is not None and comparison.verdict(compare) is Verdict.PASS
+def _has_passed(evidence: Evidence | None, compare: Compare) -> bool:
+    return evidence is not None and evidence.verdict(compare) is Verdict.PASS
 
 
-def check_of(metric: Metric, compare: Compare, comparison: Comparison) -> Check:
+def check_of(metric: Metric, compare: Compare, evidence: Evidence) -> Check:
     """The verdict of a comparison as the check of its metric. Only FAIL fails it."""
-    passed, detail = comparison.verdict(compare) is not Verdict.FAIL, f"{metric.name}: {comparison.describe(compare)}"
-    return Check(metric.name, passed, comparison.test.p_value, detail, metric.dry_run)
+    passed, detail = evidence.verdict(compare) is not Verdict.FAIL, f"{metric.name}: {evidence.describe(compare)}"
+    return Check(metric.name, passed, evidence.p_value, detail, metric.dry_run)
 
 
-def _compared(tick: Tick) -> Iterator[tuple[Metric, Compare, CounterProbe]]:
-    for metric in tick.analysis.metrics:
-        if metric.compare:
-            yield metric, metric.compare, plan_counters(tick.canary, metric)
-
-
-def _look(tick: Tick, metric: Metric, compare: Compare, reading: Reading) -> Comparison:
-    before, now = tick.state.evidence.get(metric.name), tick.facts.now
-    return before.look(compare, reading, now) if before else begin(tick.canary, metric, reading, now)
-
-
-def _samples(answer: ProbeResult) -> Samples:
-    if not isinstance(answer, Samples):
-        raise TypeError(f"counters are answered by Samples or QueryFailed, not by {answer!r}")
-    return answer
+def _compared(tick: Tick) -> tuple[Compared, ...]:
+    return tuple(
+        Compared(metric, metric.compare, plan_comparison(tick.canary, metric, tick.facts.templates))
+        for metric in tick.analysis.metrics
+        if metric.compare
+    )

@@ -1,4 +1,4 @@
-"""Istio's raw request counters, pod by pod: the query for them, and what its answer counts.
+"""Raw counters, Istio's of requests or others, pod by pod: the query for them, and what its answer counts.
 
 Raw counters and not ``rate`` or ``increase``: those extrapolate to the window's edges, and a test needs whole requests.
 """
@@ -18,10 +18,12 @@ from controller.api import promql
 from controller.api.canary import Canary
 from controller.api.metric import Compare, CompareErrors, Metric
 from controller.api.metric_template import MetricProvider
+from controller.api.side_queries import CompareCounters
+from controller.core.analysis.side_queries import render_sides, workloads
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.question import Question
-from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, latest
+from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, is_pod, latest
 from controller.core.evidence.sequential import SequentialTest
 from controller.core.model import CounterProbe, Sample
 
@@ -36,30 +38,48 @@ _BAD = "bad"
 
 
 def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:
-    """The query for the counters that a metric's ``compare`` looks at."""
+    """The query for the counters that a metric's ``compare`` looks at.
+
+    Raises:
+        TemplateError: ``compare.counters`` has a placeholder that is unknown.
+    """
     compare = _compare_of(metric)
-    query = errors_query(canary, compare.errors) if compare.errors else latency_query(canary, compare.edges_ms)
+    if compare.errors:
+        query = errors_query(canary, compare.errors)
+    elif compare.counters:
+        query = counters_query(canary, metric, compare.counters)
+    else:
+        query = latency_query(canary, compare.edges_ms)
     address = canary.spec.metrics_server
     provider = MetricProvider(type="prometheus", address=address) if address else None
     return CounterProbe(metric.name, query, provider, canary.namespace)
 
 
 def begin(canary: Canary, metric: Metric, reading: Reading, now: datetime) -> Comparison:
-    """A comparison that counts from ``reading`` on. The risk is shared by all that decide."""
+    """A comparison that counts from ``reading`` on."""
     compare = _compare_of(metric)
-    question = Question(
+    return Comparison(
+        test=SequentialTest.start(question_of(canary, compare), rates=len(compare.edges_ms) or 1),
+        dispersion=Dispersion(),
+        reading=latest(Reading(), reading),
+        since=now,
+        query=digest(plan_counters(canary, metric).query),
+    )
+
+
+def question_of(canary: Canary, compare: Compare) -> Question:
+    """What is asked of a metric. The risk is shared by all that decide."""
+    return Question(
         alpha=compare.risk,
         harmless_ratio=compare.harmless_ratio,
         harmful_ratio=compare.harmful_ratio,
         metrics=max(1, sum(1 for each in canary.spec.analysis.metrics if each.compare and not each.dry_run)),
     )
-    return Comparison(
-        test=SequentialTest.start(question, rates=len(compare.edges_ms) or 1),
-        dispersion=Dispersion(),
-        reading=latest(Reading(), reading),
-        since=now,
-        query=hashlib.sha256(plan_counters(canary, metric).query.encode()).hexdigest()[:16],
-    )
+
+
+def digest(asked: str) -> str:
+    """By what evidence knows that it is still asked for the same."""
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
 
 def _compare_of(metric: Metric) -> Compare:
@@ -69,18 +89,36 @@ def _compare_of(metric: Metric) -> Compare:
 
 
 def errors_query(canary: Canary, errors: CompareErrors) -> str:
-    """One query for both sides: requests by workload, pod and whether they failed.
+    """One query for both sides: requests by workload, pod and whether they failed, by HTTP or by gRPC.
 
     Summed before a label is replaced: two series that differ in nothing but that label would be an error.
     """
     reached = (
-        "sum by (destination_workload, reporter, instance, response_code)"
+        "sum by (destination_workload, reporter, instance, response_code, grpc_response_status)"
         f" ({promql.REQUESTS}{{{_destination(canary)}}})"
     )
-    return (
-        f"sum by (destination_workload, reporter, instance, bad) (label_replace({reached} or {_unreached(canary)}"
-        f', "bad", "true", "response_code", {_quoted(errors.response_codes)}))'
+    marked = f"{reached} or {_unreached(canary)}"
+    for label, failed in (("response_code", errors.response_codes), ("grpc_response_status", errors.grpc_statuses)):
+        marked = f'label_replace({marked}, "bad", "true", "{label}", {_quoted(failed)})'
+    return f"sum by (destination_workload, reporter, instance, bad) ({marked})"
+
+
+def counters_query(canary: Canary, metric: Metric, counters: CompareCounters) -> str:
+    """One query for both sides: bad and all events by workload and pod.
+
+    The line breaks end what may be a comment.
+    """
+    return " or ".join(
+        _labelled(f"sum by (instance) (\n{query}\n)", workload, count)
+        for count, written in ((_TOTAL, counters.total), (_BAD, counters.bad))
+        for workload, query in zip(workloads(canary), render_sides(canary, metric, written), strict=True)
     )
+
+
+def _labelled(series: str, workload: str, count: str) -> str:
+    for label, value in (("destination_workload", workload), ("count", count)):
+        series = f'label_replace({series}, "{label}", {_quoted(value)}, "", "")'
+    return series
 
 
 def latency_query(canary: Canary, edges_ms: Sequence[float]) -> str:
@@ -101,7 +139,7 @@ def _unreached(canary: Canary) -> str:
     """Requests that never reached a pod name a Service and no workload; each Service stands for its workload."""
     names = canary.names
     series = (
-        "sum by (destination_service_name, reporter, instance, response_code)"
+        "sum by (destination_service_name, reporter, instance, response_code, grpc_response_status)"
         f' ({promql.REQUESTS}{{reporter="source",response_flags=~".*({UNREACHED_FLAGS}).*"'
         f",destination_service_namespace={_quoted(canary.namespace)}"
         f",destination_service_name=~{_one_of(names.canary_service, names.primary_service)}}})"
@@ -143,7 +181,8 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
     """The answer to one of the queries above, by side and series; ``edges_ms`` as in `latency_query`, none for errors.
 
     An answer that cannot be compared has a ``problem``: a value that is no count (negative, infinite, not a number), an
-    edge that the histogram does not have, or more counts than are remembered.
+    edge that the histogram does not have, a pod without a name, without a total or on both sides, or more counts than
+    are remembered.
     """
     sides: dict[str, dict[str, dict[str, float]]] = {canary.names.target: {}, canary.names.primary: {}}
     for sample in samples:
@@ -151,20 +190,28 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
         side = sides.get(labels.get("destination_workload", ""))
         if side is None:
             continue
-        counts = side.setdefault(f"{labels.get('reporter', '')}/{labels.get('instance', '')}"[:MAX_NAME], {})
+        name = f"{labels.get('reporter', 'destination')}/{labels.get('instance', '')}"
+        counts = side.setdefault(name[:MAX_NAME], {})
         count = _count(sample.value)
         if "le" in labels:
             # For minutes after an upgrade to Prometheus 3 an edge may come in both spellings, one of them still.
             bucket = _bucket(_edge(labels["le"]))
             counts[bucket] = max(count, counts.get(bucket, 0.0))
             continue
-        counts[_TOTAL] = counts.get(_TOTAL, 0.0) + count
-        counts[_BAD] = counts.get(_BAD, 0.0) + (count if labels.get("bad") == "true" else 0.0)
+        # Istio's requests are part of the total, bad or not; of other counters each says which of the two it is.
+        if labels.get("count") != _BAD:
+            counts[_TOTAL] = counts.get(_TOTAL, 0.0) + count
+        if labels.get("count") == _BAD or labels.get("bad") == "true":
+            counts[_BAD] = counts.get(_BAD, 0.0) + count
     canary_side, primary_side = sides[canary.names.target], sides[canary.names.primary]
     most = max(len(canary_side), len(primary_side)) * (1 + (len(edges_ms) or 1))
     if most > MAX_COUNTS:
         return Reading(problem=f"{most} counts of one side, from all its pods, are more than {MAX_COUNTS}")
-    problem = _missing_edge("canary", canary_side, edges_ms) or _missing_edge("primary", primary_side, edges_ms)
+    problem = (
+        _missing_edge("canary", canary_side, edges_ms)
+        or _missing_edge("primary", primary_side, edges_ms)
+        or _nameless(canary_side, primary_side)
+    )
     reading = Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
     if not problem and (odd := next(filter(_is_no_count, (sample.value for sample in samples)), None)) is not None:
         return replace(reading, problem=f"{odd} is not a number of requests")
@@ -189,13 +236,25 @@ def _edge(text: str) -> float:
 def _by_rate(side: Mapping[str, Mapping[str, float]], edges_ms: Sequence[float]) -> dict[str, SeriesCounts]:
     """Requests and bad ones of each series; at an edge those are bad that took longer."""
     if not edges_ms:
-        return {key: (counts.get(_TOTAL, math.nan), counts.get(_BAD, math.nan)) for key, counts in side.items()}
+        return {key: (counts.get(_TOTAL, math.nan), counts.get(_BAD, 0.0)) for key, counts in side.items()}
     return {key: _slower(counts, edges_ms) for key, counts in side.items()}
 
 
 def _slower(buckets: Mapping[str, float], edges_ms: Sequence[float]) -> SeriesCounts:
     total = buckets.get(_bucket(math.inf), math.nan)
     return (total, *(_count(round(total - buckets.get(_bucket(edge), math.nan), 6)) for edge in edges_ms))
+
+
+def _nameless(canary: Mapping[str, Mapping[str, float]], primary: Mapping[str, Mapping[str, float]]) -> str | None:
+    """Why the series are not those of the pods of one workload each."""
+    if any(not name.partition("/")[2] for name in (*canary, *primary)):
+        return "a series has no label instance, so its pod is not known"
+    if shared := next(filter(is_pod, canary.keys() & primary.keys()), None):
+        return f"{shared.partition('/')[2]} counts for both the canary and the primary; a pod belongs to one of them"
+    partial = (name for name, counts in (*canary.items(), *primary.items()) if counts.keys() == {_BAD})
+    if uncounted := next(partial, None):
+        return f"{uncounted.partition('/')[2]} has bad events and no total"
+    return None
 
 
 def _missing_edge(side: str, series: Mapping[str, Mapping[str, float]], edges_ms: Sequence[float]) -> str | None:

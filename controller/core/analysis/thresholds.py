@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from controller.api import promql
 from controller.api.canary import Canary
@@ -14,6 +15,7 @@ from controller.api.durations import promql_duration
 from controller.api.errors import CanaryError
 from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
 from controller.api.metric_template import MetricProvider, MetricTemplate
+from controller.api.references import NamespacedRef
 from controller.core.model import Check, MetricProbe, NoValues, ProbeResult, QueryFailed, Sample, Value
 
 BUILTIN_QUERIES: Mapping[str, str] = {
@@ -27,7 +29,7 @@ MAX_QUERY = 100_000
 
 
 class TemplateError(CanaryError):
-    """A query template has a placeholder that cannot be filled."""
+    """A query cannot be made: its template is missing, or has a placeholder that cannot be filled."""
 
 
 def render_query(template: str, values: Mapping[str, str]) -> str:
@@ -54,10 +56,9 @@ def render_query(template: str, values: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def template_key(canary: Canary, metric: Metric) -> str | None:
+def template_key(canary: Canary, reference: NamespacedRef) -> str:
     """``NAMESPACE/NAME`` of the MetricTemplate that a metric refers to."""
-    reference = metric.template_ref
-    return f"{reference.namespace or canary.namespace}/{reference.name}" if reference else None
+    return f"{reference.namespace or canary.namespace}/{reference.name}"
 
 
 def missing_templates(
@@ -65,33 +66,46 @@ def missing_templates(
 ) -> tuple[str, ...]:
     """``NAMESPACE/NAME`` of the MetricTemplates that metrics refer to, dry runs or not, and that do not exist."""
     metrics = (metric for metric in canary.spec.analysis.metrics if dry_runs or not metric.dry_run)
-    wanted = (template_key(canary, metric) for metric in metrics)
-    return tuple(dict.fromkeys(key for key in wanted if key and key not in templates))
+    wanted = (template_key(canary, each) for metric in metrics for each in metric.template_refs.values())
+    return tuple(dict.fromkeys(key for key in wanted if key not in templates))
 
 
 def plan_query(canary: Canary, metric: Metric, templates: Mapping[str, MetricTemplate]) -> MetricProbe | QueryFailed:
     """The query to run for a metric, or why there is none."""
-    key = template_key(canary, metric)
-    if key is None:
-        template = metric.query or BUILTIN_QUERIES[metric.name]
-        address = canary.spec.metrics_server
-        provider = MetricProvider(type="prometheus", address=address) if address else None
-        namespace = canary.namespace
-    elif key in templates:
-        template, provider = templates[key].spec.query, templates[key].spec.provider
-        namespace = key.partition("/")[0]
-    else:
-        return QueryFailed(f"MetricTemplate {key} does not exist")
+    written = metric.query or BUILTIN_QUERIES.get(metric.name, "")
     try:
-        query = render_query(template, _query_values(canary, metric))
+        source = find_source(canary, metric.template_ref, written, templates)
+        query = render_query(source.query, query_values(canary, metric))
     except TemplateError as error:
         return QueryFailed(str(error))
     same_name = [other for other in canary.spec.analysis.metrics if other.name == metric.name]
     earlier = next((index for index, other in enumerate(same_name) if other is metric), 0)
-    return MetricProbe(metric.name, query, provider, namespace, earlier)
+    return MetricProbe(metric.name, query, source.provider, source.namespace, earlier)
 
 
-def _query_values(canary: Canary, metric: Metric) -> dict[str, str]:
+class Source(NamedTuple):
+    """A query as it is written, who answers (None: the controller's own metrics server), and where its Secret is."""
+
+    query: str
+    provider: MetricProvider | None
+    namespace: str
+
+
+def find_source(
+    canary: Canary, reference: NamespacedRef | None, query: str, templates: Mapping[str, MetricTemplate]
+) -> Source:
+    """The MetricTemplate that is referred to, else ``query``. Raises TemplateError where the template is missing."""
+    if reference is None:
+        address = canary.spec.metrics_server
+        return Source(query, MetricProvider(type="prometheus", address=address) if address else None, canary.namespace)
+    key = template_key(canary, reference)
+    if key not in templates:
+        raise TemplateError(f"MetricTemplate {key} does not exist")
+    return Source(templates[key].spec.query, templates[key].spec.provider, key.partition("/")[0])
+
+
+def query_values(canary: Canary, metric: Metric) -> dict[str, str]:
+    """What a query's placeholders stand for, without their braces."""
     return {
         "name": canary.name,
         "namespace": canary.namespace,

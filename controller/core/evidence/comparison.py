@@ -11,7 +11,7 @@ from datetime import datetime
 from controller.api.metric import Compare
 from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.e_values import Counts
-from controller.core.evidence.question import EvidenceError, Verdict
+from controller.core.evidence.question import EvidenceError, Question, Verdict
 from controller.core.evidence.readings import Reading, is_pod, latest, since, totals
 from controller.core.evidence.sequential import RateTest, SequentialTest
 
@@ -77,6 +77,45 @@ class Comparison:
     def strongest(self) -> RateTest:
         """The rate with the most evidence that the canary is worse."""
         return self.test.rates[self.test.strongest]
+
+    @property
+    def counted(self) -> bool:
+        """Whether the canary has had requests that counted."""
+        return self.strongest.seen.canary_total > 0
+
+    @property
+    def seen(self) -> Counts:
+        """The requests that counted, and the bad ones by the strongest rate."""
+        return self.strongest.seen
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the primary's rate the canary's was; None without bad requests of the primary."""
+        return self.strongest.observed_ratio
+
+    @property
+    def question(self) -> Question:
+        return self.test.question
+
+    @property
+    def p_value(self) -> float:
+        """Always-valid p-value of "no worse than harmless"."""
+        return self.test.p_value
+
+    @property
+    def evidence(self) -> float:
+        """E that the canary is worse, now."""
+        return self.test.evidence
+
+    @property
+    def pass_evidence(self) -> float:
+        """E that the canary is no harm, now."""
+        return self.test.pass_evidence
+
+    @property
+    def log_evidence(self) -> float:
+        """Ln of `evidence`, without its limit."""
+        return self.test.log_evidence
 
     def verdict(self, compare: Compare) -> Verdict:
         """The test's verdict; none before both sides have had ``minRequests``."""

@@ -23,11 +23,11 @@ def not_allowed(canary: Canary, options: Options) -> tuple[str, ...]:
 
 def _references(canary: Canary, options: Options) -> Iterator[str]:
     for number, metric in enumerate(canary.spec.analysis.metrics):
-        reference = metric.template_ref
-        if options.cross_namespace_refs or reference is None or reference.namespace in (None, "", canary.namespace):
-            continue
-        path = f"spec.analysis.metrics[{number}].templateRef.namespace"
-        yield f"{path}: references to other namespaces are disabled (--no-cross-namespace-refs)"
+        for path, reference in metric.template_refs.items():
+            if options.cross_namespace_refs or reference.namespace in (None, "", canary.namespace):
+                continue
+            field = f"spec.analysis.metrics[{number}].{path}.namespace"
+            yield f"{field}: references to other namespaces are disabled (--no-cross-namespace-refs)"
 
 
 def _hosts(canary: Canary, options: Options) -> Iterator[str]:

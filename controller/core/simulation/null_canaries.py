@@ -99,9 +99,14 @@ def _as_null(canary: Canary, samples: tuple[Sample, ...], pod: str) -> Iterator[
     names = canary.names
     for sample in samples:
         labels = sample.labels
-        if labels.get("destination_workload") == names.primary and labels.get("reporter") == "destination":
-            workload = names.target if labels.get("instance") == pod else names.primary
+        if labels.get("destination_workload") == names.primary and labels.get("reporter") != "source":
+            # By the host alone: a pod's own counters come from another port than those of its proxy.
+            workload = names.target if _host(labels.get("instance", "")) == _host(pod) else names.primary
             yield Sample({**labels, "destination_workload": workload}, sample.value)
+
+
+def _host(instance: str) -> str:
+    return instance.rpartition(":")[0] or instance
 
 
 def as_primary(canary: Canary) -> Canary:
@@ -113,19 +118,30 @@ def as_primary(canary: Canary) -> Canary:
 
 
 def _null_canary(canary: Canary, templates: Templates) -> Canary:
-    """The same analysis without the thresholds that the primary's values cannot be put to."""
-    without_query = untried(canary, templates)
-    without = {"threshold": None, "threshold_range": None, "query": None, "template_ref": None}
-    metrics = [
-        metric.model_copy(update=without) if metric in without_query else metric
-        for metric in canary.spec.analysis.metrics
-        if metric.compare or metric not in without_query
-    ]
+    """The same analysis without the thresholds that the primary's values cannot be put to, and numbers of each side."""
+    without_query = unbounded(canary, templates)
+    no_bounds = {"threshold": None, "threshold_range": None, "query": None, "template_ref": None}
+    metrics: list[Metric] = []
+    for metric in canary.spec.analysis.metrics:
+        bounds = metric.bounds is not None and metric not in without_query
+        compare = metric.compare if metric.compare and not metric.compare.value else None
+        if bounds or compare:
+            metrics.append(metric.model_copy(update={"compare": compare, **({} if bounds else no_bounds)}))
     analysis = canary.spec.analysis.model_copy(update={"metrics": tuple(metrics)})
     return canary.model_copy(update={"spec": canary.spec.model_copy(update={"analysis": analysis})})
 
 
-def untried(canary: Canary, templates: Templates) -> tuple[Metric, ...]:
+def untried(canary: Canary, templates: Templates) -> tuple[str, ...]:
+    """The metrics that quiet times cannot try, since no query of theirs is answered pod by pod or names the target."""
+    without_query = unbounded(canary, templates)
+    return tuple(
+        metric.name
+        for metric in canary.spec.analysis.metrics
+        if metric in without_query or (metric.compare and metric.compare.value)
+    )
+
+
+def unbounded(canary: Canary, templates: Templates) -> tuple[Metric, ...]:
     """The metrics whose thresholds quiet times cannot try: their query does not name the target."""
     primary = as_primary(canary)
     bounded = (metric for metric in canary.spec.analysis.metrics if metric.bounds)

@@ -15,9 +15,10 @@ from datetime import datetime
 
 from controller.api.canary import Canary
 from controller.api.support import unsupported_fields
-from controller.core.analysis.counters import plan_counters
+from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.thresholds import missing_templates
 from controller.core.evidence.readings import Reading
+from controller.core.model import QueryFailed
 from controller.core.simulation.null_canaries import NullRun, as_primary, rendered, try_null_canaries, untried
 from controller.core.simulation.recording import LULL, Recording, requests_of, traffic_query
 from controller.core.simulation.run import ReplayError, Run, Templates, ask_recording, run
@@ -51,7 +52,7 @@ class Replay:
     Attributes:
         rollouts: in the past rollouts, in order.
         quiet: in quiet times.
-        left_out: metrics that quiet times cannot try, since their query does not name the target.
+        left_out: metrics that quiet times cannot try: their query does not name the target, or knows no pods.
     """
 
     rollouts: tuple[PastRollout, ...]
@@ -74,7 +75,10 @@ def plan_recording(canary: Canary, templates: Templates) -> tuple[str, ...]:
     queries = [traffic_query(canary)]
     for metric in canary.spec.analysis.metrics:
         if metric.compare:
-            queries.append(plan_counters(canary, metric).query)
+            planned = plan_comparison(canary, metric, templates)
+            if isinstance(planned, QueryFailed):
+                raise ReplayError(f"metric {metric.name}: {planned.reason}")
+            queries += [probe.query for probe in planned]
         if metric.bounds:
             queries += [rendered(each, metric, templates) for each in (canary, as_primary(canary))]
     return tuple(dict.fromkeys(queries))
@@ -91,7 +95,7 @@ def replay(canary: Canary, templates: Templates, recording: Recording, *, most_q
     spans = find_spans(traffic, recording.points)
     rollouts = tuple(_rollout(canary, templates, recording, traffic, span) for span in spans)
     quiet = try_null_canaries(canary, templates, recording, traffic, spans, most=most_quiet)
-    left_out = tuple(metric.name for metric in untried(canary, templates))
+    left_out = untried(canary, templates)
     return Replay(rollouts=rollouts, quiet=quiet, left_out=left_out)
 
 

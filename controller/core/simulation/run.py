@@ -20,10 +20,10 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.thresholds import number_of
-from controller.core.evidence.comparison import Comparison
 from controller.core.model import (
     Check,
     CounterProbe,
+    Evidence,
     Facts,
     HookProbe,
     Manifest,
@@ -87,7 +87,7 @@ class Look:
     state: State
 
     @property
-    def comparisons(self) -> Mapping[str, Comparison]:
+    def comparisons(self) -> Mapping[str, Evidence]:
         """The evidence, by metric with ``compare``."""
         return self.state.evidence
 

@@ -49,10 +49,12 @@ class Traffic:
         requests_per_second: of all users.
         bad_rates: by metric with ``compare`` the part (0-1) of the primary's requests that is bad; for latency one
             for each edge.
+        events_per_second: of metrics that count other events than requests.
     """
 
     requests_per_second: float
     bad_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    events_per_second: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +184,8 @@ def _expectations(
         rates = tuple(min(max(rate, RATE_LEAST), RATE_MOST) for rate in traffic.bad_rates.get(metric.name, ()))
         if not rates or metric.compare is None:
             continue
-        counted = tuple(_counted(analysis, looks, metric.compare, traffic, interval))
+        events = traffic.events_per_second.get(metric.name, traffic.requests_per_second) * interval
+        counted = tuple(_counted(analysis, looks, metric.compare, events, interval))
         for ratio in dict.fromkeys((metric.compare.harmful_ratio, BREAKAGE_RATIO)):
             need = _need_to_fail(metric.compare, sharing, rates, ratio)
             yield _expect(metric, Verdict.FAIL, ratio, need=need, looks=counted, interval=interval)
@@ -200,10 +203,9 @@ class _Look:
 
 
 def _counted(
-    analysis: Analysis, looks: tuple[Step, ...], compare: Compare, traffic: Traffic, interval: float
+    analysis: Analysis, looks: tuple[Step, ...], compare: Compare, requests: float, interval: float
 ) -> Iterator[_Look]:
-    """The looks that count: after the warm-up, with traffic on both sides."""
-    requests = traffic.requests_per_second * interval
+    """The looks that count: after the warm-up, with traffic on both sides; ``requests`` of all users in a look."""
     for look in looks:
         canary, primary = _parts(analysis, look.routes)
         if look.number * interval >= compare.warmup_seconds and min(canary, primary) * requests > 0:

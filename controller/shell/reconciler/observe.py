@@ -139,8 +139,8 @@ def _target_autoscaler(cache: Cache, canary: Canary) -> Manifest | None:
 
 def _template_places(canary: Canary) -> Iterator[tuple[str, str]]:
     for metric in canary.spec.analysis.metrics:
-        if where := template_key(canary, metric):
-            namespace, _, name = where.partition("/")
+        for reference in metric.template_refs.values():
+            namespace, _, name = template_key(canary, reference).partition("/")
             yield namespace, name
 
 

@@ -229,7 +229,7 @@ class Reconciler:
             )
             for name, template in facts.templates.items()
         }
-        if any(metric.template_ref is None for metric in facts.canary.spec.analysis.metrics):
+        if any(not metric.template_refs for metric in facts.canary.spec.analysis.metrics):
             address = facts.canary.spec.metrics_server
             own = MetricProvider(type="prometheus", address=address) if address else None
             providers["the metrics server"] = (own, facts.canary.namespace)

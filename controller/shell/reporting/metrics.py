@@ -13,8 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.status import Phase
-from controller.core.evidence.comparison import Comparison
-from controller.core.model import Check, State
+from controller.core.model import Check, Evidence, State
 
 SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
 
@@ -48,7 +47,7 @@ class Metrics:
             "direction",
         )
         self._ratio = self._gauge(
-            "canary_comparison_ratio", "How many times the primary's bad rate the canary's was.", *compared
+            "canary_comparison_ratio", "How many times the primary's bad rate, or value, the canary's was.", *compared
         )
         self._counted = self._gauge(
             "canary_comparison_requests", "Requests that counted in this rollout.", *compared, "side", "result"
@@ -117,18 +116,20 @@ class Metrics:
     def _comparisons(self) -> tuple[Gauge, ...]:
         return (self._p_value, self._evidence, self._ratio, self._counted)
 
-    def _compared(self, target: str, namespace: str, evidence: Mapping[str, Comparison]) -> None:
+    def _compared(self, target: str, namespace: str, evidence: Mapping[str, Evidence]) -> None:
         """The evidence of this rollout, and nothing of the one before."""
         for gauge in self._comparisons:
             gauge.remove_by_labels({"name": target, "namespace": namespace})
         for metric, comparison in evidence.items():
-            labels, strongest = (target, namespace, metric), comparison.strongest
-            self._p_value.labels(*labels).set(comparison.test.p_value)
-            self._evidence.labels(*labels, "fail").set(comparison.test.evidence)
-            self._evidence.labels(*labels, "pass").set(comparison.test.pass_evidence)
-            if strongest.observed_ratio is not None:
-                self._ratio.labels(*labels).set(strongest.observed_ratio)
-            seen = strongest.seen
+            labels = (target, namespace, metric)
+            self._p_value.labels(*labels).set(comparison.p_value)
+            self._evidence.labels(*labels, "fail").set(comparison.evidence)
+            self._evidence.labels(*labels, "pass").set(comparison.pass_evidence)
+            if comparison.ratio is not None:
+                self._ratio.labels(*labels).set(comparison.ratio)
+            seen = comparison.seen
+            if seen is None:
+                continue
             self._counted.labels(*labels, "canary", "total").set(seen.canary_total)
             self._counted.labels(*labels, "canary", "bad").set(seen.canary_bad)
             self._counted.labels(*labels, "primary", "total").set(seen.primary_total)

@@ -152,6 +152,40 @@ def test_a_placeholder_that_cannot_be_filled_is_an_error_no_schema_sees(check):
     )
 
 
+COMPARED = "compare: {value: {templateRef: {name: error-rate}, better: lower}}"
+
+
+@pytest.mark.parametrize(
+    ("compare", "template", "said"),
+    [
+        pytest.param(COMPARED, TEMPLATE, "", id="a template for both sides"),
+        pytest.param(
+            COMPARED,
+            "",
+            "note: Canary prod/backend: spec.analysis.metrics[0].compare.value.templateRef: MetricTemplate",
+            id="a template that is elsewhere",
+        ),
+        pytest.param(
+            COMPARED,
+            TEMPLATE.replace("{{ target }}", "backend"),
+            "error: Canary prod/backend: spec.analysis.metrics[0].compare: the query is the same for canary and",
+            id="a template for one side",
+        ),
+        pytest.param(
+            "compare: {counters: {bad: 'a{{workload}}', total: 'b{{workload}}{{ a }}'}}",
+            "",
+            "error: Canary prod/backend: spec.analysis.metrics[0].compare: placeholder {{ a }} is unknown, there are: ",
+            id="a placeholder",
+        ),
+    ],
+)
+def test_queries_of_a_comparison_are_checked(check, compare, template, said):
+    below_100 = CANARY.replace("stepWeight: 10", "stepWeights: [10, 50]")
+    found = check(a=below_100[: below_100.index("templateRef")] + f"{compare}\n", b=template)
+    assert len(found) == bool(said)
+    assert all(said in finding for finding in found)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

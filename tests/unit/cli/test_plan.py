@@ -135,6 +135,64 @@ def test_a_dry_run_is_planned_and_no_remark_warns_of_it(plan):
     assert "without a verdict" not in shown
 
 
+CPU = {"name": "cpu", "compare": {"value": {"query": "avg(rate(cpu{{workload}}[1m]))", "better": "lower"}}}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "said"),
+    [
+        pytest.param(
+            {"stepWeight": 5},
+            "cpu: 5 looks count, one every 1m. FAIL at 2x as bad and PASS at as good need the canary's value over the"
+            " primary's to scatter by less than 33% from look to look.",
+            id="enough",
+        ),
+        pytest.param(
+            {"stepWeight": 25},
+            "cpu: 1 looks count, one every 1m: too few for a verdict; make the analysis longer.",
+            id="too few",
+        ),
+        pytest.param(
+            {"metrics": [{"name": "cpu", "compare": {"value": {"query": "{{workload}}{{a}}", "better": "lower"}}}]},
+            "cpu: placeholder {{ a }} is unknown",
+            id="a query that cannot be asked",
+        ),
+    ],
+)
+def test_a_number_of_each_side_has_a_remark(analysis, said):
+    found = run_plan((), {**STEPS, "metrics": [CPU], **analysis})
+    assert [remark for remark in found["remarks"] if remark.startswith(said)]
+    assert found["traffic"] is None
+
+
+def test_counters_of_the_app_s_own_have_a_pace_of_their_own(planned):
+    asked = {"bad": "orders_bad{{workload}}", "total": "orders{{workload}}"}
+    orders = {"name": "orders", "compare": {"counters": asked}}
+
+    def answer(query: str, start: float, end: float, step: float) -> Matrix:
+        paces = {"total": 2.0, "bad": 0.1}
+        return (
+            [
+                {
+                    "metric": {"destination_workload": "backend-primary", "instance": "p", "count": count},
+                    "values": [
+                        [start + at * step, str(pace * at * step)] for at in range(int((end - start) / step) + 1)
+                    ],
+                }
+                for count, pace in paces.items()
+            ]
+            if "orders" in query
+            else counters(start, end, step, good=20.0)
+        )
+
+    with Prometheus(answer).serve() as prometheus:
+        found = planned("--prometheus", prometheus.address, "--window", "30m", metrics=[ERRORS, orders])
+    assert found["traffic"]["requestsPerSecond"] == pytest.approx(20.0)
+    assert found["traffic"]["badRates"]["orders"] == pytest.approx([0.05])
+    gets = {verdict["metric"]: verdict["countedInPlan"] for verdict in found["verdicts"]}
+    assert gets["errors"] == pytest.approx(10 * gets["orders"], rel=1e-3)
+
+
 def run_plan(arguments: tuple[str, ...], analysis: dict[str, Any]) -> dict[str, Any]:
     manifest = yaml.safe_dump(canary_manifest(analysis=analysis))
     result = CliRunner().invoke(app, ["plan", "-f", "-", *arguments, "-o", "json"], input=manifest)

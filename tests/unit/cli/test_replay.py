@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -14,13 +15,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from controller.api import parse_canary
 from controller.cli import app, recording
 from controller.cli.errors import CommandError
 from controller.cli.recording import fetch_recording, load_recording, parse_time, save_recording
+from controller.cli.replay.page import render_page
+from controller.cli.replay.report import as_json
 from controller.core.simulation.recording import Series
+from controller.core.simulation.replay import plan_recording
+from controller.core.simulation.replay import replay as replay_recording
 from tests.builders import ERROR_RATE, NOW, canary_manifest, error_rate_template
 from tests.unit.cli.prometheus import Matrix, Prometheus
-from tests.unit.core.evidence.traffic import CANARY, PRIMARIES, Traffic, recorded
+from tests.unit.core.evidence.traffic import CANARY, PRIMARIES, Traffic, gauge, recorded
 
 ANALYSIS: Mapping[str, Any] = {
     "interval": "10s",
@@ -181,6 +187,34 @@ def test_the_page_stands_alone_and_shows_every_rollout(manifest, saved, tmp_path
     assert "2. 2026-01-01 12:09:50 UTC: rolled back: worse than the primary" in text
     assert "errors 9.0 times the primary&#x27;s: 45 of 500" in text
     assert "nan" not in text
+
+
+def test_numbers_of_each_side_are_drawn_as_they_are():
+    asked = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}
+    canary = parse_canary(canary_manifest(analysis={**ANALYSIS, "metrics": [asked]}))
+    busy, sides = Traffic(9, served_early).series(), {"cpubackend": 3.0, "cpubackend-primary": 2.0}
+    answers = {
+        query: gauge(9, functools.partial(constant, sides[query])) if query in sides else busy
+        for query in plan_recording(canary, {})
+    }
+    recording = recorded(9, answers)
+    text = render_page(canary, recording, replay_recording(canary, {}, recording))
+    assert "cpu: value" in text
+    assert "rate of bad requests" not in text
+    last = as_json(canary, recording, replay_recording(canary, {}, recording))["rollouts"][0]["looks"][-1]
+    assert last["evidence"]["cpu"] == {
+        "verdict": "FAIL",
+        "pValue": pytest.approx(0.0295, rel=1e-2),
+        "ratio": pytest.approx(1.5),
+    }
+
+
+def constant(number: float, _point: int) -> float:
+    return number
+
+
+def served_early(point: int) -> Mapping[tuple[str, str], tuple[int, int]]:
+    return {**dict.fromkeys(PRIMARIES, (1000, 10)), **({CANARY: (500, 5)} if 0 < point < 8 else {})}
 
 
 def test_a_name_cannot_put_markup_into_the_page(tmp_path, saved):

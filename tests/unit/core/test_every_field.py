@@ -108,6 +108,9 @@ MIRRORED = {**WEIGHTED, "mirror": True}
 MATCH = {"headers": {"x": {"exact": "a"}}}
 COMPARED = {"name": "errors", "compare": {"errors": {}}}
 SLOW = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
+ORDERS = {"name": "orders", "compare": {"counters": {"bad": "bad{{workload}}", "total": "all{{workload}}"}}}
+CPU = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}
+TEMPLATE_REF = {"name": "error-rate", "namespace": "istio-system"}
 GATE = make_webhook("gate", "confirm-promotion")
 
 
@@ -244,6 +247,19 @@ CASES: tuple[Case, ...] = (
     Case(f"{METRIC}.dryRun", True, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.with", "baseline", analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.errors.responseCodes", "4..", analysis=metrics(COMPARED)),
+    Case(f"{COMPARE}.errors.grpcStatuses", "0|2", analysis=metrics(COMPARED)),
+    Case(f"{COMPARE}.counters.bad", "other{{workload}}", analysis=metrics(ORDERS)),
+    Case(f"{COMPARE}.counters.total", "other{{workload}}", analysis=metrics(ORDERS)),
+    Case(f"{COMPARE}.value.query", "other{{workload}}", analysis=metrics(CPU)),
+    Case(f"{COMPARE}.value.better", "higher", before="lower", analysis=metrics(CPU)),
+    *(
+        Case(
+            f"{COMPARE}.value.templateRef.{key}",
+            value,
+            analysis=metrics({"name": "cpu", "compare": {"value": {"templateRef": TEMPLATE_REF, "better": "lower"}}}),
+        )
+        for key, value in {"name": "other", "namespace": "prod"}.items()
+    ),
     Case(f"{COMPARE}.latency.edges[]", "250ms", before="100ms", analysis=metrics(SLOW)),
     Case(f"{COMPARE}.risk", 0.5, before=1e-9, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.harmlessRatio", 1.9, analysis=metrics(COMPARED)),
@@ -341,7 +357,7 @@ class Recorder(Cluster):
             case _:
                 self.notes.append(repr(probe))
         if isinstance(probe, MetricProbe):
-            return Value(self.bad)
+            return Value(1.0 if probe.side == "primary" else self.bad)
         return self.answers[probe.key] if probe.key in self.answers else super()._answer(probe)
 
     def step(self) -> None:

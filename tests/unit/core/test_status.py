@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.core.analysis.counters import begin
+from controller.core.analysis.values import begin_values
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.split import Split
-from controller.core.model import Check, Routes, State
+from controller.core.evidence.values import VALUE, ValueComparison
+from controller.core.model import Check, Evidence, Routes, State
 from controller.core.status import state_from_status, status_from_state
 from tests.builders import NOW, WEIGHTED, canary_manifest, make_canary
 from tests.golden_files import assert_golden
@@ -185,7 +188,7 @@ def gathered(looks: list[tuple[float, float, float]], seconds: float = 0.5) -> d
     return evidence
 
 
-def stored(evidence: dict[str, Comparison]) -> dict[str, Any]:
+def stored(evidence: Mapping[str, Evidence]) -> dict[str, Any]:
     """A status as the API server keeps it: whole numbers without a point."""
     status = status_from_state(State(evidence=evidence), make_canary(analysis=COMPARED), NOW).to_dict()
     text = json.dumps(status, allow_nan=False)
@@ -198,11 +201,56 @@ def test_evidence_comes_back_whole(looks, seconds):
     assert state_from_status(with_status(stored(evidence), analysis=COMPARED)).evidence == evidence
 
 
+CPU: dict[str, Any] = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}[5s]", "better": "either"}}}
+
+
+def valued(looks: Sequence[tuple[float, float]]) -> dict[str, ValueComparison]:
+    """The evidence of numbers, one look every ten seconds."""
+    (metric,) = make_canary(analysis={**WEIGHTED, "metrics": [CPU]}).spec.analysis.metrics
+    assert metric.compare
+    comparison = begin_values(make_canary(), metric, NOW, "[5s]")
+    for number, (canary, primary) in enumerate(looks, start=1):
+        reading = Reading({VALUE: (canary,)}, {VALUE: (primary,)})
+        comparison = comparison.look(metric.compare, reading, NOW + timedelta(seconds=10 * number))
+    return {"cpu": comparison}
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1e300), st.floats(0, 1e300)), max_size=6))
+def test_evidence_of_numbers_comes_back_whole(looks):
+    analysis = {**WEIGHTED, "metrics": [CPU]}
+    evidence = valued(looks)
+    assert state_from_status(with_status(stored(evidence), analysis=analysis)).evidence == evidence
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {**CPU, "compare": {"value": {"query": "mem{{workload}}", "better": "either"}}},
+        {**CPU, "compare": {"value": {"query": "cpu{{workload}}[5s]", "better": "lower"}}},
+        {**CPU, "interval": "5m"},
+        {"name": "cpu", "compare": {"errors": {}}},
+        {"name": "cpu", "compare": {"counters": {"bad": "x{{workload}}{{oops}}", "total": "x{{workload}}"}}},
+    ],
+    ids=str,
+)
+def test_evidence_of_numbers_for_another_question_is_left_out(changed):
+    status = stored(valued([(1.0, 2.0)]))
+    assert state_from_status(with_status(status, analysis={**WEIGHTED, "metrics": [changed]})).evidence == {}
+
+
+def test_evidence_of_requests_is_none_of_numbers():
+    metrics = [{**CPU, "name": "errors"}, LATENCY]
+    found = state_from_status(with_status(stored(gathered([])), analysis={**WEIGHTED, "metrics": metrics}))
+    assert set(found.evidence) == {"latency"}
+
+
 def test_the_evidence_of_a_metric_is_small():
     """A status is written with every look; etcd takes 1.5 MiB an object."""
     errors, latency = stored(gathered([(12345.0, 0.01, 0.01)] * 20))["evidence"].values()
     assert len(json.dumps(errors)) < 1000
     assert len(json.dumps(latency)) < 1600
+    (cpu,) = stored(valued([(1.23456789, 0.987654321), (1.1, 0.9)]))["evidence"].values()
+    assert len(json.dumps(cpu)) < 500
 
 
 @pytest.mark.parametrize(

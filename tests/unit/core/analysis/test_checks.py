@@ -32,6 +32,7 @@ from controller.core.model import (
     State,
     Value,
 )
+from controller.core.model import Evidence as AnyEvidence
 from controller.core.status import state_from_status, status_from_state
 from controller.core.tick import Tick
 from tests.builders import ERROR_RATE, NOW, WEIGHTED, canary_manifest, error_rate_template, make_canary
@@ -41,7 +42,8 @@ ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
 LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
 BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}}}
 CALL = "send the load test to the service as users do (http://backend.prod:9898/)"
-Evidence = Mapping[str, Comparison]
+VALUE: Mapping[str, Any] = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "either"}}}
+Evidence = Mapping[str, AnyEvidence]
 
 
 def tick(
@@ -88,7 +90,8 @@ def begun(asked: Tick) -> Measured:
 
 
 def canary_total(evidence: Evidence) -> float:
-    return evidence["errors"].strongest.seen.canary_total
+    seen = evidence["errors"].seen
+    return seen.canary_total if seen else 0.0
 
 
 def keys(asked: Any) -> tuple[str, ...]:
@@ -113,6 +116,12 @@ def keys(asked: Any) -> tuple[str, ...]:
             ("metric/error-rate", "counters/errors", "counters/latency"),
             ("counters/errors", "counters/latency"),
             id="several",
+        ),
+        pytest.param(
+            (VALUE,),
+            ("value/cpu/canary", "value/cpu/primary"),
+            ("value/cpu/canary", "value/cpu/primary"),
+            id="a number of each side",
         ),
     ],
 )
@@ -230,6 +239,15 @@ def test_a_baseline_that_cannot_be_read_is_none():
     assert begun(tick(ERRORS, answers={"counters/errors": QueryFailed("refused")})) == Measured()
 
 
+@pytest.mark.parametrize("answer", [NoValues(), Value(0.0), Value(-1.0), Value(math.inf)], ids=str)
+@pytest.mark.parametrize("side", ["canary", "primary"])
+def test_a_number_that_has_no_ratio_is_told_and_fails_no_check(side, answer):
+    answers = {"value/cpu/canary": Value(1.0), "value/cpu/primary": Value(1.0), f"value/cpu/{side}": answer}
+    (check,) = measured(tick(VALUE, evidence=begun(tick(VALUE, answers=answers)).evidence, answers=answers)).checks
+    assert check.passed
+    assert f"the last look did not count: the {side}" in check.detail
+
+
 numbers = st.floats() | st.sampled_from([-1.0, 0.0, 1e308, 5e-324, 1e16]) | st.integers(0, 10**9).map(float)
 labels = st.fixed_dictionaries(
     {},
@@ -250,17 +268,19 @@ EVERY: tuple[Mapping[str, Any], ...] = (
     ERROR_RATE,
     {"name": "request-duration", "thresholdRange": {"max": 500}},
     {"name": "request-success-rate", "thresholdRange": {"min": 99}},
+    VALUE,
 )
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(counters, counters, values, values, values), min_size=1, max_size=4))
+@given(st.lists(st.tuples(counters, counters, values, values, values, values), min_size=1, max_size=4))
 def test_whatever_prometheus_answers_becomes_checks_and_evidence_that_can_be_kept(looks):
     evidence: Evidence = {}
     for number, answered in enumerate(looks):
         answers: dict[str, ProbeResult] = {}
         for metric, answer in zip(EVERY, answered, strict=True):
             answers[f"{'counters' if 'compare' in metric else 'metric'}/{metric['name']}"] = answer
+        answers |= {"value/cpu/canary": answered[-1], "value/cpu/primary": Value(1.0)}
         asked = tick(*EVERY, evidence=evidence, answers=answers, seconds=10.0 * number)
         outcome = measured(asked)
         status = status_from_state(State(checks=outcome.checks, evidence=outcome.evidence), asked.canary, NOW).to_dict()
@@ -268,10 +288,11 @@ def test_whatever_prometheus_answers_becomes_checks_and_evidence_that_can_be_kep
         manifest = canary_manifest(analysis={**WEIGHTED, "metrics": list(EVERY)})
         evidence = state_from_status(parse_canary({**manifest, "status": stored})).evidence
         assert evidence == outcome.evidence
-        for check, answer in zip(outcome.checks, (*answered[2:], *answered[:2]), strict=True):
+        for check, answer in zip(outcome.checks, (*answered[2:5], *answered[:2], answered[5]), strict=True):
             read = [answer] if isinstance(answer, Value) else answer.samples if isinstance(answer, Samples) else []
-            assert not check.passed or all(math.isfinite(each.value) for each in read)
-            assert not check.passed or not isinstance(answer, QueryFailed | NoValues)
+            assert not check.passed or check.name == "cpu" or all(math.isfinite(each.value) for each in read)
+            assert not check.passed or not isinstance(answer, QueryFailed)
+            assert not check.passed or check.name == "cpu" or not isinstance(answer, NoValues)
 
 
 @pytest.mark.parametrize(
@@ -302,5 +323,6 @@ def test_more_pods_than_can_be_remembered_do_not_count_and_are_not_kept():
         mesh.serve(CANARY, 10, 1, pod=str(pod))
     outcome = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": mesh.errors()}))
     comparison = outcome.evidence["errors"]
+    assert isinstance(comparison, Comparison)
     assert comparison.test.skipped == "5002 counts of one side, from all its pods, are more than 5000"
     assert comparison.reading.canary == {}

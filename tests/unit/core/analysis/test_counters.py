@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from controller.api.metric import CompareErrors, CompareLatency
+from controller.api.canary import Canary
+from controller.api.metric import CompareErrors, CompareLatency, Metric
 from controller.api.metric_template import MetricProvider
 from controller.core.analysis.counters import errors_query, latency_query, plan_counters, read_samples
+from controller.core.analysis.thresholds import TemplateError
 from controller.core.evidence.readings import Reading
 from controller.core.model import CounterProbe, Sample
 from tests.builders import WEIGHTED, make_canary
@@ -28,6 +31,17 @@ NAMES: Mapping[str, dict[str, Any]] = {
 }
 
 
+def own_counters(canary: Canary, **queries: str) -> Metric:
+    """A metric that compares counters of its own, as one of the Canary's."""
+    asked = {
+        "bad": 'orders_total{namespace="{{ namespace }}",pod=~"{{ pods }}",result="failed"} # of {{ workload }}',
+        "total": 'orders_total{namespace="{{ namespace }}",app="{{ workload }}"}',
+        **queries,
+    }
+    metric = {"name": "orders", "compare": {"counters": asked}}
+    return make_canary(name=canary.name, analysis={**WEIGHTED, "metrics": [metric]}).spec.analysis.metrics[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_queries(name):
     canary = make_canary(**NAMES[name])
@@ -37,6 +51,7 @@ def test_the_queries(name):
             "errors": errors_query(canary, CompareErrors()),
             "errors by other codes": errors_query(canary, CompareErrors(response_codes="5..|429")),
             "latency": latency_query(canary, (100.0, 2500.0)),
+            "own counters": plan_counters(canary, own_counters(canary)).query,
         },
     )
 
@@ -52,8 +67,10 @@ def test_the_queries(name):
     ],
 )
 def test_response_codes_stay_within_their_string(codes, string):
-    query = errors_query(make_canary(), CompareErrors(response_codes=codes))
-    assert query.endswith(f', "bad", "true", "response_code", {string}))')
+    for errors in (CompareErrors(response_codes=codes), CompareErrors(grpc_statuses=codes)):
+        query = errors_query(make_canary(), errors)
+        label = "response_code" if errors.response_codes == codes else "grpc_response_status"
+        assert f', "bad", "true", "{label}", {string})' in query
 
 
 @pytest.mark.parametrize(
@@ -77,6 +94,12 @@ def requests(
 ) -> list[Sample]:
     labels = {"destination_workload": workload, "reporter": reporter, "instance": instance}
     return [Sample(labels, good), *([Sample({**labels, "bad": "true"}, bad)] if bad else [])]
+
+
+def counter(workload: str, instance: str, count: str, value: float) -> Sample:
+    """A counter of `own_counters`."""
+    labels = {"destination_workload": workload, "count": count}
+    return Sample({**labels, "instance": instance} if instance else labels, value)
 
 
 def bucket(le: str, count: float, instance: str = "a") -> Sample:
@@ -104,6 +127,11 @@ def bucket(le: str, count: float, instance: str = "a") -> Sample:
             id="a pod that only fails",
         ),
         pytest.param(requests("frontend", "a", 90), Reading(), id="another workload is nobody's"),
+        pytest.param(
+            [counter(CANARY, "a", "total", 90), counter(CANARY, "a", "bad", 10), counter(PRIMARY, "b", "total", 900)],
+            Reading({"destination/a": (90, 10)}, {"destination/b": (900, 0)}),
+            id="of other counters the bad are among the total, and none are no bad ones",
+        ),
     ],
 )
 def test_samples_are_read_by_side_and_series(samples, reading):
@@ -143,6 +171,44 @@ def test_buckets_are_read_as_the_requests_above_each_edge(samples, slower):
 )
 def test_an_edge_that_the_histogram_does_not_have_is_named(samples, problem):
     assert read_samples(make_canary(), samples, (100, 123)).problem == f"the canary's histogram has {problem}"
+
+
+@pytest.mark.parametrize(
+    ("samples", "problem"),
+    [
+        pytest.param(
+            [counter(CANARY, "", "total", 90)],
+            "a series has no label instance, so its pod is not known",
+            id="summed over all pods",
+        ),
+        pytest.param(
+            [counter(CANARY, "a", "total", 90), counter(PRIMARY, "a", "total", 90)],
+            "a counts for both the canary and the primary; a pod belongs to one of them",
+            id="one pod on both sides",
+        ),
+        pytest.param([counter(PRIMARY, "b", "bad", 9)], "b has bad events and no total", id="bad ones of no total"),
+        pytest.param(
+            [*requests(CANARY, "gateway", 9, reporter="source"), *requests(PRIMARY, "gateway", 9, reporter="source")],
+            None,
+            id="a caller calls both sides",
+        ),
+    ],
+)
+def test_series_that_are_not_the_pods_of_one_workload_each_are_a_problem(samples, problem):
+    assert read_samples(make_canary(), samples).problem == problem
+
+
+@pytest.mark.parametrize(
+    ("total", "said"),
+    [
+        pytest.param("x{a='{{ workload }}{{ oops }}'}", "placeholder {{ oops }} is unknown", id="unknown"),
+        pytest.param("x{a='{{ workload }}'} {{ oops", "placeholder {{ oops is not closed", id="not closed"),
+    ],
+)
+def test_a_counter_that_cannot_be_asked_for_says_why(total, said):
+    canary = make_canary()
+    with pytest.raises(TemplateError, match=re.escape(said)):
+        plan_counters(canary, own_counters(canary, total=total))
 
 
 @pytest.mark.parametrize("value", [math.nan, -1.0, -math.inf])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,18 @@ import yaml
 from controller.api.metric import Compare
 from controller.api.status import Phase
 from controller.core.evidence.comparison import Comparison
-from controller.core.model import Decision, Passed, QueryFailed, Refused, Value
+from controller.core.model import Decision, Passed, QueryFailed, Refused, Sample, Samples, Value
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, canary_manifest, webhook
 from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, clone, forget, initialized, rolled_out
 from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 
 ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
 LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
+ORDERS: Mapping[str, Any] = {
+    "name": "orders",
+    "compare": {"counters": {"bad": 'orders{w="{{workload}}",failed="y"}', "total": 'orders{w="{{workload}}"}'}},
+}
+CPU: Mapping[str, Any] = {"name": "cpu", "compare": {"value": {"query": "cpu{w='{{workload}}'}", "better": "lower"}}}
 STEPS: Mapping[str, Any] = {"interval": "10s", "threshold": 3, "stepWeight": 10, "maxWeight": 50}
 GATE = webhook("approve", "confirm-promotion")
 ROLLBACK: Mapping[str, Any] = {"onInconclusive": "rollback"}
@@ -32,6 +37,13 @@ def warmed(warmup: str) -> dict[str, Any]:
 
 def analysis(*metrics: Mapping[str, Any], base: Mapping[str, Any] = STEPS, **more: Any) -> dict[str, Any]:
     return {**base, "metrics": list(metrics or (ERRORS,)), **more}
+
+
+def own_counters(mesh: Mesh) -> Iterator[Sample]:
+    """The same requests as counters of the app's own."""
+    for (workload, _, pod), (total, bad) in mesh.requests.items():
+        for count, seen in (("total", total), ("bad", bad)):
+            yield Sample({"destination_workload": workload, "instance": pod, "count": count}, seen)
 
 
 class Rollout:
@@ -53,7 +65,7 @@ class Rollout:
         primary: float = 0.01,
         matched: float = 0.3,
     ) -> None:
-        self.mesh, self.users, self.matched = Mesh(), users, matched
+        self.mesh, self.users, self.matched, self.looks = Mesh(), users, matched, 0
         self.alone: set[str] = set()
         self.direct = 0.0
         self.rates = {CANARY: canary, PRIMARY: primary}
@@ -84,6 +96,11 @@ class Rollout:
     def answer(self) -> None:
         self.cluster.answers["counters/errors"] = self.cluster.answers["counters/error-rate"] = self.mesh.errors()
         self.cluster.answers["counters/latency"] = self.mesh.latency()
+        self.cluster.answers["counters/orders"] = Samples(tuple(own_counters(self.mesh)))
+        self.looks += 1
+        for side, workload in (("canary", CANARY), ("primary", PRIMARY)):
+            scatter = 1 + 0.1 * (self.looks % 3) * (side == "canary")
+            self.cluster.answers[f"value/cpu/{side}"] = Value(100 * self.rates[workload] * scatter)
 
     def look(self) -> Decision:
         """Ten seconds of traffic, and a tick."""
@@ -102,7 +119,9 @@ class Rollout:
         return seen
 
     def kept(self, metric: str = "errors") -> Comparison:
-        return self.cluster.state.evidence[metric]
+        found = self.cluster.state.evidence[metric]
+        assert isinstance(found, Comparison)
+        return found
 
     @property
     def compare(self) -> Compare:
@@ -232,6 +251,21 @@ COURSES: Mapping[str, tuple[dict[str, Any], dict[str, float], list[tuple[str, in
         analysis(LATENCY),
         {"canary": 0.04},
         [*progressing(10), FAILED],
+    ),
+    "counters of the app's own are compared as Istio's are": (
+        analysis(ORDERS),
+        {"canary": 0.04},
+        [*progressing(10), FAILED],
+    ),
+    "as much CPU is no harm": (
+        analysis(CPU),
+        {},
+        [*progressing(10, 20, 30, 40, 50), (PROMOTING, 50)],
+    ),
+    "four times the CPU is found from the numbers of four looks": (
+        analysis(CPU),
+        {"canary": 0.04},
+        [*progressing(10, 20, 30, 40), FAILED],
     ),
     "two comparisons have both to pass": (
         analysis(ERRORS, LATENCY),
@@ -475,7 +509,7 @@ def stored(cluster: Cluster) -> Cluster:
 
 
 @pytest.mark.parametrize("canary", [0.01, 0.02, 0.04])
-@pytest.mark.parametrize("metric", [ERRORS, LATENCY], ids=["errors", "latency"])
+@pytest.mark.parametrize("metric", [ERRORS, LATENCY, ORDERS, CPU], ids=["errors", "latency", "orders", "cpu"])
 def test_a_controller_that_restarts_at_every_look_sees_the_same(canary, metric):
     spec = analysis(metric)
     assert looks_of(Rollout(spec, canary=canary), stored) == looks_of(Rollout(spec, canary=canary), never)

@@ -282,6 +282,36 @@ def test_a_threshold_whose_query_does_not_name_the_target_is_left_out():
     assert alone.quiet == ()
 
 
+def own_counters(served: Callable[[int], Served], points: int) -> tuple[Series, ...]:
+    """The same requests as the apps count them, on a port of their own."""
+    counts: dict[tuple[str, str, str], dict[int, float]] = {}
+    for point in range(points):
+        for (workload, pod), (total, bad) in served(point).items():
+            for count, seen in (("total", total), ("bad", bad)):
+                values = counts.setdefault((workload, pod, count), {})
+                values[point] = values.get(point - 1, 0.0) + seen
+    return tuple(
+        Series({"destination_workload": workload, "instance": f"{pod}:9898", "count": count}, values)
+        for (workload, pod, count), values in counts.items()
+    )
+
+
+def test_counters_of_the_apps_own_are_tried_pod_by_pod_and_numbers_of_a_side_are_left_out():
+    asked = {"bad": "orders_bad{w='{{workload}}'}", "total": "orders{w='{{workload}}'}"}
+    orders = {"name": "orders", "compare": {"counters": asked}}
+    cpu = {"name": "cpu", "compare": {"value": {"query": "cpu{w='{{workload}}'}", "better": "lower"}}}
+    canary = make_canary(analysis={**ANALYSIS, "metrics": [orders, cpu]})
+    sick, points = {**PRIMARY_SERVES, PRIMARIES[1]: (1000, 300)}, 60
+    traffic = Traffic(points, lambda _: sick).series()
+    answers = {
+        query: own_counters(lambda _: sick, points) if "orders" in query else traffic if "istio" in query else ()
+        for query in plan_recording(canary, {})
+    }
+    result = replay(canary, {}, recorded(points, answers))
+    assert {null.pod for null in result.quiet if null.run.outcome is Outcome.HARM} == {PRIMARIES[1][1]}
+    assert result.left_out == ("cpu",)
+
+
 def test_rollouts_are_no_quiet_time():
     """Ten points of quiet before, none after: a run takes five looks."""
     result = replayed(ANALYSIS, served_in(range(11, 40), GOOD), points=42)
@@ -304,17 +334,21 @@ def test_a_quiet_run_takes_two_pods(pods):
 # --- what cannot be replayed ----------------------------------------------------------------------------------------
 
 
+UNASKABLE = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}{{oops}}", "better": "lower"}}}
+
+
 @pytest.mark.parametrize(
     ("spec", "templates", "words"),
     [
         ({"skipAnalysis": True}, TEMPLATES, "spec.skipAnalysis: this Canary promotes without an analysis"),
         ({"provider": "linkerd"}, TEMPLATES, "the controller would refuse this Canary: spec.provider"),
         ({}, {}, "MetricTemplate istio-system/error-rate is not among the files"),
+        ({"analysis": {**ANALYSIS, "metrics": [UNASKABLE]}}, {}, "metric cpu: placeholder {{ oops }} is unknown"),
     ],
 )
 def test_a_canary_that_cannot_be_replayed_is_reported(spec, templates, words):
     with pytest.raises(ReplayError, match=words):
-        plan_recording(make_canary(analysis=ANALYSIS, **spec), templates)
+        plan_recording(make_canary(**{"analysis": ANALYSIS, **spec}), templates)
 
 
 def test_a_query_with_an_unknown_placeholder_is_reported():

@@ -10,8 +10,11 @@ from prometheus_client import generate_latest
 
 from controller.api.status import Phase
 from controller.core.analysis.counters import begin, read_samples
+from controller.core.analysis.values import begin_values
 from controller.core.evidence.comparison import Comparison
-from controller.core.model import Check, Routes, State
+from controller.core.evidence.readings import Reading
+from controller.core.evidence.values import VALUE
+from controller.core.model import Check, Evidence, Routes, State
 from controller.shell.kubernetes.errors import StartError
 from controller.shell.reconciler.tasks import CanaryTasks
 from controller.shell.reporting.metrics import Metrics
@@ -89,7 +92,7 @@ def known(count: float, bad: float) -> Mesh:
     return mesh
 
 
-def with_evidence(metrics: Metrics, **evidence: Comparison) -> None:
+def with_evidence(metrics: Metrics, **evidence: Evidence) -> None:
     metrics.observe_status(COMPARED, State(Phase.PROGRESSING), State(Phase.PROGRESSING, evidence=evidence))
 
 
@@ -124,6 +127,23 @@ def test_the_evidence_of_a_comparison_is_published():
         ("primary", "total"): 900,
         ("primary", "bad"): 9,
     }
+
+
+def test_numbers_of_each_side_have_evidence_and_no_requests():
+    asked = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [asked]})
+    (metric,) = canary.spec.analysis.metrics
+    assert metric.compare
+    reading = Reading({VALUE: (3.0,)}, {VALUE: (2.0,)})
+    compared = begin_values(canary, metric, NOW).look(metric.compare, reading, NOW)
+    metrics = Metrics("1.2.3")
+    with_evidence(metrics, cpu=compared)
+    labels = {**BACKEND, "metric": "cpu"}
+    assert value(metrics, "canary_comparison_p_value", **labels) == 1.0
+    assert value(metrics, "canary_comparison_evidence", **labels, direction="fail") == compared.evidence
+    assert value(metrics, "canary_comparison_evidence", **labels, direction="pass") == compared.pass_evidence
+    assert value(metrics, "canary_comparison_ratio", **labels) == pytest.approx(1.5)
+    assert value(metrics, "canary_comparison_requests", **labels, side="canary", result="total") is None
 
 
 def test_without_errors_on_the_primary_there_is_no_ratio():
