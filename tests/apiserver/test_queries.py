@@ -24,6 +24,7 @@ from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_metric_template
 from controller.core.analysis.counters import plan_counters, read_samples
 from controller.core.analysis.thresholds import plan_query
+from controller.core.analysis.values import plan_values
 from controller.core.evidence.readings import Reading
 from controller.core.model import CounterProbe, MetricProbe, NoValues, QueryFailed, Samples, Value
 from controller.shell.providers import open_provider
@@ -122,6 +123,24 @@ PODS: Mapping[str, list[Series]] = {
         unreached("backend-primary", "503", "UO", 6),
         unreached("backend-primary", "503", "UH", 1000, destination_service_namespace="elsewhere"),
         unreached("backend", "503", "NC", 1000),
+        unreached("grpc-canary", "200", "UH", 2, grpc_response_status="14"),
+    ],
+    "grpc": [
+        *(requests("grpc", "200", value, grpc_response_status=status) for status, value in (("0", 90), ("5", 7))),
+        *(requests("grpc", "200", value, grpc_response_status=status) for status, value in (("14", 2), ("13", 1))),
+        requests("grpc", "503", 4, grpc_response_status="14"),
+        requests("grpc", "404", 6, grpc_response_status=""),
+    ],
+    "shop-1": [
+        *(Series("orders_total", {"app": "shop", "result": result}, 40, 1) for result in ("ok", "late")),
+        Series("orders_total", {"app": "shop", "result": "failed"}, 20),
+        Series("queue", {"pod": "shop-6d4f9c-abcde"}, 8),
+    ],
+    "shop-2": [Series("orders_total", {"app": "shop", "result": "ok"}, 30)],
+    "shop-primary": [
+        Series("orders_total", {"app": "shop-primary", "result": "failed"}, 5),
+        Series("queue", {"pod": "shop-primary-6d4f9c-abcde"}, 4),
+        Series("queue", {"pod": "shop-primary-6d4f9c-fghij"}, 6),
     ],
     "rates": [
         requests("only-5xx", "500", 1e6, 5),
@@ -301,6 +320,65 @@ async def test_without_traffic_there_are_no_counters(prometheus):
     comparisons: tuple[dict[str, Any], ...] = ({"errors": {}}, {"latency": {"edges": ["100ms"]}})
     for compare in comparisons:
         assert await counters(prometheus, compare, targetRef=target, service={"name": "nobody"}) == Reading()
+
+
+@pytest.mark.parametrize(
+    ("errors", "bad"),
+    [
+        pytest.param({}, 7, id="a server's faults, by HTTP or by gRPC, each request once"),
+        pytest.param({"grpcStatuses": "5|14"}, 13, id="as they are given"),
+        pytest.param({"grpcStatuses": "[1-9]|1[0-6]", "responseCodes": "4.."}, 20, id="all but OK"),
+    ],
+)
+async def test_grpc_errors_are_in_the_same_query(prometheus, errors, bad):
+    named = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "grpc"}
+    reading = await counters(prometheus, {"errors": errors}, targetRef=named, service={"name": "grpc"})
+    assert reading.canary == {"destination/grpc": (110, bad), GATEWAY: (2, 2)}
+
+
+SHOP = {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"}, "service": {"name": "shop"}}
+
+
+async def test_counters_of_one_s_own_come_pod_by_pod(prometheus):
+    asked = {
+        "bad": 'orders_total{app="{{ workload }}", result="failed"} # those that failed',
+        "total": 'orders_total{app="{{ workload }}", result!="late"}',
+    }
+    reading = await counters(prometheus, {"counters": asked}, **SHOP)
+    assert reading.problem is None
+    assert reading.primary == {"destination/shop-primary": (5, 5)}
+    (total, bad), other = reading.canary["destination/shop-1"], reading.canary["destination/shop-2"]
+    assert (total > 60, bad, other) == (True, 20, (30, 0))
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        ('sum(orders_total{app="{{ workload }}"})', "a series has no label instance, so its pod is not known"),
+        ('orders_total{app="{{ workload }}-primary", result="failed"}', "shop-primary has bad events and no total"),
+        (
+            'orders_total{app=~"{{ workload }}.*", result="failed"}',
+            "shop-primary counts for both the canary and the primary; a pod belongs to one of them",
+        ),
+    ],
+)
+async def test_counters_of_one_s_own_that_are_not_the_pods_of_a_side_are_a_problem(prometheus, bad, problem):
+    asked = {"bad": bad, "total": 'orders_total{app="{{ workload }}", result="ok"}'}
+    assert (await counters(prometheus, {"counters": asked}, **SHOP)).problem == problem
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        pytest.param('avg(queue{pod=~"{{ pods }}"})', (8, 5), id="a mean over the pods of a side"),
+        pytest.param('scalar(sum(queue{pod=~"{{ pods }}"}))', (8, 10), id="a scalar"),
+    ],
+)
+async def test_a_number_of_each_side(prometheus, query, numbers):
+    metric = {"name": "queue", "compare": {"value": {"query": query, "better": "lower"}}}
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [metric]}, **SHOP)
+    planned = plan_values(canary, canary.spec.analysis.metrics[0], {})
+    assert [await ask(prometheus, probe) for probe in planned] == [Value(number) for number in numbers]
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------

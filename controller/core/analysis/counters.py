@@ -23,7 +23,7 @@ from controller.core.analysis.side_queries import render_sides, workloads
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.question import Question
-from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, is_pod, latest
+from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, latest
 from controller.core.evidence.sequential import SequentialTest
 from controller.core.model import CounterProbe, Sample
 
@@ -211,6 +211,7 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
         _missing_edge("canary", canary_side, edges_ms)
         or _missing_edge("primary", primary_side, edges_ms)
         or _nameless(canary_side, primary_side)
+        or (_unlike_pods(canary_side, primary_side) if any("count" in sample.labels for sample in samples) else None)
     )
     reading = Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
     if not problem and (odd := next(filter(_is_no_count, (sample.value for sample in samples)), None)) is not None:
@@ -246,10 +247,15 @@ def _slower(buckets: Mapping[str, float], edges_ms: Sequence[float]) -> SeriesCo
 
 
 def _nameless(canary: Mapping[str, Mapping[str, float]], primary: Mapping[str, Mapping[str, float]]) -> str | None:
-    """Why the series are not those of the pods of one workload each."""
+    """Why a series is not that of one pod."""
     if any(not name.partition("/")[2] for name in (*canary, *primary)):
         return "a series has no label instance, so its pod is not known"
-    if shared := next(filter(is_pod, canary.keys() & primary.keys()), None):
+    return None
+
+
+def _unlike_pods(canary: Mapping[str, Mapping[str, float]], primary: Mapping[str, Mapping[str, float]]) -> str | None:
+    """Why counters of one's own are not those of the pods of one workload each; Istio's name their workload."""
+    if shared := next(iter(canary.keys() & primary.keys()), None):
         return f"{shared.partition('/')[2]} counts for both the canary and the primary; a pod belongs to one of them"
     partial = (name for name, counts in (*canary.items(), *primary.items()) if counts.keys() == {_BAD})
     if uncounted := next(partial, None):
