@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 EFFECTS = (0.5, 1.0, 2.0)
-STAKES = (0.25, 0.5, 0.25)
+STAKES = (0.2, 0.6, 0.2)
 """Means in standard deviations of one number, and how much is put on each. Few numbers find the large ones."""
 
 _CUT = 34.0

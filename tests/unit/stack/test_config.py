@@ -21,6 +21,7 @@ IMAGE = {"image": "registry.example/canary-controller:1.0"}
 DIGEST = "0" * 64
 ROUTED = {"gateways": ["istio-system/public-gateway"]}
 NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
+OF_ANOTHER = {"name": "a", "namespace": "b"}
 
 
 def parsed(raw: Mapping[str, Any] | None = None) -> StackConfig:
@@ -519,13 +520,30 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "a template of another namespace where that is not allowed": (
         {
             "controller": {**IMAGE, "trust": {"crossNamespaceReferences": False}},
-            "apps": {"backend": {"analysis": {"metrics": {"latency": {"templateRef": {"namespace": "istio-system"}}}}}},
+            "apps": {
+                "backend": {
+                    "analysis": {
+                        "metrics": {
+                            "latency": {"templateRef": {"namespace": "istio-system"}},
+                            "cpu": {
+                                "compare": {
+                                    "value": {"templateRef": {"name": "a", "namespace": "b"}, "better": "lower"}
+                                }
+                            },
+                        }
+                    }
+                }
+            },
         },
         [
             (
                 "apps.backend.analysis.metrics.latency.templateRef.namespace: Forbidden: "
                 "controller.trust.crossNamespaceReferences is false"
-            )
+            ),
+            (
+                "apps.backend.analysis.metrics.cpu.compare.value.templateRef.namespace: Forbidden: "
+                "controller.trust.crossNamespaceReferences is false"
+            ),
         ],
     ),
     "a pattern with a blank": (

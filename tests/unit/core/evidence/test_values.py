@@ -166,7 +166,7 @@ SENTENCES: dict[str, tuple[Callable[[], ValueComparison], str]] = {
     ),
     "several": (
         lambda: looked(started(), *[(0.52, 0.4), (0.5, 0.41), (0.53, 0.39), (0.5, 0.4), (0.51, 0.4)]),
-        "1.3 times the primary's in 5 looks (95% interval 1.1 to 1.4), 0.51 against 0.4 now, p = 0.011, fail",
+        "1.3 times the primary's in 5 looks (95% interval 1.1 to 1.4), 0.51 against 0.4 now, p = 0.013, fail",
     ),
 }
 

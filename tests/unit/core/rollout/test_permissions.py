@@ -7,7 +7,7 @@ import pytest
 from controller.core.model import Options
 from controller.core.rollout.permissions import not_allowed
 from controller.core.rollout.phases import Reason
-from tests.builders import ERROR_RATE, WEIGHTED, make_canary
+from tests.builders import WEIGHTED, make_canary
 from tests.unit.core.cluster import progressing
 
 HOSTS = Options(allowed_hosts=("*.{namespace}.example.com", "shop.example.com"))
@@ -67,12 +67,16 @@ def test_a_gateway_is_the_mesh_or_matches_a_pattern_in_each_of_its_spellings(gat
     assert not_allowed(canary, Options()) == ()
 
 
+@pytest.mark.parametrize("path", ["templateRef", "compare.value.templateRef"])
 @pytest.mark.parametrize(("namespace", "allowed"), [(None, True), ("prod", True), ("istio-system", False)])
-def test_a_metric_template_of_another_namespace_is_an_option(namespace, allowed):
+def test_a_metric_template_of_another_namespace_is_an_option(namespace, allowed, path):
     reference = {"name": "error-rate"} | ({"namespace": namespace} if namespace else {})
-    canary = make_canary(analysis={**WEIGHTED, "metrics": [{**ERROR_RATE, "templateRef": reference}]})
+    metric = {"templateRef": reference, "thresholdRange": {"max": 1}}
+    if path != "templateRef":
+        metric = {"compare": {"value": {"templateRef": reference, "better": "lower"}}}
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [{"name": "error-rate", **metric}]})
     message = (
-        "spec.analysis.metrics[0].templateRef.namespace: references to other namespaces are disabled "
+        f"spec.analysis.metrics[0].{path}.namespace: references to other namespaces are disabled "
         "(--no-cross-namespace-refs)"
     )
     assert not_allowed(canary, Options(cross_namespace_refs=False)) == (() if allowed else (message,))
