@@ -350,6 +350,13 @@ class PromoteSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TryPromotion:
+    """The API server would accept all that ``PromoteSpec`` writes; nothing is written."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureAutoscaler:
     """The primary's HPA exists; with ``resync`` it also follows the target's."""
 
@@ -384,6 +391,7 @@ Action: TypeAlias = (
     EnsureServices
     | EnsurePrimary
     | PromoteSpec
+    | TryPromotion
     | EnsureAutoscaler
     | EnsureApex
     | SetRoutes
@@ -435,9 +443,13 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Create ``manifest``, or replace the live object where ``metadata.resourceVersion`` is set."""
+    """Create ``manifest``, or replace the live object where ``metadata.resourceVersion`` is set.
+
+    With ``dry_run`` the API server only says whether it would.
+    """
 
     manifest: Manifest
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

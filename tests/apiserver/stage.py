@@ -150,6 +150,10 @@ class Stage:
             )
             await self.kube.create({name: value for name, value in body.items() if name != "status"})
 
+    async def create_any(self, kind: Kind, body: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+        """Create an object of a kind that the controller does not know, of the whole cluster without ``path``."""
+        return await self.kube._send("POST", kind, path or kind.path(), verb="create", body=body)
+
     async def read(self, kind: Kind, name: str) -> dict[str, Any] | None:
         try:
             return dict(await self.kube.get(kind, self.namespace, name))

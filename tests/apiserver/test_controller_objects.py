@@ -14,11 +14,15 @@ from controller.shell.kubernetes.kinds import (
     DESTINATION_RULE,
     SERVICE,
     VIRTUAL_SERVICE,
+    Kind,
 )
 from tests.apiserver.scenes import backend
 from tests.apiserver.stage import Stage, eventually
 from tests.builders import NAMESPACE, canary_manifest, make_config, make_deployment
 
+ADMISSION = "admissionregistration.k8s.io/v1"
+POLICY = Kind("ValidatingAdmissionPolicy", "validatingadmissionpolicies", ADMISSION)
+POLICY_BINDING = Kind("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", ADMISSION)
 REMOVED = (
     (VIRTUAL_SERVICE, "shop"),
     (DESTINATION_RULE, "shop-primary"),
@@ -154,6 +158,44 @@ async def test_a_changed_target_port_reaches_the_primary_with_the_promotion(stag
         await stage.kube.patch(CANARY, stage.namespace, "backend", {"spec": {"service": {"targetPort": 9899}}})
         await eventually(succeeded, stage.log)
         assert seen == [[9898, 9898], [9898, 9899], [9899, 9899]]
+
+
+async def test_a_primary_that_may_not_be_written_keeps_its_configs_too(stage: Stage):
+    """An admission policy refuses ``podinfo:2`` for the primary, and it alone."""
+    await stage.apply(*backend(stage, progressDeadlineSeconds=3))
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
+    signed = "object.spec.template.spec.containers[0].image != 'podinfo:2'"
+    inside = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
+    policy = {
+        "metadata": {"name": stage.namespace},
+        "spec": {
+            "matchConstraints": {"namespaceSelector": inside, "resourceRules": [rule]},
+            "validations": [
+                {
+                    "expression": f"object.metadata.name != 'backend-primary' || {signed}",
+                    "message": "podinfo:2 is not signed",
+                }
+            ],
+        },
+    }
+    binding = {
+        "metadata": {"name": stage.namespace},
+        "spec": {"policyName": stage.namespace, "validationActions": ["Deny"]},
+    }
+    async with stage.controller():
+        await stage.wait_for_phase("Initialized")
+        await stage.create_any(POLICY, policy)
+        await stage.create_any(POLICY_BINDING, binding)
+        await asyncio.sleep(2)  # policies come into force a moment later
+        await stage.kube.patch(CONFIG_MAP, stage.namespace, "backend-config", {"data": {"colour": "green"}})
+        await stage.set_image("podinfo:2")
+        message = await stage.wait_for_message("podinfo:2 is not signed")
+        assert "backend-primary" in message
+        await stage.wait_for_phase("Failed")
+        assert await stage.weights() == [100, 0]
+        copied = await stage.read(CONFIG_MAP, "backend-config-primary")
+        assert copied is not None
+        assert copied["data"] == {"colour": "blue"}
 
 
 async def test_a_canary_with_flaggers_finalizer_can_be_deleted(stage: Stage):

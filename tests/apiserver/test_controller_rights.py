@@ -29,18 +29,16 @@ def rules() -> list[dict[str, Any]]:
 async def as_the_controller(stage: Stage, role: Kind, binding: Kind) -> Stage:
     """The same stage, on which the controller logs in with its service account's token."""
 
-    async def create(kind: Kind, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await stage.kube._send("POST", kind, path, verb="create", body=body)
-
-    await create(ACCOUNT, ACCOUNT.path(stage.namespace), {"metadata": {"name": "controller"}})
+    create = stage.create_any
+    await create(ACCOUNT, {"metadata": {"name": "controller"}}, ACCOUNT.path(stage.namespace))
     inside = stage.namespace if role.name == "Role" else ""
-    await create(role, role.path(inside), {"metadata": {"name": stage.namespace}, "rules": rules()})
+    await create(role, {"metadata": {"name": stage.namespace}, "rules": rules()}, role.path(inside))
     subject = {"kind": "ServiceAccount", "name": "controller", "namespace": stage.namespace}
     reference = {"apiGroup": role.group, "kind": role.name, "name": stage.namespace}
     bound = {"metadata": {"name": stage.namespace}, "roleRef": reference, "subjects": [subject]}
-    await create(binding, binding.path(inside), bound)
+    await create(binding, bound, binding.path(inside))
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    answer = await create(ACCOUNT, ACCOUNT.path(stage.namespace, "controller", "token"), asked)
+    answer = await create(ACCOUNT, asked, ACCOUNT.path(stage.namespace, "controller", "token"))
     config = yaml.safe_load(stage.kubeconfig.read_text(encoding="utf-8"))
     for cluster in config["clusters"]:
         if "certificate-authority" in cluster["cluster"]:

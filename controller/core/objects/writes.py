@@ -21,6 +21,7 @@ from controller.core.model import (
     Scale,
     ScaleTarget,
     SetRoutes,
+    TryPromotion,
     Write,
 )
 from controller.core.objects.configs import build_config_copy, copied_configs
@@ -46,6 +47,8 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
             writes = _primary_as_promoted(facts, revision, record)
         case PromoteSpec(revision):
             writes = _promotion(facts, revision)
+        case TryPromotion(revision):
+            writes = (Put(put.manifest, dry_run=True) for put in _promotion(facts, revision))
         case EnsureAutoscaler(resync):
             writes = _autoscaler(facts, resync=resync)
         case EnsureApex():
@@ -73,7 +76,7 @@ def _destination_rules(facts: Facts, *sides: Side) -> Iterator[Write]:
         yield from _put(facts, build_destination_rule(facts, side), live)
 
 
-def _primary(facts: Facts, revision: str) -> Iterator[Write]:
+def _primary(facts: Facts, revision: str) -> Iterator[Put]:
     """Configs first: the primary's pods start with them."""
     for source, live in copied_configs(facts):
         yield from _put(facts, build_config_copy(facts.canary, source, live), live)
@@ -93,7 +96,7 @@ def _primary_as_promoted(facts: Facts, revision: str, record: Manifest | None) -
         yield from _primary(facts, revision)
 
 
-def _promotion(facts: Facts, revision: str) -> Iterator[Write]:
+def _promotion(facts: Facts, revision: str) -> Iterator[Put]:
     """Copies once; a target that has moved on since is not copied."""
     if facts.primary is not None and primary_revision(facts.primary) == revision:
         return iter(())
@@ -122,6 +125,6 @@ def _scale(facts: Facts, replicas: int) -> Iterator[Write]:
         yield Scale(facts.canary.namespace, facts.canary.names.target, replicas)
 
 
-def _put(facts: Facts, desired: Manifest, live: Manifest | None) -> Iterator[Write]:
+def _put(facts: Facts, desired: Manifest, live: Manifest | None) -> Iterator[Put]:
     if desired != live and may_write(facts.canary, live):
         yield Put(desired)

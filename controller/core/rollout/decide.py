@@ -62,6 +62,7 @@ _PROGRESS: tuple[Policy, ...] = (
 )
 _PROMOTE: tuple[Policy, ...] = (
     idle.take_over,  # another controller's revision says nothing below
+    promotion.leave_untaken,  # all below is about a primary that has the revision, or takes it now
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
     promotion.await_promoted_primary,  # no traffic to a primary that does not run the revision
     promotion.shift_to_primary,

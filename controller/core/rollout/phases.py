@@ -114,7 +114,9 @@ MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
     Phase.PROMOTING: {
         Reason.TRAFFIC_RETURNING: Phase.PROMOTING,
         Reason.TRAFFIC_RETURNED: Phase.FINALISING,
+        Reason.RESTARTED: Phase.PROGRESSING,
         Reason.PRIMARY_FAILED: Phase.FAILED,
+        Reason.DEADLINE_EXCEEDED: Phase.FAILED,
         Reason.TARGET_LOST: Phase.FAILED,
         Reason.TARGET_CHANGED: Phase.INITIALIZING,
     },
@@ -149,7 +151,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.CHECK_FAILED: _ANALYSIS,
     Reason.VALUES_MISSING: _ANALYSIS,
     Reason.WARMING_UP: _ANALYSIS,
-    Reason.ROLLBACK_BLOCKED: _ANALYSIS,
+    Reason.ROLLBACK_BLOCKED: _ANALYSIS | {Phase.PROMOTING},
     Reason.SUPERSEDED: _ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
 }
 """What a Canary waits for, and in which phases it may."""

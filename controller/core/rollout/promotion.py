@@ -11,8 +11,9 @@ from controller.core.model import Decision, Event, Routes
 from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import Reason
-from controller.core.rollout.rollback import await_quiet
+from controller.core.rollout.rollback import await_quiet, roll_back
 from controller.core.rollout.settle import hold, settle
+from controller.core.rollout.start import begin
 from controller.core.rollout.strategies import next_promotion_weight
 from controller.core.tick import Tick
 
@@ -26,7 +27,7 @@ def start_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision:
     """
     moved = moves_port(tick.facts) and not tick.analysis.match
     routes = Routes(100 if moved else tick.state.routes.canary_weight)
-    state = replace(tick.state, routes=routes, analysed_at=tick.facts.now, message="")
+    state = replace(tick.state, routes=routes, analysed_at=tick.facts.now, stalled_since=None, message="")
     copying = Event(f"Copying {tick.target_label} template spec to {tick.primary_label}")
     return settle(
         tick, Reason.PROMOTION_STARTED, state, events=(*events, copying), promote=True, requeue_after=tick.interval
@@ -41,13 +42,30 @@ def protect_promotion(tick: Tick) -> Decision | None:
     return settle(tick, Reason.SUPERSEDED, replace(tick.state, routes=Routes()), events=(event,), requeue_after=0.0)
 
 
+def leave_untaken(tick: Tick) -> Decision | None:
+    """The primary has not taken the revision: after a newer one, or at the deadline, it stays what it was."""
+    primary, record = tick.facts.primary, tick.state.record
+    taken = primary is not None and primary_revision(primary) == tick.state.applied
+    if taken or (record is not None and record["revision"] == tick.state.applied):
+        return None
+    if tick.moved_on:
+        event = Event(f"New revision detected! Restarting analysis for {tick.target_label}")
+        return begin(tick, Reason.RESTARTED, (event,))
+    since = tick.state.stalled_since
+    if since is None or (tick.facts.now - since).total_seconds() <= tick.deadline:
+        return None
+    message = f"Rolling back {tick.canary_label} progress deadline exceeded {tick.state.message}"
+    return roll_back(tick, Reason.DEADLINE_EXCEEDED, message)
+
+
 def await_promoted_primary(tick: Tick) -> Decision | None:
     """Wait until the primary runs the promoted revision; copy again what a crash or a hand has undone."""
     primary, readiness = tick.facts.primary, tick.primary_readiness
     copied = primary is not None and primary_revision(primary) == tick.state.applied
     if not copied and tick.facts.missing_configs:
         message = f"{tick.target_label} references missing objects: {', '.join(tick.facts.missing_configs)}"
-        return hold(tick, Reason.REFERENCES_MISSING, message, requeue_after=tick.interval)
+        stalled = replace(tick, state=replace(tick.state, stalled_since=tick.state.stalled_since or tick.facts.now))
+        return hold(stalled, Reason.REFERENCES_MISSING, message, requeue_after=tick.interval)
     if not copied and not tick.moved_on:
         return settle(tick, None, tick.state, promote=True, requeue_after=tick.interval)
     if readiness.ready:

@@ -20,6 +20,7 @@ from controller.core.model import (
     ScaleTarget,
     SetRoutes,
     State,
+    TryPromotion,
 )
 from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
 from controller.core.objects.ownership import newly_adopted
@@ -49,6 +50,9 @@ def settle(
     Before the canary gets more traffic all objects are written. Otherwise the routes come first, and what else cannot
     be written does not keep the state from being remembered: a rollback, or a failed check.
 
+    A promotion is remembered before it is done, and only if the API server accepts all of it: config copies of one
+    revision and a primary of another never stay, whatever is refused and wherever the controller dies.
+
     The routes are always those of ``state`` (ADR 3), so status and VirtualService cannot disagree, and drift is undone
     by the next tick, whatever that decides.
 
@@ -59,11 +63,10 @@ def settle(
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
     state = _with_record(tick, stamp(tick, reason, state))
-    primary: Action = PromoteSpec(tick.revision) if promote else EnsurePrimary(tick.entitled(state), state.record)
-    objects: list[Action] = [EnsureServices(), primary]
-    if tick.facts.primary is None and state.promoted and not promote:
+    objects: list[Action] = [EnsureServices(), EnsurePrimary(tick.entitled(state), state.record)]
+    if tick.facts.primary is None and state.promoted:
         objects.reverse()  # a primary that was deleted comes back first: the ports of its Services are its own
-    objects.append(EnsureAutoscaler(resync=promote or state.phase is Phase.PROMOTING))
+    objects.append(EnsureAutoscaler(resync=state.phase is Phase.PROMOTING))
     routes: list[Action] = [SetRoutes(state.routes)]
     if state.phase is Phase.INITIALIZING:
         routes = []
@@ -75,7 +78,11 @@ def settle(
     if leftovers(tick.facts) and state.phase not in _MOVING:
         requeue_after = SETTLE_SECONDS if requeue_after is None else min(requeue_after, SETTLE_SECONDS)
         leaving = [RemoveLeftovers()] if _is_settled(tick, state) else []
-    if promote or _gives_more(tick.state, state):
+    if promote:
+        accepted = (EnsureServices(), TryPromotion(tick.revision), *routes)
+        copies = (PromoteSpec(tick.revision), EnsureAutoscaler(resync=True), EnsureApex())
+        return Decision(state, accepted, events, hooks, requeue_after, upkeep=(*copies, *leaving))
+    if _gives_more(tick.state, state):
         return Decision(state, (*objects, *routes, *scale, *leaving), events, hooks, requeue_after)
     return Decision(state, (*routes, *scale), events, hooks, requeue_after, upkeep=(*objects, *leaving))
 

@@ -39,12 +39,12 @@ class Kube(Protocol):
         """Read all objects of a kind, of the whole cluster where no namespace is given."""
         ...
 
-    async def create(self, manifest: Manifest) -> Manifest:
-        """Create; Conflict if it exists."""
+    async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create; Conflict if it exists. With ``dry_run`` everything is checked and nothing is stored."""
         ...
 
-    async def replace(self, manifest: Manifest) -> Manifest:
-        """Replace; Conflict if the object is not at ``metadata.resourceVersion`` any more."""
+    async def replace(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Replace; Conflict if the object is not at ``metadata.resourceVersion`` any more. ``dry_run`` as above."""
         ...
 
     async def replace_status(self, manifest: Manifest) -> Manifest:
@@ -106,13 +106,15 @@ class KubeClient:
                 return Listing(tuple(items), str(page["metadata"].get("resourceVersion", "")))
             query["continue"] = page["metadata"]["continue"]
 
-    async def create(self, manifest: Manifest) -> Manifest:
+    async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         kind, namespace, _ = _place(manifest)
-        return await self._send("POST", kind, kind.path(namespace), verb="create", body=manifest)
+        path = kind.path(namespace)
+        return await self._send("POST", kind, path, verb="create", query=_options(dry_run), body=manifest)
 
-    async def replace(self, manifest: Manifest) -> Manifest:
+    async def replace(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         kind, namespace, name = _place(manifest)
-        return await self._send("PUT", kind, kind.path(namespace, name), verb="update", body=manifest)
+        path = kind.path(namespace, name)
+        return await self._send("PUT", kind, path, verb="update", query=_options(dry_run), body=manifest)
 
     async def replace_status(self, manifest: Manifest) -> Manifest:
         kind, namespace, name = _place(manifest)
@@ -183,6 +185,10 @@ class KubeClient:
             data=None if body is None else json.dumps(body).encode(),
             timeout=timeout,
         )
+
+
+def _options(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
 
 
 def accept_header(*, metadata_only: bool, listing: bool) -> str:

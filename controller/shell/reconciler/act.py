@@ -36,7 +36,8 @@ async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action])
                 log.warning("not removed: %s", error)
                 continue
             facts = with_written(facts, written) if written is not None else facts
-            log.info("%s", _in_words(write))
+            if not _is_tried(write):
+                log.info("%s", _in_words(write))
     return facts
 
 
@@ -54,12 +55,14 @@ async def refresh(kube: Kube, cache: Cache, key: Key) -> None:
 
 
 async def _apply(kube: Kube, cache: Cache, write: Write) -> Manifest | None:
-    """Do one write; returns the object as it is now, None where it was deleted."""
+    """Do one write; returns the object as it is now, None where it was deleted, or only tried."""
     try:
         written = await _send(kube, write)
     except (Conflict, NotFound) as error:
         await refresh(kube, cache, _key(write))
         raise Conflict(error.request, error.status, error.reason) from error
+    if _is_tried(write):
+        return None
     if written is None:
         cache.remove(_key(write))
     else:
@@ -74,9 +77,13 @@ async def _send(kube: Kube, write: Write) -> Manifest | None:
             return None
         case Scale():
             return await kube.scale(write.namespace, write.name, write.replicas)
-        case Put(manifest):
-            exists = manifest["metadata"].get("resourceVersion")
-            return await (kube.replace(manifest) if exists else kube.create(manifest))
+        case Put(manifest, dry_run):
+            send = kube.replace if manifest["metadata"].get("resourceVersion") else kube.create
+            return await send(manifest, dry_run=dry_run)
+
+
+def _is_tried(write: Write) -> bool:
+    return isinstance(write, Put) and write.dry_run
 
 
 def _key(write: Write) -> Key:

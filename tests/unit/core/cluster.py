@@ -16,6 +16,7 @@ from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.model import (
+    Action,
     CounterProbe,
     Decision,
     Delete,
@@ -71,6 +72,10 @@ class CrashError(Exception):
     """The controller dies here."""
 
 
+class RefusedError(Exception):
+    """The API server refuses a write: a quota, an admission webhook."""
+
+
 def clone(node: Any) -> Any:
     """Plain JSON values copied without nulls, as the cache holds them; several times faster than ``copy.deepcopy``."""
     if isinstance(node, dict):
@@ -94,6 +99,7 @@ class Cluster:
         templates: the MetricTemplates.
         rival: see ``Facts``.
         options: see ``Facts``.
+        refused: kinds of objects that the API server does not let the controller create or replace.
         writes: every write done, in order.
         events: every event's message, in order.
         asked: every probe's key, in order.
@@ -110,6 +116,7 @@ class Cluster:
     )
     rival: Rival | None = None
     options: Options = field(default_factory=Options)
+    refused: set[str] = field(default_factory=set)
     writes: list[Write] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -179,32 +186,45 @@ class Cluster:
                 return self.answers.get(probe.key, Samples(()))
 
     def tick(self, seconds: float = 0.0, *, crash: Callable[[int], bool] = never) -> Decision:
-        """One whole tick, ``seconds`` later; ``crash(n)`` says whether the controller dies before its n-th write."""
+        """One whole tick, ``seconds`` later; ``crash(n)`` says whether the controller dies before its n-th request.
+
+        What the API server refuses ends the tick, and is reported as the shell does it.
+        """
         self.now += timedelta(seconds=seconds)
         decision = self.decide()
         message = decision.state.message
         if message not in ("", self.state.message) and decision.state.reason not in NORMAL:
             warned = [event for event in decision.events if event.type == "Warning"]
             assert warned, f"a message in the status without a warning: {message}"
-        facts, done = self.facts(), 0
-        for action in decision.actions:
-            for write in plan_writes(action, facts):
+        try:
+            done = self._act(decision.actions, 0, crash)
+            if crash(done):
+                raise CrashError
+            self.write_status(decision.state)
+            self.events += [event.message for event in decision.events]
+            self.called += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
+            self._act(decision.upkeep, done + 1, crash)
+        except RefusedError as error:
+            self.write_status(
+                replace(self.state, message=str(error), stalled_since=self.state.stalled_since or self.now)
+            )
+        return decision
+
+    def _act(self, actions: tuple[Action, ...], done: int, crash: Callable[[int], bool]) -> int:
+        for action in actions:
+            for write in plan_writes(action, self.facts()):
                 if crash(done):
                     raise CrashError
                 self.apply(write)
-                facts, done = self.facts(), done + 1
-        if crash(done):
-            raise CrashError
-        self.write_status(decision.state)
-        for action in decision.upkeep:
-            for write in plan_writes(action, self.facts()):
-                self.apply(write)
-        self.events += [event.message for event in decision.events]
-        self.called += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
-        return decision
+                done += 1
+        return done
 
     def apply(self, write: Write) -> None:
         """Do what the core asks for; it may write what the Canary owns or has adopted, and the target's replicas."""
+        if isinstance(write, Put) and write.manifest["kind"] in self.refused:
+            raise RefusedError(f"{write.manifest['kind']} {write.manifest['metadata']['name']}: exceeded quota")
+        if isinstance(write, Put) and write.dry_run:
+            return
         self.writes.append(write)
         match write:
             case Put(manifest):

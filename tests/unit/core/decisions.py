@@ -20,6 +20,7 @@ from controller.core.model import (
     Routes,
     ScaleTarget,
     SetRoutes,
+    TryPromotion,
 )
 from controller.core.objects.workload import revision_facts
 from tests.unit.core.cluster import Cluster
@@ -119,8 +120,8 @@ def promoted(routes: Routes | int = 0) -> Actions:
     """The target's spec copied to the primary."""
 
     def actions(revision: str) -> tuple[Action, ...]:
-        copied = (EnsureServices(), PromoteSpec(revision), EnsureAutoscaler(resync=True))
-        return (*copied, EnsureApex(), SetRoutes(_routes(routes)))
+        copied = (PromoteSpec(revision), EnsureAutoscaler(resync=True), EnsureApex())
+        return (*copied, EnsureServices(), TryPromotion(revision), SetRoutes(_routes(routes)))
 
     return actions
 

@@ -74,17 +74,19 @@ class FakeKube:
         shown = [_metadata(item) if metadata_only else item for item in items]
         return Listing(tuple(copy.deepcopy(shown)), str(self._version))
 
-    async def create(self, manifest: Manifest) -> Manifest:
+    async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         key = key_of(manifest)
-        self._requested("create", f"{key[0]}/{key[2]}")
+        self._requested("try to create" if dry_run else "create", f"{key[0]}/{key[2]}")
         if key in self._objects:
             raise Conflict(f"POST {key[0]}", 409, "already exists")
-        return self.set(manifest)
+        return manifest if dry_run else self.set(manifest)
 
-    async def replace(self, manifest: Manifest) -> Manifest:
+    async def replace(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         key = key_of(manifest)
-        self._requested("replace", f"{key[0]}/{key[2]}")
+        self._requested("try to replace" if dry_run else "replace", f"{key[0]}/{key[2]}")
         self._expect_version(manifest)
+        if dry_run:
+            return manifest
         status = self._objects[key].get("status")
         body = {name: value for name, value in manifest.items() if name != "status"}
         return self.set({**body, **({} if status is None else {"status": status})})

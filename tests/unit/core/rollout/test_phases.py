@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -15,7 +16,7 @@ from controller.core.rollout.phases import HOLDS, MOVES, IllegalTransition, Reas
 from controller.core.rollout.settle import settle
 from controller.core.tick import Tick
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_deployment, webhook
-from tests.unit.core.cluster import Cluster, initialized, progressing, with_state
+from tests.unit.core.cluster import Cluster, CrashError, initialized, progressing, with_state
 from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 
 ARCHITECTURE = Path(__file__).parents[4] / "docs/architecture.md"
@@ -103,6 +104,12 @@ def change_target(cluster: Cluster) -> None:
     cluster.edit_canary(targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"})
 
 
+def refuse_for_long(cluster: Cluster) -> None:
+    cluster.refused = {"Deployment"}
+    cluster.tick()
+    later(cluster, 601)
+
+
 def promoting(analysis: Mapping[str, object] = ANALYSIS) -> Callable[[Phase], Cluster]:
     def copied(_: Phase) -> Cluster:
         cluster = progressing(50, canary_manifest(analysis=analysis))
@@ -112,6 +119,15 @@ def promoting(analysis: Mapping[str, object] = ANALYSIS) -> Callable[[Phase], Cl
         return cluster
 
     return copied
+
+
+def untaken(_: Phase) -> Cluster:
+    """The promotion is tried and remembered, and the controller dies before the primary takes anything."""
+    cluster = progressing(50, canary_manifest(analysis=ANALYSIS))
+    with contextlib.suppress(CrashError):
+        cluster.tick(10, crash=lambda done: done >= 2)
+    assert (cluster.phase, cluster.image("backend-primary")) == (Phase.PROMOTING, "podinfo:1")
+    return cluster
 
 
 def finalising(_: Phase) -> Cluster:
@@ -164,6 +180,8 @@ SITUATIONS: Mapping[Phase, Mapping[Reason, Callable[[Phase], Cluster]]] = {
     Phase.PROMOTING: {
         Reason.TRAFFIC_RETURNING: promoting({**ANALYSIS, "stepWeightPromotion": 20}),
         Reason.TRAFFIC_RETURNED: promoting(),
+        Reason.RESTARTED: but(untaken, lambda cluster: cluster.set_image("podinfo:3")),
+        Reason.DEADLINE_EXCEEDED: but(untaken, refuse_for_long),
         Reason.PRIMARY_FAILED: but(promoting(), lambda cluster: cluster.roll_out("backend-primary", "expired")),
         Reason.TARGET_LOST: but(promoting(), lose_target),
         Reason.TARGET_CHANGED: but(promoting(), change_target),

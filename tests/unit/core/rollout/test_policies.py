@@ -15,7 +15,7 @@ PROGRESS = (
     "take_over resume_copied notice_revert supersede restart restart_outgrown drain restore_pods meet_deadline"
     " await_start_of_traffic skip_analysis await_due obey_rollback_hooks analyse"
 )
-PROMOTE = "take_over protect_promotion await_promoted_primary shift_to_primary"
+PROMOTE = "take_over leave_untaken protect_promotion await_promoted_primary shift_to_primary"
 
 ORDER = {
     Phase.NEW: INITIALISE,

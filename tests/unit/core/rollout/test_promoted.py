@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from controller.api.status import Phase
 from controller.core.model import Value
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment
-from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out, with_state
+from tests.unit.core.cluster import Cluster, CrashError, initialized, progressing, rolled_out, with_state
 
 METRIC = "metric/error-rate"
 ANALYSIS = {**WEIGHTED, "metrics": [ERROR_RATE]}
@@ -124,6 +125,64 @@ def test_after_a_failure_or_a_revert_the_copy_is_that_of_the_promoted_revision(r
         cluster.set_config({"level": "1"})
     rolled_out(cluster)
     assert cluster.objects[COPY]["data"] == {"level": "1"}
+
+
+def runs(cluster: Cluster) -> tuple[str, str]:
+    return cluster.image("backend-primary"), cluster.objects[COPY]["data"]["level"]
+
+
+def about_to_promote() -> Cluster:
+    """Image and config are new, and the next tick promotes them."""
+    cluster = initialized(*parts())
+    cluster.set_config({"level": "2"})
+    cluster.set_image("podinfo:2")
+    while cluster.state.routes.canary_weight < 50:
+        cluster.tick(10)
+    return cluster
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ConfigMap", "Service", "HorizontalPodAutoscaler", "DestinationRule"])
+def test_copies_are_promoted_with_the_primary_or_not_at_all_whatever_is_refused(kind):
+    cluster = about_to_promote()
+    cluster.edit_canary(service={"port": 9898, "trafficPolicy": {"tls": {"mode": "DISABLE"}}, "portDiscovery": True})
+    cluster.refused = {kind}
+    for _ in range(100):
+        cluster.tick(10)
+        assert runs(cluster) in (("podinfo:1", "1"), ("podinfo:2", "2"))
+    if kind in ("Deployment", "ConfigMap"):
+        assert (cluster.phase, runs(cluster)) == (Phase.FAILED, ("podinfo:1", "1"))
+        assert f"{kind} backend-" in cluster.state.message
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ConfigMap"])
+def test_a_canary_whose_promotion_is_refused_is_judged(kind):
+    cluster = about_to_promote()
+    cluster.refused = {kind}
+    cluster.tick(10)
+    assert (cluster.phase, cluster.weights()) == (Phase.PROGRESSING, (50, 50))
+    cluster.answers[METRIC] = Value(100.0)
+    for _ in range(3):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.weights(), runs(cluster)) == (Phase.FAILED, (100, 0), ("podinfo:1", "1"))
+
+
+@pytest.mark.parametrize("requests", range(8))
+@pytest.mark.parametrize("then", ["nothing", "the metric is bad", "the Deployment is refused"])
+def test_a_promotion_that_was_cut_short_is_not_left_half_done(requests, then):
+    cluster = about_to_promote()
+    with contextlib.suppress(CrashError):
+        cluster.tick(10, crash=lambda done: done >= requests)
+    half_done = runs(cluster) == ("podinfo:1", "2")
+    if then == "the metric is bad":
+        cluster.answers[METRIC] = Value(100.0)
+    if then == "the Deployment is refused":
+        cluster.refused = {"Deployment"}
+    for _ in range(5):
+        cluster.tick(10)
+    if then == "the Deployment is refused" and half_done:
+        assert "Deployment backend-primary: exceeded quota" in cluster.state.message
+    else:
+        assert runs(cluster) in (("podinfo:1", "1"), ("podinfo:2", "2"))
 
 
 def test_what_is_promoted_is_what_comes_back_from_then_on():

@@ -78,6 +78,16 @@ MANAGER = {"fieldManager": "canary-controller"}
         pytest.param(lambda it: it.create(DEPLOYED), ("POST", PATH, MANAGER, DEPLOYED), id="create"),
         pytest.param(lambda it: it.replace(DEPLOYED), ("PUT", f"{PATH}/backend", MANAGER, DEPLOYED), id="replace"),
         pytest.param(
+            lambda it: it.create(DEPLOYED, dry_run=True),
+            ("POST", PATH, {"dryRun": "All", **MANAGER}, DEPLOYED),
+            id="try to create",
+        ),
+        pytest.param(
+            lambda it: it.replace(DEPLOYED, dry_run=True),
+            ("PUT", f"{PATH}/backend", {"dryRun": "All", **MANAGER}, DEPLOYED),
+            id="try to replace",
+        ),
+        pytest.param(
             lambda it: it.replace_status({**DEPLOYED, "status": {}}),
             ("PUT", f"{PATH}/backend/status", MANAGER, {**DEPLOYED, "status": {}}),
             id="replace the status",

@@ -18,6 +18,7 @@ from controller.core.model import (
     Routes,
     ScaleTarget,
     SetRoutes,
+    TryPromotion,
 )
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.workload import revision_facts
@@ -262,6 +263,19 @@ async def test_an_object_that_exists_unseen_is_a_conflict_and_then_known():
         await act(kube, cache, facts, [EnsureApex()])
     await act(kube, cache, await look(kube, cache), [EnsureApex()])
     assert kube.object("Service", "prod", "backend")["spec"]["clusterIP"] == "10.0.0.1"
+
+
+async def test_a_promotion_that_is_tried_stores_nothing_and_is_not_taken_for_done():
+    kube, cache, facts = await primed()
+    await act(kube, cache, facts, actions(facts))
+    kube.set(make_deployment(image="podinfo:2"))
+    cache.put(kube.object("Deployment", "prod", "backend"))
+    facts, before = await look(kube, cache), kube.object("Deployment", "prod", "backend-primary")
+    kube.requests.clear()
+    tried = await act(kube, cache, facts, [TryPromotion(revision_facts(facts)[0])])
+    assert kube.requests == [("try to replace", "Deployment/backend-primary")]
+    assert tried == facts
+    assert (await look(kube, cache)).primary == before == kube.object("Deployment", "prod", "backend-primary")
 
 
 async def renamed() -> tuple[FakeKube, Cache, Facts]:
