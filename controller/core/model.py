@@ -172,8 +172,9 @@ class Facts:
         owned: every live object that the Canary controls or has adopted, by ``(kind, name)``, generated or not; of
             ConfigMaps and Secrets only kind and metadata.
         deployments: all Deployments of the namespace.
-        configs: tracked ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``; bodies included.
-        missing_configs: references (not marked optional) to objects that do not exist.
+        configs: ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``, bodies included: those that the target
+            uses, and those that the primary's copies were made of.
+        missing_configs: references of the target (not marked optional) to objects that do not exist.
         templates: MetricTemplates by ``NAMESPACE/NAME``; one that does not exist is absent.
         rival: another Canary that claims the same object and came first.
         options: of the controller.

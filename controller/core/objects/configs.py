@@ -44,6 +44,16 @@ def config_refs(target: Manifest) -> tuple[ConfigRef, ...]:
     return tuple(found.values())
 
 
+def copied_refs(canary: Canary, target: Manifest | None) -> tuple[ConfigRef, ...]:
+    """What copies are made of: all that the target's pods use, and what the primary was promoted with (ADR 4)."""
+    found = {reference.key: reference for reference in (config_refs(target) if target is not None else ())}
+    for copy in (canary.status.promoted_primary or {}).get("configs") or ():
+        kind, _, name = copy.partition("/")
+        reference = ConfigRef(kind, name.removesuffix("-primary"), optional=True)
+        found.setdefault(reference.key, reference)
+    return tuple(found.values())
+
+
 def _references(pod_spec: Manifest) -> Iterator[ConfigRef]:
     for kind, holder, name_key in _places(pod_spec):
         if holder.get(name_key):

@@ -6,11 +6,11 @@ A primary that is deleted by hand must not come back as whatever the target runs
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from controller.api.names import primary_name
 from controller.core.model import Facts, Manifest, Put, Write
-from controller.core.objects.configs import build_config_copy, config_digest, config_refs, copied_configs
+from controller.core.objects.configs import build_config_copy, config_digest, config_refs
 from controller.core.objects.manifests import build_object
 from controller.core.objects.ownership import may_write
 
@@ -49,9 +49,42 @@ def rebuild_primary(facts: Facts, record: Manifest) -> dict[str, Any]:
 
 def restore_copies(facts: Facts, record: Manifest) -> Iterator[Write]:
     """Copies that were deleted or changed, where the source still has the content that was promoted."""
+    for copy in _damaged_copies(facts, record):
+        if copy.restorable and copy.source is not None and may_write(facts.canary, copy.live):
+            yield Put(build_config_copy(facts.canary, copy.source, copy.live))
+
+
+def lost_copies(facts: Facts, record: Manifest) -> tuple[str, ...]:
+    """Copies whose content as it was promoted exists nowhere any more: what is wrong, and what to do."""
+    return tuple(
+        f"{copy.kind} {copy.name}.{facts.canary.namespace} of {facts.canary.names.primary} was "
+        f"{'deleted' if copy.live is None else 'changed'}, and {copy.kind} {copy.original} does not have the content "
+        f"that was promoted; restore that content in {copy.original}, or promote a new version"
+        for copy in _damaged_copies(facts, record)
+        if not copy.restorable
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A copy that is not as it was promoted."""
+
+    kind: str
+    name: str
+    original: str
+    live: Manifest | None
+    source: Manifest | None
+    digest: str
+
+    @property
+    def restorable(self) -> bool:
+        return self.source is not None and config_digest(self.source) == self.digest
+
+
+def _damaged_copies(facts: Facts, record: Manifest) -> Iterator[_Copy]:
     digests: Mapping[str, str] = record.get("configs") or {}
-    for source, live in copied_configs(facts):
-        promoted = digests.get(f"{source['kind']}/{primary_name(source['metadata']['name'])}")
-        changed = live is None or config_digest(live) != promoted
-        if changed and config_digest(source) == promoted and may_write(facts.canary, live):
-            yield Put(build_config_copy(facts.canary, source, live))
+    for key, digest in digests.items():
+        kind, _, name = key.partition("/")
+        original, live = name.removesuffix("-primary"), facts.generated.get((kind, name))
+        if live is None or config_digest(live) != digest:
+            yield _Copy(kind, name, original, live, facts.configs.get(f"{kind.lower()}/{original}"), digest)

@@ -17,8 +17,8 @@ from controller.core.model import Facts, Manifest
 from controller.core.objects.configs import (
     build_config_copy,
     config_digests,
-    config_refs,
     copied_configs,
+    copied_refs,
     rename_configs,
 )
 from controller.core.objects.manifests import Metadata, build_object, canonical_json, without_flux
@@ -323,5 +323,5 @@ def _generated_names(canary: Canary, target: Manifest | None) -> Iterator[tuple[
     yield "VirtualService", canary.names.apex_service
     if canary.spec.autoscaler_ref is not None:
         yield "HorizontalPodAutoscaler", primary_name(canary.spec.autoscaler_ref.name)
-    for reference in config_refs(target) if target is not None else ():
+    for reference in copied_refs(canary, target):
         yield reference.kind, primary_name(reference.name)

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     TARGET_MISSING = "TargetMissing"
     SELECTOR_UNUSABLE = "SelectorUnusable"
     REFERENCES_MISSING = "ReferencesMissing"
+    CONFIG_LOST = "ConfigLost"
     TAKEN_OVER = "TakenOver"
     PRIMARY_NOT_READY = "PrimaryNotReady"
     CANARY_NOT_READY = "CanaryNotReady"
@@ -144,6 +145,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.TARGET_MISSING: _ALL,
     Reason.SELECTOR_UNUSABLE: _ALL,
     Reason.REFERENCES_MISSING: _ALL - {Phase.FINALISING},
+    Reason.CONFIG_LOST: _ALL,
     Reason.TAKEN_OVER: _IDLE | _ANALYSIS | {Phase.PROMOTING},
     Reason.PRIMARY_NOT_READY: _IDLE | _ANALYSIS | {Phase.INITIALIZING, Phase.PROMOTING},
     Reason.CANARY_NOT_READY: _ANALYSIS,

@@ -24,7 +24,7 @@ from controller.core.model import (
 )
 from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
 from controller.core.objects.ownership import newly_adopted
-from controller.core.objects.promoted import record_primary
+from controller.core.objects.promoted import lost_copies, record_primary
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import HOLDS, Reason, next_phase
 from controller.core.tick import Tick
@@ -62,6 +62,12 @@ def settle(
     Raises:
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
+    if (lost := lost_configs(tick, state)) and not promote and not state.message:
+        reason, state, events = (
+            reason or Reason.CONFIG_LOST,
+            replace(state, message=lost),
+            (*events, *warn_once(tick, lost)),
+        )
     state = _with_record(tick, stamp(tick, reason, state))
     objects: list[Action] = [EnsureServices(), EnsurePrimary(tick.entitled(state), state.record)]
     if tick.facts.primary is None and state.promoted:
@@ -99,6 +105,13 @@ def _with_record(tick: Tick, state: State) -> State:
     found = not runs and state.record is None and state.phase not in _MOVING
     known = runs == revision or found
     return replace(state, record=record_primary(primary, tick.facts, revision)) if known else state
+
+
+def lost_configs(tick: Tick, state: State) -> str:
+    """Which config copies of the primary are lost; its pods may not start any more, or start as nobody has judged."""
+    record = state.record
+    known = record is not None and record["revision"] == tick.entitled(state)
+    return "; ".join(lost_copies(tick.facts, record)) if record is not None and known else ""
 
 
 def _gives_more(before: State, after: State) -> bool:

@@ -16,7 +16,7 @@ from controller.core.objects.workload import (
 )
 from controller.core.rollout.guards import copy_problem, start_problem
 from controller.core.rollout.phases import Reason
-from controller.core.rollout.settle import hands_off, hold, settle, warn_once
+from controller.core.rollout.settle import hands_off, hold, lost_configs, settle, warn_once
 from controller.core.tick import Tick, passed, refused
 
 
@@ -104,7 +104,8 @@ def stay(tick: Tick) -> Decision | None:
     if tick.moved_on:
         return None
     if tick.state.phase is Phase.FAILED:
-        return settle(tick, None, tick.state)
+        told = lost_configs(tick, tick.state) or tick.state.reason == Reason.CONFIG_LOST
+        return settle(tick, None, replace(tick.state, message="") if told else tick.state)
     if tick.state.phase is Phase.WAITING:
         ran = tick.state.applied == tick.state.promoted
         reason = Reason.BACK_TO_PROMOTED if ran else Reason.BACK_TO_FAILED

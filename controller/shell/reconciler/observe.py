@@ -11,7 +11,7 @@ from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_metric_template
 from controller.core.analysis.thresholds import template_key
 from controller.core.model import Facts, Manifest, Options, Rival
-from controller.core.objects.configs import config_refs
+from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import find_rival, owner_reference
 from controller.core.objects.workload import generated_names
 from controller.shell.informer.cache import Cache
@@ -47,7 +47,7 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         if (found := await _read(kube, cache, (kind, namespace, name))) is not None
     }
     configs, missing = {}, []
-    for reference in config_refs(target) if target else ():
+    for reference in copied_refs(canary, target):
         body = await read_config(kube, cache, (reference.kind, namespace, reference.name))
         if body is not None:
             configs[reference.key] = body
@@ -89,7 +89,7 @@ def _dependencies(cache: Cache, canary: Canary) -> Iterator[Key]:
         yield AUTOSCALER.name, namespace, canary.spec.autoscaler_ref.name
     for kind, name in generated_names(canary, target):
         yield kind, namespace, name
-    for reference in config_refs(target) if target else ():
+    for reference in copied_refs(canary, target):
         yield reference.kind, namespace, reference.name
     for where, name in _template_places(canary):
         yield METRIC_TEMPLATE.name, where, name

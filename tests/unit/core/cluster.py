@@ -37,7 +37,7 @@ from controller.core.model import (
     Value,
     Write,
 )
-from controller.core.objects.configs import config_refs
+from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
 from controller.core.objects.workload import generated_names
 from controller.core.objects.writes import plan_writes
@@ -100,6 +100,7 @@ class Cluster:
         rival: see ``Facts``.
         options: see ``Facts``.
         refused: kinds of objects that the API server does not let the controller create or replace.
+        refusal: what the API server refused in the last tick.
         writes: every write done, in order.
         events: every event's message, in order.
         asked: every probe's key, in order.
@@ -117,6 +118,7 @@ class Cluster:
     rival: Rival | None = None
     options: Options = field(default_factory=Options)
     refused: set[str] = field(default_factory=set)
+    refusal: str = ""
     writes: list[Write] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -148,7 +150,7 @@ class Cluster:
         """A snapshot of its own: neither a change of the cluster nor a mistake of the core reaches across."""
         canary, objects = self.parsed, {key: clone(item) for key, item in self.objects.items()}
         target = objects.get(("Deployment", canary.names.target))
-        references = config_refs(target) if target else ()
+        references = copied_refs(canary, target)
         autoscaler = canary.spec.autoscaler_ref
         configs = {ref.key: objects[ref.kind, ref.name] for ref in references if (ref.kind, ref.name) in objects}
         return Facts(
@@ -191,6 +193,7 @@ class Cluster:
         What the API server refuses ends the tick, and is reported as the shell does it.
         """
         self.now += timedelta(seconds=seconds)
+        self.refusal = ""
         decision = self.decide()
         message = decision.state.message
         if message not in ("", self.state.message) and decision.state.reason not in NORMAL:
@@ -205,9 +208,9 @@ class Cluster:
             self.called += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
             self._act(decision.upkeep, done + 1, crash)
         except RefusedError as error:
-            self.write_status(
-                replace(self.state, message=str(error), stalled_since=self.state.stalled_since or self.now)
-            )
+            self.refusal = str(error)
+            stalled = self.state.stalled_since or self.now
+            self.write_status(replace(self.state, message=self.refusal, stalled_since=stalled))
         return decision
 
     def _act(self, actions: tuple[Action, ...], done: int, crash: Callable[[int], bool]) -> int:

@@ -11,7 +11,7 @@ import pytest
 from controller.api.status import Phase
 from controller.core.model import Value
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment
-from tests.unit.core.cluster import Cluster, CrashError, initialized, progressing, rolled_out, with_state
+from tests.unit.core.cluster import Cluster, CrashError, forget, initialized, progressing, rolled_out, with_state
 
 METRIC = "metric/error-rate"
 ANALYSIS = {**WEIGHTED, "metrics": [ERROR_RATE]}
@@ -113,6 +113,75 @@ def test_a_config_copy_is_restored_while_its_source_is_what_was_promoted(change)
         cluster.set_config({"level": "by hand"}, COPY[1])
     cluster.tick(1)
     assert cluster.objects[COPY]["data"] == {"level": "1"}
+
+
+LOST = (
+    "ConfigMap backend-config-primary.prod of backend-primary was {done}, and ConfigMap backend-config does not have "
+    "the content that was promoted; restore that content in backend-config, or promote a new version"
+)
+
+
+def failed_by_config() -> Cluster:
+    """A new config was rolled back; the ConfigMap has it still."""
+    cluster = initialized(*parts())
+    cluster.answers[METRIC] = Value(100.0)
+    cluster.set_config({"level": "2"})
+    rolled_out(cluster)
+    assert cluster.phase is Phase.FAILED
+    return cluster
+
+
+def new_config() -> Cluster:
+    """A new config is under analysis."""
+    cluster = initialized(*parts())
+    cluster.set_config({"level": "2"})
+    while not cluster.state.routes.canary_weight:
+        cluster.tick(10)
+    return cluster
+
+
+@pytest.mark.parametrize("make", [failed_by_config, new_config])
+@pytest.mark.parametrize("done", ["deleted", "changed"])
+def test_a_config_copy_whose_content_is_nowhere_else_is_reported_once_and_restored_when_it_can_be(make, done):
+    cluster = make()
+    forget(cluster)
+    if done == "deleted":
+        del cluster.objects[COPY]
+    else:
+        cluster.set_config({"level": "by hand"}, COPY[1])
+    for _ in range(3):
+        cluster.tick(1)
+    lost = LOST.format(done=done)
+    assert (cluster.state.message, cluster.events.count(lost)) == (lost, 1)
+    cluster.set_config({"level": "1"})
+    for _ in range(10):
+        cluster.tick(10)
+    assert cluster.objects[COPY]["data"] == {"level": "1"}
+    assert (cluster.state.message, cluster.events.count(lost)) == ("", 1)
+
+
+def test_a_lost_config_copy_keeps_no_new_version_from_being_promoted():
+    cluster = failed_by_config()
+    del cluster.objects[COPY]
+    cluster.tick(1)
+    cluster.answers.clear()
+    cluster.set_image("podinfo:2")
+    assert rolled_out(cluster)[-1] == ("Succeeded", 0)
+    assert (runs(cluster), cluster.state.message) == (("podinfo:2", "2"), "")
+
+
+def test_a_config_that_the_target_does_not_use_any_more_still_restores_its_copy():
+    cluster = initialized(*parts())
+    cluster.answers[METRIC] = Value(100.0)
+    cluster.edit("Deployment", "backend", lambda item: item["spec"]["template"]["spec"]["containers"][0].pop("envFrom"))
+    rolled_out(cluster)
+    assert cluster.phase is Phase.FAILED
+    del cluster.objects[COPY]
+    cluster.tick(1)
+    assert cluster.objects[COPY]["data"] == {"level": "1"}
+    del cluster.objects[COPY], cluster.objects["ConfigMap", "backend-config"]
+    cluster.tick(1)
+    assert cluster.state.message == LOST.format(done="deleted")
 
 
 @pytest.mark.parametrize("revert", [True, False])

@@ -267,6 +267,11 @@ class RolloutMachine(RuleBasedStateMachine):
         """After a whole tick from the state ``before``, when the primary ran ``ran``."""
         state, runs = self.cluster.state, self.primary_runs
         self.note_pods()
+        if ("ConfigMap", "backend-config-primary") not in self.cluster.objects:
+            assert state.message, "a lost copy is never silent"
+        assert runs in self.tried, f"the primary got {runs}, tried: {self.tried}"
+        if self.cluster.refusal:
+            return
         if self.suspended and before.phase not in (Phase.PROMOTING, Phase.FAILED):
             assert state.routes.canary_weight <= before.routes.canary_weight
             assert runs == ran
@@ -276,7 +281,6 @@ class RolloutMachine(RuleBasedStateMachine):
         self.look_at_routes(state)
         if is_ours(service := self.cluster.objects["Service", self.names.primary_service]):
             assert service["spec"]["ports"][0]["targetPort"] in self.tried_ports
-        assert runs in self.tried, f"the primary got {runs}, tried: {self.tried}"
         if runs != ran:
             assert self.cluster.answers.get(METRIC, GOOD) == GOOD
             assert self.cluster.answers.get("webhook/confirm-promotion/promote", Passed()) == Passed()
@@ -294,7 +298,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if state.phase in END_PHASES and not failed_promotion:
             assert state.routes == Routes()
         analysis = self.cluster.parsed.spec.analysis
-        if state.phase in IN_ANALYSIS and analysis.strategy is Strategy.WEIGHTED:
+        if state.phase in IN_ANALYSIS and analysis.strategy is Strategy.WEIGHTED and self.situation.primary_serves:
             assert canary <= analysis.weight_limit
         if state.phase in IN_ANALYSIS and canary:
             assert self.cluster.replicas("backend") > 0, "traffic for a canary without pods"
