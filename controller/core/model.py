@@ -175,7 +175,7 @@ class Facts:
         configs: ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``, bodies included: those that the target
             uses, and those that the primary's copies were made of.
         missing_configs: references of the target (not marked optional) to objects that do not exist.
-        templates: MetricTemplates by ``NAMESPACE/NAME``; one that does not exist is absent.
+        templates: MetricTemplates by ``NAMESPACE/NAME``, or what is wrong with one; one that does not exist is absent.
         rival: another Canary that claims the same object and came first.
         options: of the controller.
     """
@@ -190,7 +190,7 @@ class Facts:
     deployments: tuple[Manifest, ...] = ()
     configs: Mapping[str, Manifest] = field(default_factory=dict)
     missing_configs: tuple[str, ...] = ()
-    templates: Mapping[str, MetricTemplate] = field(default_factory=dict)
+    templates: Mapping[str, MetricTemplate | str] = field(default_factory=dict)
     rival: Rival | None = None
     options: Options = Options()
 

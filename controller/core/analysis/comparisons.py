@@ -8,9 +8,8 @@ from datetime import datetime
 
 from controller.api.canary import Canary
 from controller.api.metric import Compare, Metric
-from controller.api.metric_template import MetricTemplate
 from controller.core.analysis.counters import begin, plan_counters, read_samples
-from controller.core.analysis.thresholds import TemplateError
+from controller.core.analysis.thresholds import TemplateError, Templates
 from controller.core.analysis.values import begin_values, plan_values, read_values
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
@@ -20,7 +19,7 @@ Plan = tuple[CounterProbe] | tuple[MetricProbe, MetricProbe]
 """One query for the counters of both sides, or one for the number of each."""
 
 
-def plan_comparison(canary: Canary, metric: Metric, templates: Mapping[str, MetricTemplate]) -> Plan | QueryFailed:
+def plan_comparison(canary: Canary, metric: Metric, templates: Templates) -> Plan | QueryFailed:
     """What to ask for a metric's ``compare``, or why nothing can be asked."""
     try:
         if metric.compare and metric.compare.value:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from controller.api import promql
 from controller.api.canary import Canary
@@ -23,6 +23,9 @@ BUILTIN_QUERIES: Mapping[str, str] = {
     REQUEST_DURATION: promql.latency(promql.TARGET, promql.INTERVAL),
 }
 """Istio's own two metrics, percent and milliseconds."""
+
+Templates: TypeAlias = Mapping[str, MetricTemplate | str]
+"""MetricTemplates by ``NAMESPACE/NAME``, or what is wrong with one."""
 
 MAX_QUERY = 100_000
 """Characters of a rendered query. Variables within a template could multiply without end."""
@@ -61,16 +64,24 @@ def template_key(canary: Canary, reference: NamespacedRef) -> str:
     return f"{reference.namespace or canary.namespace}/{reference.name}"
 
 
-def missing_templates(
-    canary: Canary, templates: Mapping[str, MetricTemplate], *, dry_runs: bool = True
-) -> tuple[str, ...]:
+def missing_templates(canary: Canary, templates: Templates, *, dry_runs: bool = True) -> tuple[str, ...]:
     """``NAMESPACE/NAME`` of the MetricTemplates that metrics refer to, dry runs or not, and that do not exist."""
+    return tuple(key for key in _wanted(canary, dry_runs=dry_runs) if key not in templates)
+
+
+def broken_templates(canary: Canary, templates: Templates, *, dry_runs: bool = True) -> tuple[str, ...]:
+    """What is wrong with the MetricTemplates that metrics refer to, dry runs or not."""
+    found = (templates.get(key) for key in _wanted(canary, dry_runs=dry_runs))
+    return tuple(problem for problem in found if isinstance(problem, str))
+
+
+def _wanted(canary: Canary, *, dry_runs: bool) -> tuple[str, ...]:
     metrics = (metric for metric in canary.spec.analysis.metrics if dry_runs or not metric.dry_run)
     wanted = (template_key(canary, each) for metric in metrics for each in metric.template_refs.values())
-    return tuple(dict.fromkeys(key for key in wanted if key not in templates))
+    return tuple(dict.fromkeys(wanted))
 
 
-def plan_query(canary: Canary, metric: Metric, templates: Mapping[str, MetricTemplate]) -> MetricProbe | QueryFailed:
+def plan_query(canary: Canary, metric: Metric, templates: Templates) -> MetricProbe | QueryFailed:
     """The query to run for a metric, or why there is none."""
     written = metric.query or BUILTIN_QUERIES.get(metric.name, "")
     try:
@@ -91,17 +102,16 @@ class Source(NamedTuple):
     namespace: str
 
 
-def find_source(
-    canary: Canary, reference: NamespacedRef | None, query: str, templates: Mapping[str, MetricTemplate]
-) -> Source:
-    """The MetricTemplate that is referred to, else ``query``. Raises TemplateError where the template is missing."""
+def find_source(canary: Canary, reference: NamespacedRef | None, query: str, templates: Templates) -> Source:
+    """The MetricTemplate that is referred to, else ``query``. Raises TemplateError for one missing or broken."""
     if reference is None:
         address = canary.spec.metrics_server
         return Source(query, MetricProvider(type="prometheus", address=address) if address else None, canary.namespace)
     key = template_key(canary, reference)
-    if key not in templates:
-        raise TemplateError(f"MetricTemplate {key} does not exist")
-    return Source(templates[key].spec.query, templates[key].spec.provider, key.partition("/")[0])
+    found = templates.get(key, f"MetricTemplate {key} does not exist")
+    if isinstance(found, str):
+        raise TemplateError(found)
+    return Source(found.spec.query, found.spec.provider, key.partition("/")[0])
 
 
 def query_values(canary: Canary, metric: Metric) -> dict[str, str]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 
 from controller.api.canary import Canary
 from controller.api.durations import is_duration, parse_duration
 from controller.api.metric import Metric
-from controller.api.metric_template import MetricTemplate
 from controller.api.side_queries import CompareValue
 from controller.core.analysis.counters import digest, question_of
 from controller.core.analysis.side_queries import render_sides
-from controller.core.analysis.thresholds import find_source
+from controller.core.analysis.thresholds import Templates, find_source
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.values import VALUE, ValueComparison
 from controller.core.model import MetricProbe, NoValues, ProbeResult, QueryFailed, Value
@@ -22,9 +20,7 @@ _RANGE = re.compile(r"\[\s*([0-9a-z.]+)\s*(?::[^\]]*)?\]")
 """A range in PromQL: ``[5m]``, or ``[5m:30s]`` of a subquery."""
 
 
-def plan_values(
-    canary: Canary, metric: Metric, templates: Mapping[str, MetricTemplate]
-) -> tuple[MetricProbe, MetricProbe]:
+def plan_values(canary: Canary, metric: Metric, templates: Templates) -> tuple[MetricProbe, MetricProbe]:
     """The queries for the canary's and the primary's number.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.api.support import unsupported_fields
-from controller.core.analysis.thresholds import missing_templates
+from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.model import Decision, Event, Routes, SetRoutes, State
 from controller.core.objects.ownership import is_owned
 from controller.core.objects.selectors import SelectorError, overlaps, selector_label
@@ -134,7 +134,9 @@ def copy_problem(tick: Tick) -> str:
 
 def start_problem(tick: Tick) -> str:
     """Why a new revision could not be judged now; empty when it could."""
-    missing = missing_templates(tick.canary, tick.facts.templates, dry_runs=False)
-    if missing and not tick.canary.spec.skip_analysis:
-        return f"MetricTemplate {', '.join(missing)} of spec.analysis.metrics not found"
+    if not tick.canary.spec.skip_analysis:
+        if missing := missing_templates(tick.canary, tick.facts.templates, dry_runs=False):
+            return f"MetricTemplate {', '.join(missing)} of spec.analysis.metrics not found"
+        if broken := broken_templates(tick.canary, tick.facts.templates, dry_runs=False):
+            return "\n".join(broken)
     return copy_problem(tick)

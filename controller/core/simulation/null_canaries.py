@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from controller.api.canary import Canary
 from controller.api.metric import Metric
-from controller.core.analysis.thresholds import plan_query
+from controller.core.analysis.thresholds import Templates, plan_query
 from controller.core.evidence.readings import Reading, is_pod
 from controller.core.model import CounterProbe, MetricProbe, Probe, ProbeResult, QueryFailed, Sample, Samples
 from controller.core.simulation.recording import LULL, Recording, requests_of
-from controller.core.simulation.run import Ask, ReplayError, Run, Templates, ask_recording, run
+from controller.core.simulation.run import Ask, ReplayError, Run, ask_recording, run
 from controller.core.simulation.schedule import plan_looks
 
 

@@ -15,11 +15,10 @@ from typing import Any, TypeAlias
 
 from controller.api.canary import Canary
 from controller.api.errors import CanaryError
-from controller.api.metric_template import MetricTemplate
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import inconclusive
-from controller.core.analysis.thresholds import number_of
+from controller.core.analysis.thresholds import Templates, number_of
 from controller.core.model import (
     Check,
     CounterProbe,
@@ -44,9 +43,6 @@ from controller.core.simulation.recording import Recording
 
 _UNDER_WAY = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
 _PROMOTED_REVISION = "f" * 16
-
-Templates: TypeAlias = Mapping[str, MetricTemplate]
-"""MetricTemplates by ``NAMESPACE/NAME``."""
 
 Ask: TypeAlias = Callable[[Probe, int], ProbeResult]
 """The answer to a probe at a point of the recording."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.api.canary import Canary
+from controller.api.errors import InvalidObject
 from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_metric_template
 from controller.core.analysis.thresholds import template_key
@@ -36,7 +37,6 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
     """The facts at ``now``. Asks the API only for the bodies of ConfigMaps and Secrets that have changed.
 
     Raises:
-        InvalidObject: a MetricTemplate that the Canary uses.
         ClusterError: a body cannot be read.
     """
     namespace = canary.namespace
@@ -144,9 +144,17 @@ def _template_places(canary: Canary) -> Iterator[tuple[str, str]]:
             yield namespace, name
 
 
-def _templates(cache: Cache, canary: Canary) -> dict[str, MetricTemplate]:
+def _templates(cache: Cache, canary: Canary) -> dict[str, MetricTemplate | str]:
     found = ((place, cache.get((METRIC_TEMPLATE.name, *place))) for place in _template_places(canary))
-    return {"/".join(place): parse_metric_template(manifest) for place, manifest in found if manifest is not None}
+    return {"/".join(place): _template(manifest) for place, manifest in found if manifest is not None}
+
+
+def _template(manifest: Manifest) -> MetricTemplate | str:
+    """The template, or what is wrong with it: a canary with traffic is judged all the same."""
+    try:
+        return parse_metric_template(manifest)
+    except InvalidObject as error:
+        return str(error)
 
 
 def _owned(cache: Cache, canary: Canary) -> dict[tuple[str, str], Manifest]:

@@ -14,7 +14,7 @@ from controller.api.metric_template import MetricProvider
 from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
 from controller.api.status import CanaryStatus, Phase
-from controller.core.analysis.thresholds import missing_templates
+from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.model import Decision, Event, Facts, Manifest, Options, Passed, State
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
@@ -228,6 +228,7 @@ class Reconciler:
                 name.partition("/")[0],
             )
             for name, template in facts.templates.items()
+            if not isinstance(template, str)
         }
         if any(not metric.template_refs for metric in facts.canary.spec.analysis.metrics):
             address = facts.canary.spec.metrics_server
@@ -235,6 +236,7 @@ class Reconciler:
             providers["the metrics server"] = (own, facts.canary.namespace)
         missing = missing_templates(facts.canary, facts.templates)
         problems = [f"MetricTemplate {name} not found" for name in missing]
+        problems += broken_templates(facts.canary, facts.templates)
         problems += await self.runner.check_providers(facts.canary, providers)
         if problems:
             event = Event(f"Error checking metric providers: {'; '.join(problems)}", "Warning")

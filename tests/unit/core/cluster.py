@@ -112,7 +112,7 @@ class Cluster:
     now: datetime = NOW
     answers: dict[str, ProbeResult] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
-    templates: dict[str, MetricTemplate] = field(
+    templates: dict[str, MetricTemplate | str] = field(
         default_factory=lambda: {"istio-system/error-rate": error_rate_template()}
     )
     rival: Rival | None = None

@@ -192,6 +192,7 @@ THRESHOLD = "Rolling back backend.prod failed checks threshold reached 3"
 SCALING_DOWN = warning("Canary failed! Scaling down backend.prod")
 NO_VALUES = "Halt advancement no values found for custom metric: error-rate: no values found"
 VANISHED = "Metric query failed for error-rate: MetricTemplate istio-system/error-rate does not exist"
+BROKEN = "Metric query failed for error-rate: spec.query is missing"
 UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection refused"
 
 
@@ -309,6 +310,15 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
         requeue_after=10.0,
         reason=Reason.CHECK_FAILED,
     ),
+    Case(
+        "a template that was broken counts as a failed check",
+        lambda: with_broken_template(at(20)),
+        failing(f"Halt advancement {BROKEN}", (Check("error-rate", passed=False, value=None, detail=BROKEN),)),
+        kept(20),
+        (warning(f"Halt advancement {BROKEN}"),),
+        requeue_after=10.0,
+        reason=Reason.CHECK_FAILED,
+    ),
 )
 def test_failed_checks(case):
     check(case)
@@ -321,6 +331,11 @@ def long_begun(cluster: Cluster) -> Cluster:
 
 def without_templates(cluster: Cluster) -> Cluster:
     cluster.templates = {}
+    return cluster
+
+
+def with_broken_template(cluster: Cluster) -> Cluster:
+    cluster.templates = {"istio-system/error-rate": "spec.query is missing"}
     return cluster
 
 

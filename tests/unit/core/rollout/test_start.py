@@ -139,6 +139,11 @@ def pushed(cluster: Cluster, image: str = "podinfo:2") -> Cluster:
     return cluster
 
 
+def with_broken_template(cluster: Cluster) -> Cluster:
+    cluster.templates = {"istio-system/error-rate": "spec.query is missing"}
+    return cluster
+
+
 def without_templates(cluster: Cluster) -> Cluster:
     cluster.templates = {}
     return cluster
@@ -262,6 +267,14 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda _: {"message": MISSING_TEMPLATE},
         kept(),
         (warning(MISSING_TEMPLATE),),
+        reason=Reason.REFERENCES_MISSING,
+    ),
+    Case(
+        "nor one whose template is broken",
+        lambda: pushed(with_broken_template(measured())),
+        lambda _: {"message": "spec.query is missing"},
+        kept(),
+        (warning("spec.query is missing"),),
         reason=Reason.REFERENCES_MISSING,
     ),
     Case(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from controller.api.errors import InvalidObject
 from controller.core.model import (
     EnsureApex,
     EnsurePrimary,
@@ -163,11 +162,13 @@ async def test_a_target_of_another_kind_is_no_target():
     assert (await look(kube, cache, targetRef=reference)).target is None
 
 
-async def test_a_metric_template_that_is_invalid_is_named():
+async def test_what_is_wrong_with_a_metric_template_is_a_fact():
     template = {"kind": "MetricTemplate", "metadata": {"name": "error-rate", "namespace": "istio-system"}, "spec": {}}
     kube, cache = cache_of(make_deployment(), template)
-    with pytest.raises(InvalidObject, match='The MetricTemplate "istio-system/error-rate" is invalid'):
-        await look(kube, cache, analysis={**WEIGHTED, "metrics": [ERROR_RATE]})
+    facts = await look(kube, cache, analysis={**WEIGHTED, "metrics": [ERROR_RATE]})
+    assert str(facts.templates["istio-system/error-rate"]).startswith(
+        'The MetricTemplate "istio-system/error-rate" is invalid:'
+    )
 
 
 def test_a_canary_depends_on_what_it_names_whether_that_exists_or_not():
