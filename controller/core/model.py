@@ -345,16 +345,13 @@ class EnsurePrimary:
 
 @dataclass(frozen=True, slots=True)
 class PromoteSpec:
-    """The primary and its config copies are those of the target's ``revision``."""
+    """The primary and its config copies are those of the target's ``revision``.
+
+    With ``dry_run`` nothing is written: the API server would accept all of it.
+    """
 
     revision: str
-
-
-@dataclass(frozen=True, slots=True)
-class TryPromotion:
-    """The API server would accept all that ``PromoteSpec`` writes; nothing is written."""
-
-    revision: str
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +374,11 @@ class SetRoutes:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnTraffic:
+    """No VirtualService of the Canary sends anything to a canary; whatever else they say stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleTarget:
     """The target has so many replicas."""
 
@@ -392,10 +394,10 @@ Action: TypeAlias = (
     EnsureServices
     | EnsurePrimary
     | PromoteSpec
-    | TryPromotion
     | EnsureAutoscaler
     | EnsureApex
     | SetRoutes
+    | ReturnTraffic
     | ScaleTarget
     | RemoveLeftovers
 )

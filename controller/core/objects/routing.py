@@ -8,11 +8,11 @@ with analysis.match      http[0] for the matched requests, like that; http[1] fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.api.canary import Canary
-from controller.core.model import Facts, Manifest, Routes
+from controller.core.model import Facts, Manifest, Put, Routes
 from controller.core.objects.manifests import RECONCILE_DISABLED, Metadata, build_object, canonical_json
 from controller.core.objects.ownership import ADOPTED_BY, is_owned
 from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side, service_name, side_ports
@@ -38,6 +38,33 @@ def build_virtual_service(facts: Facts, routes: Routes) -> dict[str, Any]:
         given=Metadata(service.apex.labels, service.apex.annotations),
         spec={"gateways": gateways, "hosts": _hosts(canary), "http": _http(facts, routes, gateways)},
     )
+
+
+def returns(owned: Iterable[Manifest]) -> Iterator[Put]:
+    """The writes after which no VirtualService among ``owned`` sends anything to a canary.
+
+    Only weights and mirrors change, so nothing of the Canary's spec, which may be unusable, is needed.
+    """
+    for live in owned:
+        if live["kind"] == "VirtualService" and (returned := _without_canary(live)) != live:
+            yield Put(returned)
+
+
+def _without_canary(live: Manifest) -> dict[str, Any]:
+    canary_host = f"{live['metadata']['name']}-canary"
+    http = [_returned(route, canary_host) for route in live["spec"].get("http") or ()]
+    return {**live, "spec": {**live["spec"], "http": http}}
+
+
+def _returned(route: Mapping[str, Any], canary_host: str) -> dict[str, Any]:
+    destinations = route.get("route") or []
+    if any(each["destination"]["host"] == canary_host for each in destinations):
+        destinations = [
+            {**each, "weight": 0 if each["destination"]["host"] == canary_host else 100} for each in destinations
+        ]
+    mirrored = (route.get("mirror") or {}).get("host") == canary_host
+    kept = {key: value for key, value in route.items() if not (mirrored and key in ("mirror", "mirrorPercentage"))}
+    return {**kept, "route": destinations}
 
 
 def build_destination_rule(facts: Facts, side: Side) -> dict[str, Any]:

@@ -17,18 +17,18 @@ from controller.core.model import (
     PromoteSpec,
     Put,
     RemoveLeftovers,
+    ReturnTraffic,
     Routes,
     Scale,
     ScaleTarget,
     SetRoutes,
-    TryPromotion,
     Write,
 )
 from controller.core.objects.configs import build_config_copy, copied_configs
 from controller.core.objects.leftovers import removals
 from controller.core.objects.ownership import may_write
 from controller.core.objects.promoted import rebuild_primary, restore_copies
-from controller.core.objects.routing import build_destination_rule, build_virtual_service
+from controller.core.objects.routing import build_destination_rule, build_virtual_service, returns
 from controller.core.objects.services import Side, build_service, service_name
 from controller.core.objects.workload import build_autoscaler, build_primary, primary_revision, revision_facts
 
@@ -45,16 +45,16 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
             writes = chain(_services(facts, *sides), _destination_rules(facts, *sides))
         case EnsurePrimary(revision, record):
             writes = _primary_as_promoted(facts, revision, record)
-        case PromoteSpec(revision):
-            writes = _promotion(facts, revision)
-        case TryPromotion(revision):
-            writes = (Put(put.manifest, dry_run=True) for put in _promotion(facts, revision))
+        case PromoteSpec(revision, dry_run):
+            writes = (Put(put.manifest, dry_run) for put in _promotion(facts, revision))
         case EnsureAutoscaler(resync):
             writes = _autoscaler(facts, resync=resync)
         case EnsureApex():
             writes = _services(facts, "apex")
         case SetRoutes(routes):
             writes = _routes(facts, routes)
+        case ReturnTraffic():
+            writes = returns(facts.owned.values())
         case ScaleTarget(replicas):
             writes = _scale(facts, replicas)
         case RemoveLeftovers():

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from controller.api.support import unsupported_fields
 from controller.core.analysis.thresholds import broken_templates, missing_templates
-from controller.core.model import Decision, Event, Routes, SetRoutes, State
+from controller.core.model import Decision, Event, ReturnTraffic, Routes, State
 from controller.core.objects.ownership import is_owned
 from controller.core.objects.selectors import SelectorError, overlaps, selector_label
-from controller.core.objects.workload import foreign_objects
+from controller.core.objects.workload import foreign_objects, serves
 from controller.core.rollout.permissions import not_allowed
 from controller.core.rollout.phases import MOVES, Reason
-from controller.core.rollout.settle import hands_off, stamp
+from controller.core.rollout.settle import hands_off, stamp, warn_once
 from controller.core.tick import Tick
 
 
@@ -68,9 +68,9 @@ def unsupported(tick: Tick) -> Decision | None:
 
 
 def forbidden(tick: Tick) -> Decision | None:
-    """Who may edit a Canary may not thereby take the traffic or the metrics of others; no route is written at all."""
+    """Who may edit a Canary may not thereby take the traffic or the metrics of others; no other route is written."""
     problems = not_allowed(tick.canary, tick.facts.options)
-    return hands_off(tick, Reason.NOT_ALLOWED, "not allowed: " + "; ".join(problems)) if problems else None
+    return _give_up(tick, Reason.NOT_ALLOWED, "not allowed: " + "; ".join(problems)) if problems else None
 
 
 def contested(tick: Tick) -> Decision | None:
@@ -78,18 +78,18 @@ def contested(tick: Tick) -> Decision | None:
 
 
 def targetless(tick: Tick) -> Decision | None:
-    """Without a target nothing can be done; traffic that went to its pods goes back to the primary."""
+    """Without a target nothing can be done."""
     if tick.facts.target is not None:
         return None
     message = f"Deployment {tick.target_label} not found; spec.targetRef must name a Deployment in this namespace"
-    return _take_traffic_back(tick, message) or hands_off(tick, Reason.TARGET_MISSING, message)
+    return _give_up(tick, Reason.TARGET_MISSING, message, lost=True)
 
 
 def unselectable(tick: Tick) -> Decision | None:
     try:
         selector_label(tick.target, tick.facts.options.selector_labels)
     except SelectorError as error:
-        return _take_traffic_back(tick, str(error)) or hands_off(tick, Reason.SELECTOR_UNUSABLE, str(error))
+        return _give_up(tick, Reason.SELECTOR_UNUSABLE, str(error), lost=True)
     return None
 
 
@@ -108,18 +108,23 @@ def retargeted(tick: Tick) -> Decision | None:
     started = Reason.TARGET_CHANGED in MOVES[tick.state.phase]
     if not started or tick.facts.primary is not None or not former:
         return None
-    routed = ("VirtualService", tick.canary.names.virtual_service) in tick.facts.generated
-    actions = (SetRoutes(Routes()),) if routed else ()
+    serving = any(serves(item) for (kind, _), item in tick.facts.owned.items() if kind == "Deployment")
+    actions = (ReturnTraffic(),) if serving else ()
     event = Event(f"Target of {tick.canary_label} changed! Initializing {tick.target_label}")
     return Decision(stamp(tick, Reason.TARGET_CHANGED, State()), actions, (event,), requeue_after=0.0)
 
 
-def _take_traffic_back(tick: Tick, message: str) -> Decision | None:
-    """Nothing can be said about the pods that had the canary's traffic: it goes back, and nothing else is touched."""
-    if tick.state.routes == Routes():
-        return None
-    state = replace(tick.state, routes=Routes(), iterations=0, failed_checks=0, message=message)
-    return Decision(stamp(tick, Reason.TARGET_LOST, state), (SetRoutes(Routes()),), (Event(message, "Warning"),))
+def _give_up(tick: Tick, reason: Reason, message: str, *, lost: bool = False) -> Decision:
+    """Touch nothing, but for the traffic of a canary that nobody can judge: it goes back to a primary that serves.
+
+    With ``lost`` that is the end of the rollout; otherwise it starts over when the reason is gone.
+    """
+    if tick.state.routes == Routes() or tick.must_keep_traffic:
+        return hands_off(tick, reason, message)
+    state = replace(tick.state, routes=Routes(), iterations=0, message=message)
+    if lost:
+        reason, state = Reason.TARGET_LOST, replace(state, failed_checks=0)
+    return Decision(stamp(tick, reason, state), (ReturnTraffic(),), warn_once(tick, message))
 
 
 def copy_problem(tick: Tick) -> str:

@@ -20,7 +20,6 @@ from controller.core.model import (
     ScaleTarget,
     SetRoutes,
     State,
-    TryPromotion,
 )
 from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
 from controller.core.objects.ownership import newly_adopted
@@ -85,7 +84,7 @@ def settle(
         requeue_after = SETTLE_SECONDS if requeue_after is None else min(requeue_after, SETTLE_SECONDS)
         leaving = [RemoveLeftovers()] if _is_settled(tick, state) else []
     if promote:
-        accepted = (EnsureServices(), TryPromotion(tick.revision), *routes)
+        accepted = (EnsureServices(), PromoteSpec(tick.revision, dry_run=True), *routes)
         copies = (PromoteSpec(tick.revision), EnsureAutoscaler(resync=True), EnsureApex())
         return Decision(state, accepted, events, hooks, requeue_after, upkeep=(*copies, *leaving))
     if _gives_more(tick.state, state):

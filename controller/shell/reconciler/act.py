@@ -29,7 +29,7 @@ async def act(kube: Kube, cache: Cache, facts: Facts, actions: Sequence[Action])
     for action in actions:
         for write in plan_writes(action, facts):
             try:
-                written = await _apply(kube, cache, write)
+                written = await apply_write(kube, cache, write)
             except Rejected as error:
                 if not isinstance(action, RemoveLeftovers):
                     raise
@@ -54,8 +54,12 @@ async def refresh(kube: Kube, cache: Cache, key: Key) -> None:
         cache.remove(key)
 
 
-async def _apply(kube: Kube, cache: Cache, write: Write) -> Manifest | None:
-    """Do one write; returns the object as it is now, None where it was deleted, or only tried."""
+async def apply_write(kube: Kube, cache: Cache, write: Write) -> Manifest | None:
+    """Do one write; returns the object as it is now, None where it was deleted, or only tried.
+
+    Raises:
+        ClusterError: it failed; after a Conflict the cache has the object as it is.
+    """
     try:
         written = await _send(kube, write)
     except (Conflict, NotFound) as error:

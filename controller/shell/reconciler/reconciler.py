@@ -16,6 +16,8 @@ from controller.api.parse import parse_canary
 from controller.api.status import CanaryStatus, Phase
 from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.model import Decision, Event, Facts, Manifest, Options, Passed, State
+from controller.core.objects.routing import returns
+from controller.core.objects.workload import serves
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
 from controller.shell.allowance import Allowance
@@ -23,8 +25,8 @@ from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Transient
-from controller.shell.kubernetes.kinds import CANARY, Key
-from controller.shell.reconciler.act import act, refresh
+from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
+from controller.shell.reconciler.act import act, apply_write, refresh
 from controller.shell.reconciler.observe import dependencies, observe
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reporting.events import EventRecorder
@@ -34,6 +36,8 @@ from controller.shell.reporting.metrics import Metrics
 CONFLICTS_AT_ONCE = 5
 """After so many conflicts in a row somebody is writing the same objects all the time: wait a little."""
 FIRST_RETRY_SECONDS = 1.0
+NO_TRAFFIC = {"canaryWeight": 0, "mirrored": False, "iterations": 0}
+"""The part of a status that says that nothing goes to a canary."""
 TICKS_AT_ONCE, TICK_SECONDS = 10, 1.0
 """Ticks of a Canary without a pause, and how often one more: its own writes wake it, and those of a rival do."""
 
@@ -98,8 +102,8 @@ class Reconciler:
             canary_log(key[2], key[1], __name__).warning("trying again: %s", error)
             result = "Transient"
         except InvalidObject as error:
-            await self._report(key, str(error))
-            return _Outcome(None, "InvalidObject")  # only an edit can fix it, and that wakes
+            kept = await self._return_traffic(key, str(error))
+            return _Outcome(FIRST_RETRY_SECONDS if kept else None, "InvalidObject")  # an edit can fix it, and wakes
         except CanaryError as error:
             await self._report(key, str(error))
             result = type(error).__name__
@@ -187,7 +191,31 @@ class Reconciler:
                 reason = getattr(answer, "reason", "")
                 self._record(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
 
-    async def _report(self, key: Key, problem: str) -> None:
+    async def _return_traffic(self, key: Key, problem: str) -> bool:
+        """Nobody can judge a Canary that cannot be read: its canary's traffic goes back to a primary that serves.
+
+        Returns whether some is left: the primary does not serve, or a write failed.
+        """
+        owned = self._owned(key)
+        writes = list(returns(owned))
+        serving = any(serves(item) for item in owned if item["kind"] == DEPLOYMENT.name)
+        try:
+            for write in writes if serving else ():
+                await apply_write(self.kube, self.cache, write)
+        except ClusterError as error:
+            canary_log(key[2], key[1], __name__).warning("trying again: %s", error)
+            serving = False
+        returned = bool(writes) and serving
+        await self._report(key, problem, **NO_TRAFFIC if returned else {})
+        return bool(writes) and not returned
+
+    def _owned(self, key: Key) -> list[Manifest]:
+        """What a Canary controls or has adopted, whatever its spec is like."""
+        uid, (_, namespace, name) = str((self.cache.get(key) or {}).get("metadata", {}).get("uid", "")), key
+        found = (self.cache.get(each) for each in self.cache.owned_by(uid, f"{namespace}/{name}"))
+        return [item for item in found if item is not None and item["metadata"].get("namespace") == namespace]
+
+    async def _report(self, key: Key, problem: str, **changes: Any) -> None:
         """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic.
 
         A rollout that is held up counts towards ``progressDeadlineSeconds`` from the first report on.
@@ -196,13 +224,14 @@ class Reconciler:
         if manifest is None:
             return
         status = dict(manifest.get("status") or {})
-        if status.get("message") == problem:
+        if status.get("message") == problem and not changes:
             canary_log(key[2], key[1], __name__).debug("still: %s", problem)
             return
-        self.recorder.record(manifest, Event(problem, "Warning"))
+        if status.get("message") != problem:
+            self.recorder.record(manifest, Event(problem, "Warning"))
         try:
             stalled = CanaryStatus(stalled_since=self.clock()).to_dict()["stalledSince"]
-            await self._put_status(manifest, {"stalledSince": stalled, **status, "message": problem})
+            await self._put_status(manifest, {"stalledSince": stalled, **status, **changes, "message": problem})
         except ClusterError as error:
             canary_log(key[2], key[1], __name__).warning("the status could not be written: %s", error)
 

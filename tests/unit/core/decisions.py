@@ -20,7 +20,6 @@ from controller.core.model import (
     Routes,
     ScaleTarget,
     SetRoutes,
-    TryPromotion,
 )
 from controller.core.objects.workload import revision_facts
 from tests.unit.core.cluster import Cluster
@@ -121,7 +120,7 @@ def promoted(routes: Routes | int = 0) -> Actions:
 
     def actions(revision: str) -> tuple[Action, ...]:
         copied = (PromoteSpec(revision), EnsureAutoscaler(resync=True), EnsureApex())
-        return (*copied, EnsureServices(), TryPromotion(revision), SetRoutes(_routes(routes)))
+        return (*copied, EnsureServices(), PromoteSpec(revision, dry_run=True), SetRoutes(_routes(routes)))
 
     return actions
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Rival, Routes, SetRoutes
+from controller.core.model import Options, ReturnTraffic, Rival, Routes, Value
+from controller.core.rollout.decide import GUARDS
 from controller.core.rollout.phases import Reason
-from tests.builders import canary_manifest, make_deployment
+from tests.builders import ERROR_RATE, NAMESPACE, WEIGHTED, canary_manifest, make_deployment
 from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out
 from tests.unit.core.decisions import Case, check, hands_off, nothing, table, warning
 
@@ -123,7 +124,7 @@ def test_a_missing_target_without_traffic_is_only_reported(make, phase):
 def test_the_traffic_of_a_target_that_vanishes_goes_back_to_the_primary():
     cluster = without_target(progressing(40))
     decision = cluster.tick()
-    assert decision.actions == (SetRoutes(Routes()),)
+    assert decision.actions == (ReturnTraffic(),)
     assert decision.events == (warning(NOT_FOUND),)
     assert (cluster.phase, cluster.weights()) == (Phase.FAILED, (100, 0))
     assert cluster.tick().events == ()
@@ -156,3 +157,84 @@ def test_a_canary_goes_on_where_it_was_once_it_is_not_suspended_any_more():
     cluster.edit_canary(suspend=None)
     assert cluster.tick(10).state.routes == Routes(40)
     assert cluster.weights() == (60, 40)
+
+
+def forbid(cluster: Cluster) -> None:
+    cluster.options = Options(allowed_hosts=("*.example.com",))
+    cluster.edit_canary(service={"port": 9898, "hosts": ["payments.bank"]})
+
+
+def contest(cluster: Cluster) -> None:
+    cluster.rival = Rival("first", "Deployment", "backend", "spec.targetRef")
+
+
+def relabel(cluster: Cluster) -> None:
+    """Somebody creates the target again, with labels that the controller cannot use."""
+    cluster.objects["Deployment", "backend"] = make_deployment(image="podinfo:2", labels={"tier": "web"})
+
+
+def take_name(cluster: Cluster) -> None:
+    theirs = {"kind": "DestinationRule", "metadata": {"name": "backend-canary", "namespace": NAMESPACE}, "spec": {}}
+    cluster.objects["DestinationRule", "backend-canary"] = theirs
+
+
+def overlap(cluster: Cluster) -> None:
+    cluster.objects["Deployment", "other"] = make_deployment("other", labels={"app": "backend", "tier": "web"})
+
+
+def retarget(cluster: Cluster) -> None:
+    cluster.objects["Deployment", "other"] = make_deployment("other")
+    cluster.edit_canary(targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"})
+
+
+WRONG: Mapping[str, Callable[[Cluster], object]] = {
+    "suspended": suspended,
+    "unsupported": delegated,
+    "forbidden": forbid,
+    "contested": contest,
+    "targetless": without_target,
+    "unselectable": relabel,
+    "foreign": take_name,
+    "overlapping": overlap,
+    "retargeted": retarget,
+}
+
+
+def test_every_guard_is_in_the_table_below():
+    assert [guard.__name__ for guard in GUARDS] == list(WRONG)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_whatever_is_wrong_a_bad_canary_loses_its_traffic(name):
+    cluster = progressing(40, canary_manifest(analysis={**WEIGHTED, "metrics": [ERROR_RATE]}))
+    cluster.answers["metric/error-rate"] = Value(100.0)
+    WRONG[name](cluster)
+    before = cluster.objects["VirtualService", "backend"]["spec"]
+    for _ in range(3):
+        cluster.tick(10)
+    assert cluster.weights("backend") == (100, 0)
+    after = cluster.objects["VirtualService", "backend"]["spec"]
+    assert (after["hosts"], after["gateways"]) == (before["hosts"], before["gateways"])
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG if name != "targetless"])
+def test_whatever_is_wrong_no_traffic_goes_to_a_primary_that_serves_nothing(name):
+    cluster = progressing(40)
+    cluster.roll_out("backend-primary", "down")
+    WRONG[name](cluster)
+    for _ in range(5):
+        cluster.tick(10)
+        routed = ("VirtualService", "backend") in cluster.objects  # another target's primary may serve by now
+        assert cluster.weights("backend") == (60, 40) if routed else name == "retargeted"
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_what_is_not_allowed_gives_its_traffic_back_and_starts_over_when_it_is(mirror):
+    cluster = progressing(0 if mirror else 40, canary_manifest(analysis={**WEIGHTED, "mirror": mirror}))
+    cluster.tick(10)
+    forbid(cluster)
+    cluster.tick(10)
+    assert (cluster.phase, cluster.state.reason) == (Phase.PROGRESSING, Reason.NOT_ALLOWED)
+    assert "mirror" not in cluster.objects["VirtualService", "backend"]["spec"]["http"][0]
+    cluster.options = Options()
+    assert rolled_out(cluster)[-1] == ("Succeeded", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.core.model import Options
+from controller.core.model import Options, ReturnTraffic
 from controller.core.rollout.permissions import not_allowed
 from controller.core.rollout.phases import Reason
 from tests.builders import WEIGHTED, make_canary
@@ -83,12 +83,12 @@ def test_a_metric_template_of_another_namespace_is_an_option(namespace, allowed,
     assert not_allowed(canary, Options()) == ()
 
 
-def test_a_canary_that_is_not_allowed_writes_nothing_and_says_why():
+def test_a_canary_that_is_not_allowed_writes_nothing_new_and_says_why():
     cluster = progressing(20)
     cluster.options = Options(allowed_hosts=("*.example.com",))
     cluster.edit_canary(service={"port": 9898, "hosts": ["payments.bank"]})
     decision = cluster.decide()
-    assert decision.actions == ()
+    assert decision.actions == (ReturnTraffic(),)
     assert decision.state.reason == Reason.NOT_ALLOWED
     assert decision.state.message == (
         "not allowed: spec.service.hosts[0]: payments.bank is neither a Service of namespace prod nor matched by "

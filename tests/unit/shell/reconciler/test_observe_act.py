@@ -12,12 +12,12 @@ from controller.core.model import (
     EnsureServices,
     Facts,
     Options,
+    PromoteSpec,
     RemoveLeftovers,
     Rival,
     Routes,
     ScaleTarget,
     SetRoutes,
-    TryPromotion,
 )
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.workload import revision_facts
@@ -273,7 +273,7 @@ async def test_a_promotion_that_is_tried_stores_nothing_and_is_not_taken_for_don
     cache.put(kube.object("Deployment", "prod", "backend"))
     facts, before = await look(kube, cache), kube.object("Deployment", "prod", "backend-primary")
     kube.requests.clear()
-    tried = await act(kube, cache, facts, [TryPromotion(revision_facts(facts)[0])])
+    tried = await act(kube, cache, facts, [PromoteSpec(revision_facts(facts)[0], dry_run=True)])
     assert kube.requests == [("try to replace", "Deployment/backend-primary")]
     assert tried == facts
     assert (await look(kube, cache)).primary == before == kube.object("Deployment", "prod", "backend-primary")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -267,7 +268,39 @@ async def test_what_the_api_rejects_is_reported_in_the_status_and_once_in_an_eve
         assert (str(refusal), 1) in stage.events
 
 
-async def test_a_canary_that_does_not_parse_says_so_and_moves_no_traffic():
+BROKEN: Mapping[str, Callable[[dict[str, Any]], object]] = {
+    "analysis": lambda canary: canary["spec"].update(analysis={"interval": "10s", "stepWeight": "five"}),
+    "targetRef": lambda canary: canary["spec"].pop("targetRef"),
+    "service": lambda canary: canary["spec"].update(service=[]),
+    "spec": lambda canary: canary.pop("spec"),
+}
+
+
+@pytest.mark.parametrize("part", BROKEN)
+async def test_a_canary_that_does_not_parse_any_more_gives_its_traffic_back_and_starts_over(part):
+    async with initialised() as stage:
+        await stage.new_version("podinfo:2")
+        await stage.settle(INTERVAL)
+        assert stage.weights == [60, 40]
+        canary = stage.kube.object(*KEY)
+        good = canary["spec"]
+        BROKEN[part](canary := json.loads(json.dumps(canary)))
+        stage.kube.failures["replace"] = [Rejected("PUT", 403, "forbidden")]
+        stage.kube.set(canary)
+        await stage.settle()
+        assert stage.weights == [60, 40]
+        await stage.settle(3)
+        assert (stage.weights, stage.status["canaryWeight"], stage.status["phase"]) == ([100, 0], 0, "Progressing")
+        assert part in stage.status["message"]
+        stage.kube.set({**stage.kube.object(*KEY), "spec": good})
+        assert [count for message, count in stage.events if message == stage.status["message"]] == [1]
+        await stage.settle(INTERVAL)
+        assert stage.weights == [80, 20]
+        while stage.status["phase"] != "Succeeded":
+            await stage.settle(INTERVAL / 2)
+
+
+async def test_a_canary_that_does_not_parse_says_so_and_changes_nothing():
     async with initialised() as stage:
         canary = stage.kube.object(*KEY)
         good = dict(canary["spec"])
