@@ -279,6 +279,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """The webhook has not answered yet. The call goes on, and its answer is there when it is asked for again."""
+
+    reason: str = "has not answered yet"
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """The query's number."""
 
@@ -312,7 +319,7 @@ class QueryFailed:
     reason: str
 
 
-ProbeResult: TypeAlias = Passed | Refused | Value | Samples | NoValues | QueryFailed
+ProbeResult: TypeAlias = Passed | Refused | Pending | Value | Samples | NoValues | QueryFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,9 +421,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """``decide`` cannot go on without these answers."""
+    """``decide`` cannot go on without these answers.
+
+    Attributes:
+        probes: the questions.
+        patience: seconds after which a webhook that has not answered is `Pending`; None: its own timeout ends it.
+    """
 
     probes: tuple[Probe, ...]
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

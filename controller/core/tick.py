@@ -18,8 +18,10 @@ from controller.core.model import (
     Measure,
     Observation,
     Passed,
+    Pending,
     ProbeResult,
     Refused,
+    Routes,
     State,
 )
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
@@ -155,16 +157,29 @@ class Tick:
         return readiness_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
 
     def ask(self, hook_type: HookType) -> Measure | list[tuple[Webhook, ProbeResult]]:
-        """The answers of the webhooks of a type, up to the first that refuses; a Measure while one is missing."""
+        """The answers of the webhooks of a type, up to the first that does not agree; a Measure if one is missing."""
         answers: list[tuple[Webhook, ProbeResult]] = []
         for probe in self.hooks(hook_type, self.state.phase):
             result = self.observation.results.get(probe.key)
             if result is None:
-                return Measure((probe,))
+                return self.waiting_for(probe)
             answers.append((probe.webhook, result))
-            if isinstance(result, Refused):
+            if isinstance(result, Refused | Pending):
                 break
         return answers
+
+    def waiting_for(self, probe: HookProbe) -> Measure:
+        """While the canary has traffic, webhooks that hang delay its metrics once, and by no more than an interval."""
+        if self.state.routes == Routes():
+            return Measure((probe,))
+        return Measure((probe,), patience=0.0 if self.hanging else self.interval)
+
+    @property
+    def hanging(self) -> str:
+        """A webhook that has not answered yet, as in ``rollout webhook load``; empty where there is none."""
+        pending = (key for key, result in self.observation.results.items() if isinstance(result, Pending))
+        _, kind, name = next(pending, "//").split("/", 2)
+        return f"{kind} webhook {name}" if name else ""
 
     def hooks(self, hook_type: HookType, phase: Phase) -> tuple[HookProbe, ...]:
         """The webhooks of a type, as they are called in ``phase``."""
@@ -181,6 +196,6 @@ def passed(answers: Sequence[tuple[Webhook, ProbeResult]], check: str) -> tuple[
     return tuple(Event(f"{check} {webhook.name} passed") for webhook, result in answers if isinstance(result, Passed))
 
 
-def refused(answers: Sequence[tuple[Webhook, ProbeResult]]) -> tuple[Webhook, Refused] | None:
-    """The webhook that said no."""
-    return next(((webhook, result) for webhook, result in answers if isinstance(result, Refused)), None)
+def refused(answers: Sequence[tuple[Webhook, ProbeResult]]) -> tuple[Webhook, Refused | Pending] | None:
+    """The webhook that said no, or nothing yet."""
+    return next(((webhook, result) for webhook, result in answers if isinstance(result, Refused | Pending)), None)

@@ -57,14 +57,14 @@ def _without_canary(live: Manifest) -> dict[str, Any]:
 
 
 def _returned(route: Mapping[str, Any], canary_host: str) -> dict[str, Any]:
-    destinations = route.get("route") or []
-    if any(each["destination"]["host"] == canary_host for each in destinations):
-        destinations = [
-            {**each, "weight": 0 if each["destination"]["host"] == canary_host else 100} for each in destinations
-        ]
     mirrored = (route.get("mirror") or {}).get("host") == canary_host
     kept = {key: value for key, value in route.items() if not (mirrored and key in ("mirror", "mirrorPercentage"))}
-    return {**kept, "route": destinations}
+    destinations = route.get("route") or ()
+    if not any(each["destination"]["host"] == canary_host for each in destinations):
+        return kept
+    weights = [0 if each["destination"]["host"] == canary_host else 100 for each in destinations]
+    shared = [{**each, "weight": weight} for each, weight in zip(destinations, weights, strict=True)]
+    return {**kept, "route": shared}
 
 
 def build_destination_rule(facts: Facts, side: Side) -> dict[str, Any]:

@@ -12,8 +12,8 @@ Answers: TypeAlias = Mapping[str, ProbeResult]
 """Answers by ``Probe.key``."""
 
 
-def deciding(state: State, facts: Facts) -> Generator[tuple[Probe, ...], Answers, Decision]:
-    """Yields the probes to run, is sent their answers, and returns the decision.
+def deciding(state: State, facts: Facts) -> Generator[Measure, Answers, Decision]:
+    """Yields what to measure, is sent the answers, and returns the decision.
 
     A generator, so that whoever measures may wait for the network or look into a recording.
 
@@ -25,7 +25,7 @@ def deciding(state: State, facts: Facts) -> Generator[tuple[Probe, ...], Answers
         known = [probe.key for probe in outcome.probes if probe.key in results]
         if known or not outcome.probes:
             raise RuntimeError(f"decide asked again for {known or 'nothing'}")
-        results |= yield outcome.probes
+        results |= yield outcome
     return outcome
 
 
@@ -33,8 +33,8 @@ def drive(state: State, facts: Facts, measure: Callable[[tuple[Probe, ...]], Ans
     """The decision, where ``measure`` answers at once."""
     steps = deciding(state, facts)
     try:
-        probes = next(steps)
+        asked = next(steps)
         while True:
-            probes = steps.send(measure(probes))
+            asked = steps.send(measure(asked.probes))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # what a generator returns is not typed

@@ -74,6 +74,7 @@ class Reason(StrEnum):
     CHECK_FAILED = "CheckFailed"
     VALUES_MISSING = "ValuesMissing"
     WARMING_UP = "WarmingUp"
+    HOOK_PENDING = "HookPending"
     ROLLBACK_BLOCKED = "RollbackBlocked"
     SUPERSEDED = "Superseded"
 
@@ -153,6 +154,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.CHECK_FAILED: _ANALYSIS,
     Reason.VALUES_MISSING: _ANALYSIS,
     Reason.WARMING_UP: _ANALYSIS,
+    Reason.HOOK_PENDING: _ANALYSIS,
     Reason.ROLLBACK_BLOCKED: _ANALYSIS | {Phase.PROMOTING},
     Reason.SUPERSEDED: _ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
-from controller.core.model import Check, Decision, Event, Measure, Passed, Routes
+from controller.core.model import Check, Decision, Event, Measure, Passed, Pending, Routes
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.guards import suspension, unsupported_problem
 from controller.core.rollout.phases import Reason
@@ -75,7 +75,7 @@ def obey_rollback_hooks(tick: Tick) -> Decision | Measure | None:
     for probe in tick.hooks(HookType.ROLLBACK, tick.state.phase):
         result = tick.observation.results.get(probe.key)
         if result is None:
-            return Measure((probe,))
+            return tick.waiting_for(probe)
         if isinstance(result, Passed):
             events = (Event(f"Rollback check {probe.webhook.name} passed", "Warning"),)
             message = f"Rolling back {tick.canary_label} manual webhook invoked"
@@ -90,7 +90,7 @@ def analyse(tick: Tick) -> Decision | Measure:
     answers = tick.ask(HookType.ROLLOUT)
     if isinstance(answers, Measure):
         return answers
-    if no := refused(answers):
+    if (no := refused(answers)) and not isinstance(no[1], Pending):
         halt = f"Halt {tick.canary_label} advancement external check {no[0].name} failed {no[1].reason}"
         return _fail(replace(tick, state=replace(tick.state, checks=())), (halt,))
     measured = measure(tick)
@@ -117,20 +117,22 @@ def _judge(tick: Tick, measured: Measured) -> Decision | Measure:
     if failures:
         return _fail(tick, tuple(_halt(tick, check) for check in failures))
     if measured.failures:
-        return _await_values(tick, measured.failures[0])
+        return _wait_quietly(tick, Reason.VALUES_MISSING, f"the first values of {measured.failures[0].name}")
     if tick.state.failed_checks >= tick.analysis.failure_threshold:  # a rollback that had to wait for the primary
         message = f"Rolling back {tick.canary_label} failed checks threshold reached {tick.state.failed_checks}"
         return roll_back(tick, Reason.CHECKS_FAILED, message)
+    if tick.hanging:
+        return _wait_quietly(tick, Reason.HOOK_PENDING, f"the answer of {tick.hanging}")
     mismatch = [measured.split.said] if measured.split and measured.split.said else []
     return _advance(tick, (), "; ".join((*(check.detail for check in measured.idle), *mismatch)))
 
 
-def _await_values(tick: Tick, check: Check) -> Decision:
-    """Right after the first step a query has nothing to read yet: wait, and count it as a failure only later."""
-    message = f"Waiting for the first values of {check.name}"
+def _wait_quietly(tick: Tick, reason: Reason, missing: str) -> Decision:
+    """What is no failure yet: right after the first step a query has nothing to read, a webhook takes its time."""
+    message = f"Waiting for {missing}"
     events = () if message == tick.state.message else (Event(message),)
     state = replace(tick.state, analysed_at=tick.facts.now, message=message)
-    return settle(tick, Reason.VALUES_MISSING, state, events=events, requeue_after=tick.interval)
+    return settle(tick, reason, state, events=events, requeue_after=tick.interval)
 
 
 def _first_step(tick: Tick) -> Decision | Measure:

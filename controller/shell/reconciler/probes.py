@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from controller.api.canary import Canary
 from controller.api.metric_template import MetricProvider
-from controller.core.model import CounterProbe, HookProbe, MetricProbe, Probe, ProbeResult, QueryFailed
+from controller.core.model import (
+    CounterProbe,
+    HookProbe,
+    Measure,
+    MetricProbe,
+    Passed,
+    Pending,
+    ProbeResult,
+    QueryFailed,
+    Refused,
+)
 from controller.shell.budget import Caller
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
@@ -33,16 +43,42 @@ class ProbeRunner:
         self._kube = kube
         self._cache = cache
         self._default = MetricProvider(type="prometheus", address=metrics_server)
+        self._calls: dict[tuple[str, str, str], tuple[HookProbe, asyncio.Task[Passed | Refused]]] = {}
 
-    async def measure(self, canary: Canary, probes: Iterable[Probe]) -> dict[str, ProbeResult]:
+    async def measure(self, canary: Canary, asked: Measure) -> dict[str, ProbeResult]:
         """The answers by ``Probe.key``: queries all at once, webhooks one after the other, as Flagger calls them."""
-        queries = [probe for probe in probes if isinstance(probe, MetricProbe | CounterProbe)]
+        queries = [probe for probe in asked.probes if isinstance(probe, MetricProbe | CounterProbe)]
         values = await asyncio.gather(*(self._query(canary, probe) for probe in queries))
         answers: dict[str, ProbeResult] = {probe.key: value for probe, value in zip(queries, values, strict=True)}
-        for probe in probes:
+        for probe in asked.probes:
             if isinstance(probe, HookProbe):
-                answers[probe.key] = await ask_webhook(self._outside, canary, probe)
+                answers[probe.key] = await self._call(canary, probe, asked.patience)
         return answers
+
+    def forget(self, namespace: str, name: str, keep: Collection[str] = ()) -> None:
+        """End the calls of a Canary whose answers nobody waits for any more, all but those under the keys to keep."""
+        for place in [place for place in self._calls if place[:2] == (namespace, name) and place[2] not in keep]:
+            self._calls.pop(place)[1].cancel()
+
+    async def _call(self, canary: Canary, probe: HookProbe, patience: float | None) -> ProbeResult:
+        """The answer of a webhook; after ``patience`` the call goes on, and is looked at when it is asked for again."""
+        place = canary.namespace, canary.name, probe.key
+        called, call = self._calls.pop(place, (None, None))
+        if call is not None and called == probe:
+            patience = 0.0
+        else:
+            if call is not None:
+                call.cancel()
+            call = asyncio.create_task(ask_webhook(self._outside, canary, probe), name=f"{probe.key} of {canary.name}")
+        try:
+            done, _ = await asyncio.wait((call,), timeout=patience)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if done:
+            return call.result()
+        self._calls[place] = probe, call
+        return Pending()
 
     async def check_providers(
         self, canary: Canary, providers: Mapping[str, tuple[MetricProvider | None, str]]

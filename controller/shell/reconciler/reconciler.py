@@ -15,7 +15,7 @@ from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
 from controller.api.status import CanaryStatus, Phase
 from controller.core.analysis.thresholds import broken_templates, missing_templates
-from controller.core.model import Decision, Event, Facts, Manifest, Options, Passed, State
+from controller.core.model import Decision, Event, Facts, Manifest, Measure, Options, Passed, Routes, State
 from controller.core.objects.routing import returns
 from controller.core.objects.workload import serves
 from controller.core.rollout.drive import deciding
@@ -73,6 +73,12 @@ class Reconciler:
 
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
         """Reconcile one Canary until cancelled. ``resting`` is called with the seconds the loop sleeps at most."""
+        try:
+            await self._loop(key, woken, resting)
+        finally:
+            self.runner.forget(key[1], key[2])
+
+    async def _loop(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
         loop, failures = asyncio.get_running_loop(), 0
         allowance = Allowance(TICKS_AT_ONCE, TICK_SECONDS, loop.time())
         while True:
@@ -156,13 +162,18 @@ class Reconciler:
             raise
 
     async def _decide(self, state: State, facts: Facts) -> Decision:
-        steps = deciding(state, facts)
+        steps, asked = deciding(state, facts), set[str]()
         try:
-            probes = next(steps)
+            measure = next(steps)
             while True:
-                probes = steps.send(await self.runner.measure(facts.canary, probes))
+                asked |= {probe.key for probe in measure.probes}
+                measure = steps.send(await self.runner.measure(facts.canary, measure))
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # what a generator returns is not typed
+            decision: Decision = end.value
+        if asked or decision.state.routes == Routes():  # a call is waited for from one timed step to the next
+            keep = asked if decision.state.routes != Routes() else ()
+            self.runner.forget(facts.canary.namespace, facts.canary.name, keep)
+        return decision
 
     async def _write_status(self, manifest: Manifest, facts: Facts, state: State) -> Manifest:
         after = status_from_state(state, facts.canary, facts.now)
@@ -182,7 +193,7 @@ class Reconciler:
         return written
 
     async def _call_hooks(self, manifest: Manifest, canary: Canary, decision: Decision) -> None:
-        answers = await self.runner.measure(canary, decision.hooks)
+        answers = await self.runner.measure(canary, Measure(decision.hooks))
         for probe in decision.hooks:
             answer, what = answers[probe.key], probe.webhook.hook_type.value.capitalize()
             if isinstance(answer, Passed):

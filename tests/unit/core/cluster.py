@@ -63,6 +63,7 @@ NORMAL = (
     Reason.CANARY_SCALED_TO_ZERO,
     Reason.VALUES_MISSING,
     Reason.WARMING_UP,
+    Reason.HOOK_PENDING,
 )
 """What every rollout may wait for: no warning is due at once."""
 END_PHASES = (Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Passed, Put, SetRoutes, Value
+from controller.core.model import Passed, Pending, ProbeResult, Put, Refused, SetRoutes, Value
+from controller.core.rollout.drive import deciding
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment, webhook
 from tests.unit.core.cluster import Cluster, forget, initialized, progressing, rolled_out
 
@@ -88,6 +91,49 @@ def test_what_makes_no_progress_is_rolled_back_after_the_deadline(name, weight):
         cluster.tick(10)
     assert (cluster.phase, cluster.weights()) == (Phase.FAILED, (100, 0))
     assert "progress deadline exceeded" in cluster.state.message
+
+
+HOOKS = ("rollback", "rollout", "confirm-traffic-increase", "confirm-promotion")
+
+
+@pytest.mark.parametrize("type_", HOOKS)
+@pytest.mark.parametrize("weight", [40, 50])
+def test_a_webhook_that_hangs_holds_up_the_step_and_no_judgement(type_, weight):
+    hooks = [webhook(name, name) for name in HOOKS]
+    cluster = progressing(weight, canary_manifest(analysis={**WEIGHTED, "metrics": [ERROR_RATE], "webhooks": hooks}))
+    if (type_, weight) in (("confirm-promotion", 40), ("confirm-traffic-increase", 50)):
+        return  # it is not asked for this step
+    cluster.answers[f"webhook/{type_}/{type_}"] = Pending()
+    for _ in range(5):
+        forget(cluster)
+        cluster.tick(10)
+        assert (cluster.weights(), cluster.state.failed_checks) == ((100 - weight, weight), 0)
+        assert METRIC in cluster.asked
+    assert type_ in cluster.state.message
+    cluster.answers[METRIC] = Value(100.0)
+    for _ in range(3):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.weights()) == (Phase.FAILED, (100, 0))
+
+
+def test_only_a_webhook_that_may_delay_metrics_is_waited_for_a_limited_time():
+    hooks = [webhook(name, name) for name in ("confirm-rollout", "pre-rollout", "rollback", "rollout")]
+    cluster = initialized(canary_manifest(analysis={**WEIGHTED, "webhooks": hooks}))
+    seen: dict[str, float | None] = {}
+    cluster.set_image("podinfo:2")
+    for _ in range(4):
+        cluster.now += timedelta(seconds=10)
+        steps, answers = deciding(cluster.state, cluster.facts()), dict[str, ProbeResult]()
+        with contextlib.suppress(StopIteration):
+            measure = next(steps)
+            while True:
+                seen |= {probe.key: measure.patience for probe in measure.probes}
+                asked = {probe.key for probe in measure.probes}
+                answers = {key: Refused("no") if "rollback" in key else Passed() for key in asked}
+                measure = steps.send(answers)
+        cluster.tick()
+    waited = {key.split("/")[1]: patience for key, patience in seen.items()}
+    assert waited == {"confirm-rollout": None, "pre-rollout": None, "rollback": 10.0, "rollout": 10.0}
 
 
 def test_pods_that_come_up_one_by_one_are_progress():

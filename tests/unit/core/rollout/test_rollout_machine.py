@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from controller.api.analysis import Strategy
 from controller.api.names import Names
 from controller.api.status import Phase
-from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Routes, State, Value
+from controller.core.model import NoValues, Passed, Pending, ProbeResult, QueryFailed, Refused, Routes, State, Value
 from controller.core.objects.leftovers import leftovers
 from controller.core.objects.workload import primary_revision, revision_facts, serves
 from controller.core.rollout.phases import Reason
@@ -43,6 +43,7 @@ WEBHOOKS = [
     webhook("promote", "confirm-promotion"),
 ]
 GATES = [f"webhook/{hook['type']}/{hook['name']}" for hook in WEBHOOKS]
+GATES_BEFORE_TRAFFIC = GATES[:2]
 ROLLBACK = webhook("abort", "rollback")
 ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "weighted": WEIGHTED,
@@ -129,9 +130,11 @@ class RolloutMachine(RuleBasedStateMachine):
     def measure(self, answer: ProbeResult) -> None:
         self.cluster.answers[METRIC] = answer
 
-    @rule(gate=st.sampled_from(GATES), opened=st.booleans())
-    def turn_gate(self, gate: str, *, opened: bool) -> None:
-        self.cluster.answers[gate] = Passed() if opened else Refused("403 Forbidden")
+    @rule(gate=st.sampled_from(GATES), answer=st.sampled_from([Passed(), Refused("403 Forbidden"), Pending()]))
+    def turn_gate(self, gate: str, answer: ProbeResult) -> None:
+        if answer == Pending() and gate in GATES_BEFORE_TRAFFIC:
+            answer = Refused("no answer within 10s")  # these are waited for
+        self.cluster.answers[gate] = answer
 
     @rule(asked=st.booleans())
     def ask_for_rollback(self, *, asked: bool) -> None:
@@ -313,7 +316,10 @@ class RolloutMachine(RuleBasedStateMachine):
             assert state.routes.canary_weight >= before.routes.canary_weight, "traffic to a primary that serves nothing"
         due = before.analysed_at is not None and (cluster.now - before.analysed_at).total_seconds() >= 10
         if before.phase in IN_ANALYSIS and before.routes.canary_weight and due and state.phase in IN_ANALYSIS:
-            judged = {METRIC, "webhook/rollout/load", "webhook/rollback/abort"} & set(cluster.asked)
+            refused = "webhook/rollout/load" in cluster.asked and isinstance(
+                cluster.answers.get("webhook/rollout/load"), Refused
+            )
+            judged = METRIC in cluster.asked or refused
             blocked = state.reason in (Reason.ROLLBACK_BLOCKED, Reason.RESTARTED, Reason.ANALYSIS_CHANGED)
             assert judged or blocked or state.routes == Routes(), "traffic that nobody judges"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -13,9 +14,11 @@ from controller.api.webhook import Webhook
 from controller.core.model import (
     CounterProbe,
     HookProbe,
+    Measure,
     MetricProbe,
     NoValues,
     Passed,
+    Pending,
     QueryFailed,
     Sample,
     Samples,
@@ -46,6 +49,7 @@ class FakeProvider:
 class Stage:
     def __init__(self, monkeypatch, *manifests: dict[str, Any]) -> None:
         self.asked: list[str] = []
+        self.cancelled: list[str] = []
         self.opened: list[FakeProvider] = []
         self.kube = FakeKube(*manifests)
         cache = Cache(lambda key, before, after: None)
@@ -57,6 +61,11 @@ class Stage:
 
     async def _ask(self, outside, canary, probe) -> Passed:
         self.asked.append(probe.webhook.name)
+        try:
+            await asyncio.sleep(60 if probe.webhook.name == "slow" else 0)
+        except asyncio.CancelledError:
+            self.cancelled.append(probe.checksum)
+            raise
         return Passed()
 
     def _open(self, outside, caller, provider, secret) -> FakeProvider | QueryFailed:
@@ -66,15 +75,15 @@ class Stage:
         return self.opened[-1]
 
 
-def hook(name: str) -> HookProbe:
-    return HookProbe(Webhook(name=name, url="http://hooks.test"), Phase.PROGRESSING, "")
+def hook(name: str, checksum: str = "") -> HookProbe:
+    return HookProbe(Webhook(name=name, url="http://hooks.test"), Phase.PROGRESSING, checksum)
 
 
 async def test_every_probe_is_answered_under_its_key(monkeypatch):
     stage = Stage(monkeypatch)
     counters = CounterProbe("c", "x"), CounterProbe("d", "")
     probes = (MetricProbe("a", "four"), hook("first"), MetricProbe("b", ""), *counters, hook("second"))
-    answers = await stage.runner.measure(make_canary(), probes)
+    answers = await stage.runner.measure(make_canary(), Measure(probes))
     assert answers == {
         "metric/a": Value(4),
         "metric/b": NoValues(),
@@ -95,14 +104,14 @@ SECURED = MetricProvider.model_validate(
 
 async def test_a_provider_s_secret_is_read_from_its_namespace(monkeypatch):
     stage = Stage(monkeypatch, TOKEN)
-    await stage.runner.measure(make_canary(), (MetricProbe("a", "q", SECURED, "prod"),))
+    await stage.runner.measure(make_canary(), Measure((MetricProbe("a", "q", SECURED, "prod"),)))
     assert stage.opened[0].secret["data"] == TOKEN["data"]
 
 
 @pytest.mark.parametrize("namespace", ["other"])
 async def test_a_secret_that_is_not_there_fails_the_query(monkeypatch, namespace):
     stage = Stage(monkeypatch, TOKEN)
-    answers = await stage.runner.measure(make_canary(), (MetricProbe("a", "q", SECURED, namespace),))
+    answers = await stage.runner.measure(make_canary(), Measure((MetricProbe("a", "q", SECURED, namespace),)))
     assert answers == {"metric/a": QueryFailed("no secret")}
 
 
@@ -110,7 +119,7 @@ async def test_a_secret_that_may_not_be_read_fails_the_query_and_nothing_else(mo
     stage = Stage(monkeypatch, TOKEN)
     stage.kube.failures["get"] = [Rejected("GET secrets/credentials", 403, "forbidden")]
     probes = (MetricProbe("a", "q", SECURED, "prod"), MetricProbe("b", "four"))
-    assert await stage.runner.measure(make_canary(), probes) == {
+    assert await stage.runner.measure(make_canary(), Measure(probes)) == {
         "metric/a": QueryFailed("Kubernetes API, GET secrets/credentials: answered 403: forbidden"),
         "metric/b": Value(4),
     }
@@ -128,3 +137,38 @@ async def test_providers_that_cannot_be_used_are_named(monkeypatch):
         "prometheus in metric template a.b not available: connection refused",
         "prometheus in metric template s.b not available: no secret",
     ]
+
+
+SLOW = "webhook/rollout/slow"
+
+
+@pytest.mark.looptime
+async def test_a_webhook_is_waited_for_no_longer_than_asked_and_called_once(monkeypatch):
+    stage, clock = Stage(monkeypatch), asyncio.get_running_loop().time
+    for at, elapsed, answer in ((0, 10, Pending()), (20, 20, Pending()), (70, 70, Passed())):
+        await asyncio.sleep(at - clock())
+        answers = await stage.runner.measure(make_canary(), Measure((hook("slow"),), 10))
+        assert (answers[SLOW], clock()) == (answer, elapsed)
+    assert stage.asked == ["slow"]
+    await stage.runner.measure(make_canary(), Measure((hook("slow"),)))
+    assert (stage.asked, clock()) == (["slow", "slow"], 130)
+
+
+@pytest.mark.looptime
+async def test_a_call_that_nobody_waits_for_any_more_is_ended(monkeypatch):
+    stage = Stage(monkeypatch)
+    for revision in ("a", "b", "b"):
+        await stage.runner.measure(make_canary(), Measure((hook("slow", revision),), 1))
+    assert (stage.asked, stage.cancelled) == (["slow", "slow"], ["a"])
+    stage.runner.forget("prod", "backend", keep={SLOW})
+    stage.runner.forget("prod", "other")
+    await asyncio.sleep(1)
+    assert stage.cancelled == ["a"]
+    stage.runner.forget("prod", "backend")
+    await asyncio.sleep(1)
+    assert stage.cancelled == ["a", "b"]
+    waiting = asyncio.create_task(stage.runner.measure(make_canary(), Measure((hook("slow", "c"),))))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await asyncio.sleep(1)
+    assert stage.cancelled == ["a", "b", "c"]

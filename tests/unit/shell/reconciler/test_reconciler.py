@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import HookProbe, NoValues, Options, Passed, ProbeResult, Refused, Value
+from controller.core.model import HookProbe, NoValues, Options, Passed, Pending, ProbeResult, Refused, Value
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED
@@ -39,24 +39,31 @@ INTERVAL = 10.0
 
 
 class FakeProbeRunner:
-    """Answers probes from ``answers`` by key; what is not named agrees, or measures 0; ``hangs`` takes an hour."""
+    """Answers probes from ``answers`` by key; what is not named agrees, or measures 0; ``hangs`` does not answer."""
 
     def __init__(self) -> None:
         self.answers: dict[str, ProbeResult] = {}
         self.asked: list[str] = []
         self.hangs = ""
+        self.kept: set[str] = set()
         self.while_asked: Callable[[str], None] = lambda key: None
 
-    async def measure(self, canary, probes) -> dict[str, ProbeResult]:
+    async def measure(self, canary, asked) -> dict[str, ProbeResult]:
         answers: dict[str, ProbeResult] = {}
-        for probe in probes:
+        for probe in asked.probes:
             self.asked.append(probe.key)
             self.while_asked(probe.key)
             if probe.key == self.hangs:
-                await asyncio.sleep(3600)
+                patience = 3600 if asked.patience is None else asked.patience
+                await asyncio.sleep(0 if probe.key in self.kept else patience)
+                answers[probe.key] = Pending()
+                continue
             default: ProbeResult = Passed() if isinstance(probe, HookProbe) else Value(0.0)
             answers[probe.key] = self.answers.get(probe.key, default)
         return answers
+
+    def forget(self, namespace, name, keep=()) -> None:
+        self.kept = set(keep)
 
     async def check_providers(self, canary, providers) -> list[str]:
         self.asked.append("check")
@@ -408,6 +415,27 @@ async def test_a_hook_that_hangs_delays_nothing():
         await stage.new_version("podinfo:3")
         await stage.settle(INTERVAL)
         assert stage.status["phase"] == "Progressing"
+
+
+@pytest.mark.parametrize("type_", ["rollback", "rollout", "confirm-traffic-increase"])
+async def test_a_bad_canary_is_found_beside_a_hook_that_hangs(type_):
+    async with initialised(webhooks=[{**webhook("slow", type_), "timeout": "1h"}]) as stage:
+        if type_ == "rollback":
+            stage.runner.answers = {"webhook/rollback/slow": Refused("403")}
+        await stage.new_version("podinfo:2")
+        await stage.settle(INTERVAL / 2)
+        stage.runner.hangs = f"webhook/{type_}/slow"
+        await stage.settle(2 * INTERVAL)
+        weights = stage.weights
+        assert weights in ([80, 20], [60, 40])
+        assert stage.runner.hangs in stage.runner.kept
+        assert stage.status["reason"] in ("HookPending", "StepNotApproved")
+        await stage.settle(4 * INTERVAL)
+        assert stage.weights == weights
+        stage.runner.answers = {"metric/error-rate": Value(100.0)}
+        await stage.settle(4 * INTERVAL)
+        assert (stage.weights, stage.status["phase"]) == ([100, 0], "Failed")
+        assert stage.runner.kept == set()
 
 
 async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is_reported():
