@@ -20,6 +20,7 @@ class Unsupported(NamedTuple):
         only: the values that are not supported, in lower case; if empty, every value that is not empty or false.
         unless: the values that are supported.
         beside: what else must be true of the analysis; None: nothing.
+        within: what must be true of the object that has the field; None: nothing.
     """
 
     path: str
@@ -27,10 +28,23 @@ class Unsupported(NamedTuple):
     only: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     beside: Callable[[Analysis], bool] | None = None
+    within: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 _NOT_ON_ISTIO = "not used with Istio"
 _WEIGHTS_ONLY = "used with stepWeight and stepWeights only, not with iterations"
+
+
+_NOT_COMPARED = "compare does not use it; set thresholdRange too"
+
+
+def _compares_only(metric: Mapping[str, Any]) -> bool:
+    return "compare" in metric and "threshold" not in metric and "thresholdRange" not in metric
+
+
+def _compares_requests(metric: Mapping[str, Any]) -> bool:
+    """Only compares, and by Istio's counters: the queries of ``counters`` and ``value`` have placeholders."""
+    return _compares_only(metric) and not {"counters", "value"} & metric["compare"].keys()
 
 
 def _has_iterations(analysis: Analysis) -> bool:
@@ -73,6 +87,14 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
             beside=lambda analysis: analysis.strategy is Strategy.AB_TESTING,
         ),
         Unsupported("spec.analysis.mirrorWeight", "needs mirror: true", beside=lambda analysis: not analysis.mirror),
+        *(
+            Unsupported(f"spec.analysis.metrics[].{field}", _NOT_COMPARED, within=_compares_only)
+            for field in ("query", "templateRef")
+        ),
+        *(
+            Unsupported(f"spec.analysis.metrics[].{field}", _NOT_COMPARED, within=_compares_requests)
+            for field in ("interval", "templateVariables")
+        ),
         Unsupported(
             "spec.analysis.webhooks[].type", _WEIGHTS_ONLY, only=("confirm-traffic-increase",), beside=_has_iterations
         ),
@@ -94,8 +116,8 @@ def unsupported_fields(obj: Canary | MetricTemplate | AlertProvider) -> tuple[st
         f"{path}: {entry.reason}"
         for entry in UNSUPPORTED[obj.kind]
         if entry.beside is None or (analysis is not None and entry.beside(analysis))
-        for path, value in _find(manifest, entry.path.replace("[]", ".[]").split("."))
-        if _is_unsupported(entry, value)
+        for path, value, holder in _find(manifest, entry.path.replace("[]", ".[]").split("."))
+        if _is_unsupported(entry, value) and (entry.within is None or entry.within(holder))
     )
 
 
@@ -104,13 +126,13 @@ def _is_unsupported(entry: Unsupported, value: Any) -> bool:
     return bool(value) and text not in entry.unless and (not entry.only or text in entry.only)
 
 
-def _find(value: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in ``value`` at the path ``parts``, with its own path."""
+def _find(value: Any, parts: list[str], path: str = "", holder: Any = None) -> Iterator[tuple[str, Any, Any]]:
+    """Every value in ``value`` at the path ``parts``, with its own path, and what holds it."""
     if not parts:
-        yield path, value
+        yield path, value, holder
     elif parts[0] == "[]":
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in items:
-            yield from _find(item, parts[1:], f"{path}[{key}]")
+            yield from _find(item, parts[1:], f"{path}[{key}]", value)
     elif parts[0] in value:
-        yield from _find(value[parts[0]], parts[1:], f"{path}.{parts[0]}" if path else parts[0])
+        yield from _find(value[parts[0]], parts[1:], f"{path}.{parts[0]}" if path else parts[0], value)

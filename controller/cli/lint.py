@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from controller.api import (
     AlertProvider,
     Canary,
     InvalidObject,
+    Metric,
     MetricTemplate,
     parse_alert_provider,
     parse_canary,
@@ -132,6 +133,15 @@ def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTe
         compared = plan_comparison(canary, metric, templates) if metric.compare and not unknown else None
         if isinstance(compared, QueryFailed):
             yield _finding(document, Severity.ERROR, f"{path}.compare: {compared.reason}", f"{path}.compare")
+        for variable in () if unknown else _unused_variables(metric, [templates[key] for key in references.values()]):
+            unused = f"{path}.templateVariables: no query uses {{{{ variables.{variable} }}}}"
+            yield _finding(document, Severity.WARNING, unused, f"{path}.templateVariables")
+
+
+def _unused_variables(metric: Metric, templates: Iterable[MetricTemplate]) -> tuple[str, ...]:
+    """The variables of a metric that none of its queries has; Flagger ignores them."""
+    queries = " ".join((str(metric.to_dict()), *(template.spec.query for template in templates)))
+    return tuple(name for name in metric.template_variables if f"variables.{name}" not in queries)
 
 
 def _rival(document: Document, canaries: Sequence[Manifest]) -> Iterator[Finding]:

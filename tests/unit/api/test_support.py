@@ -16,6 +16,7 @@ from controller.api.crd import object_schema
 from controller.api.support import UNSUPPORTED
 from tests.unit.api.cases import GOOD, changed
 
+NOT_COMPARED = "compare does not use it; set thresholdRange too"
 MODELS: dict[str, type[Model]] = {"Canary": Canary, "MetricTemplate": MetricTemplate, "AlertProvider": AlertProvider}
 
 
@@ -43,6 +44,16 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
             [{}, {"headers": {"user-agent": {"suffix": "x"}}}],
             "spec.analysis.match[1].headers[user-agent].suffix: Istio cannot match by suffix; use regex",
         ),
+        (
+            "spec.analysis.metrics",
+            [{"name": "a", "interval": "5m", "compare": {"errors": {}}}],
+            f"spec.analysis.metrics[0].interval: {NOT_COMPARED}",
+        ),
+        (
+            "spec.analysis.metrics",
+            [{"name": "request-duration", "compare": {"errors": {}}, "templateVariables": {"a": "b"}}],
+            f"spec.analysis.metrics[0].templateVariables: {NOT_COMPARED}",
+        ),
     ],
 )
 def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
@@ -57,6 +68,14 @@ def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
         ("spec.service.appProtocol", "http"),
         ("spec.analysis.alerts", []),
         ("spec.analysis.advance", "threshold"),
+        (
+            "spec.analysis.metrics",
+            [
+                {"name": "a", "query": "up", "interval": "5m", "threshold": 0, "compare": {"errors": {}}},
+                {"name": "b", "compare": {"errors": {}}},
+                {"name": "c", "interval": "5m", "compare": {"value": {"query": "up{{workload}}", "better": "lower"}}},
+            ],
+        ),
     ],
 )
 def test_a_value_that_changes_nothing_is_not_reported(field, value):

@@ -236,7 +236,7 @@ MATCH = "    match: [{headers: {x: {exact: y}}}]\n"
 def test_a_biased_comparison_is_a_warning(check, old, new, said):
     weighted = CANARY.replace("    metrics:\n", "    maxWeight: 50\n    metrics:\n")
     compared = weighted.replace("thresholdRange: {max: 1}", "compare: {errors: {}}").replace(
-        "templateRef: {name: error-rate}", "interval: 1m"
+        "templateRef: {name: error-rate}", "dryRun: false"
     )
     assert check(a=compared) == []
     found = check(a=compared.replace(old, new, 1))
@@ -284,3 +284,12 @@ def test_an_object_that_the_api_server_accepts_is_wrong_only_where_it_is_unsuppo
     unsupported = unsupported_fields(PARSERS[GOOD[name]["kind"]](GOOD[name]))
     errors = [line.split(": ", 3)[3] for line in check(a=yaml.safe_dump(GOOD[name])) if ": error: " in line]
     assert sorted(errors) == sorted(unsupported)
+
+
+def test_a_variable_that_the_query_does_not_use_is_a_warning(check):
+    canary = CANARY.replace("thresholdRange:", "templateVariables: {target: a, region: eu}\n        thresholdRange:")
+    template = TEMPLATE.replace("target }}", "variables.target }}")
+    (finding,) = check(a=f"{canary}---\n{template}")
+    assert finding.endswith(
+        "warning: Canary prod/backend: spec.analysis.metrics[0].templateVariables: no query uses {{ variables.region }}"
+    )

@@ -107,6 +107,7 @@ SCALED = {"autoscalerRef": HPA}
 MIRRORED = {**WEIGHTED, "mirror": True}
 MATCH = {"headers": {"x": {"exact": "a"}}}
 COMPARED = {"name": "errors", "compare": {"errors": {}}}
+QUERIED = {"interval": "5m", "query": "up", "templateRef": {"name": "up"}, "templateVariables": {"a": "b"}}
 SLOW = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
 ORDERS = {"name": "orders", "compare": {"counters": {"bad": "bad{{workload}}", "total": "all{{workload}}"}}}
 CPU = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}
@@ -243,6 +244,7 @@ CASES: tuple[Case, ...] = (
         before="us",
         analysis=metrics({"name": "own", "query": "up{{variables.x}}"}),
     ),
+    *(Case(f"{METRIC}.{name}", value, analysis=metrics(COMPARED)) for name, value in QUERIED.items()),
     Case(f"{METRIC}.dryRun", True, analysis=metrics(ERROR_RATE)),
     Case(f"{METRIC}.dryRun", True, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.with", "baseline", analysis=metrics(COMPARED)),
