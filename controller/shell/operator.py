@@ -146,6 +146,7 @@ class _Operator:
         ]
         for task in self._background:
             task.add_done_callback(self._on_end)
+        self._reconciler.give_back_orphans()
         self._tasks.open(self._reconciler.run, removed=self._on_removed, ended=self._on_end)
 
     async def stop(self) -> None:
@@ -168,6 +169,7 @@ class _Operator:
         self._metrics.remove(name, namespace, str(target))
         self._recorder.forget(str(last_seen["metadata"]["uid"]))
         self.cache.keep_bodies(self._tasks.needed())
+        self._reconciler.give_back_orphans()
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self.ended.done():

@@ -79,6 +79,27 @@ async def test_a_service_that_was_there_is_adopted_and_given_back_and_what_is_no
         assert await stage.read(CONFIG_MAP, "backend-config-primary") is not None
 
 
+async def test_a_service_that_was_there_is_given_back_when_the_canary_is_deleted(stage: Stage):
+    await stage.apply(apex(), *backend(stage, service={"name": "shop"}))
+    before = await stage.read(SERVICE, "shop")
+    assert before is not None
+    async with stage.controller():
+        await stage.wait_for_phase("Initialized")
+        canary = await stage.read(CANARY, "backend")
+        assert canary is not None
+        await stage.kube.delete(CANARY, stage.namespace, "backend", canary["metadata"]["resourceVersion"])
+
+        async def given_back() -> bool:
+            after = await stage.read(SERVICE, "shop")
+            return (
+                after is not None
+                and after["spec"] == before["spec"]
+                and ADOPTED_BY not in after["metadata"].get("annotations", {})
+            )
+
+        await eventually(given_back, stage.log)
+
+
 async def test_objects_of_others_are_named_and_left_alone(stage: Stage):
     theirs = make_deployment("backend-primary", image="postgres", labels={"app": "db"})
     await stage.apply(theirs, make_config("backend-config-primary", {"theirs": "yes"}), *backend(stage))

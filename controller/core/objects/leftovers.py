@@ -55,7 +55,7 @@ def removals(facts: Facts) -> Iterator[Write]:
             continue
         if is_owned(facts.canary, live):
             yield Delete(live["kind"], facts.canary.namespace, metadata["name"], metadata["resourceVersion"])
-        elif is_adopted(facts.canary, live) and (original := _given_back(facts, live)) is not None:
+        elif is_adopted(facts.canary, live) and (original := given_back(live, facts.target)) is not None:
             yield Put(original)
 
 
@@ -74,8 +74,11 @@ def _age(facts: Facts, live: Manifest | None) -> float | None:
     return (facts.now - datetime.fromisoformat(created)).total_seconds() if created else SETTLE_SECONDS
 
 
-def _given_back(facts: Facts, live: Manifest) -> Manifest | None:
-    """An adopted object as it was before; None where that is not known, and it is left as it is."""
+def given_back(live: Manifest, target: Manifest | None = None) -> Manifest | None:
+    """An adopted object as it was before; None where that is not known, and it is left as it is.
+
+    ``target`` says what a Service selected that Flagger had adopted before.
+    """
     annotations: Mapping[str, str] = live["metadata"].get("annotations") or {}
     original = _original(annotations)
     if original is None:
@@ -98,7 +101,7 @@ def _given_back(facts: Facts, live: Manifest) -> Manifest | None:
             if key not in record.get("labels", ())
         },
     }
-    spec = original if live["kind"] == "VirtualService" else _service_spec(facts, live, original)
+    spec = original if live["kind"] == "VirtualService" else _service_spec(live, original, target)
     return {**live, "metadata": metadata, "spec": spec}
 
 
@@ -114,7 +117,7 @@ def _original(annotations: Mapping[str, str]) -> dict[str, Any] | None:
     return spec if isinstance(spec, dict) else None
 
 
-def _service_spec(facts: Facts, live: Manifest, original: Mapping[str, Any]) -> dict[str, Any]:
+def _service_spec(live: Manifest, original: Mapping[str, Any], target: Manifest | None) -> dict[str, Any]:
     """A Service's spec with its own selector and ports again; ports that somebody added meanwhile stay."""
     ours = (live["metadata"].get("annotations") or {}).get(ADOPTED_PORTS, "").split(",")
     ports = list(original.get("ports") or ())
@@ -126,6 +129,6 @@ def _service_spec(facts: Facts, live: Manifest, original: Mapping[str, Any]) -> 
         and (port["port"], port.get("protocol", "TCP")) not in numbers
     ]
     selector = original.get("selector") or {}
-    if facts.target is not None and selector == live["spec"].get("selector"):  # it was adopted by Flagger
-        selector = service_selector(facts.target)
+    if target is not None and selector == live["spec"].get("selector"):  # it was adopted by Flagger
+        selector = service_selector(target)
     return {**live["spec"], "ports": ports, "selector": selector}

@@ -28,6 +28,7 @@ from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound,
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
 from controller.shell.reconciler.act import act, apply_write, refresh
 from controller.shell.reconciler.observe import dependencies, observe
+from controller.shell.reconciler.orphans import give_back_orphans
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.logs import canary_log
@@ -145,6 +146,10 @@ class Reconciler:
             self._in_background(self._call_hooks(manifest, canary, decision), "call hooks")
         await act(self.kube, self.cache, facts, decision.upkeep)
         return decision.requeue_after
+
+    def give_back_orphans(self) -> None:
+        """In the background; see `orphans`. To be called at the start, and for each Canary that was deleted."""
+        self._in_background(give_back_orphans(self.kube, self.cache), "give back what was adopted")
 
     async def _remove_finalizer(self, manifest: Manifest) -> None:
         """Let a deleted Canary go that Flagger managed with ``revertOnDeletion``: there is nobody else to do it."""

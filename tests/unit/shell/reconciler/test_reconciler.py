@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from controller.core.model import HookProbe, NoValues, Options, Passed, Pending, ProbeResult, Refused, Value
+from controller.core.objects.ownership import ADOPTED_BY
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED
@@ -103,7 +104,12 @@ class Stage:
     async def open(self) -> None:
         await self.sync()
         self.sending = asyncio.create_task(self.recorder.run())
-        self.tasks.open(self.reconciler.run, removed=lambda key, manifest: None, ended=lambda task: None)
+        self.reconciler.give_back_orphans()
+        self.tasks.open(
+            self.reconciler.run,
+            removed=lambda key, manifest: self.reconciler.give_back_orphans(),
+            ended=lambda task: None,
+        )
 
     async def close(self) -> None:
         await self.tasks.stop()
@@ -456,3 +462,53 @@ async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is
     await stage.settle()
     assert "not found" in stage.status["message"]
     await stage.close()
+
+
+APEX = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "backend", "namespace": "prod"},
+    "spec": {"selector": {"app": "backend"}, "ports": [{"name": "http", "port": 9898, "protocol": "TCP"}]},
+}
+ROUTED = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "backend", "namespace": "prod"},
+    "spec": {"hosts": ["backend"], "http": [{"route": [{"destination": {"host": "backend"}}]}]},
+}
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_what_a_canary_had_adopted_is_given_back_when_it_is_deleted_while_the_controller_runs_or_not(running):
+    stage = Stage(canary_manifest(), make_deployment(), APEX, ROUTED)
+    await stage.open()
+    try:
+        await stage.settle()
+        assert stage.kube.object("Service", "prod", "backend")["spec"]["selector"] == {"app": "backend-primary"}
+        if not running:
+            await stage.close()
+            kinds = ("Deployment", "Service", "VirtualService")
+            stage = Stage(*(item for kind in kinds for item in stage.kube.objects(kind)))
+            await stage.open()
+        else:
+            stage.kube.remove(*KEY)
+            stage.cache.remove(KEY)
+        await stage.settle()
+        for before in (APEX, ROUTED):
+            after = stage.kube.object(before["kind"], "prod", "backend")
+            assert (after["spec"], after["metadata"].get("annotations", {})) == (before["spec"], {})
+    finally:
+        await stage.close()
+
+
+async def test_what_another_canary_has_adopted_stays_when_one_is_deleted():
+    async with initialised() as stage:
+        service = {**APEX, "metadata": {**APEX["metadata"], "name": "shop", "annotations": {ADOPTED_BY: "backend"}}}
+        stage.cache.put(stage.kube.set(service))
+        canary = canary_manifest(name="other")
+        stage.cache.put(stage.kube.set(canary))
+        await stage.settle()
+        stage.kube.remove("Canary", "prod", "other")
+        stage.cache.remove(("Canary", "prod", "other"))
+        await stage.settle()
+        assert stage.kube.object("Service", "prod", "shop")["metadata"]["annotations"] == {ADOPTED_BY: "backend"}
