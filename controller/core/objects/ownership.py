@@ -88,7 +88,7 @@ def may_write(canary: Canary, live: Manifest | None) -> bool:
 def foreign_problem(canary: Canary, live: Manifest) -> str:
     """What is wrong with an object that has a generated name and is not the Canary's, and what to do."""
     kind, name = live["kind"], live["metadata"]["name"]
-    return f"{kind} {name}.{canary.namespace} exists and {_whose(canary, live)}; {_way_out(canary, kind, name)}"
+    return f"{kind} {name}.{canary.namespace} exists and {_whose(canary, live)}; {_way_out(canary, live)}"
 
 
 def _whose(canary: Canary, live: Manifest) -> str:
@@ -101,11 +101,14 @@ def _whose(canary: Canary, live: Manifest) -> str:
     return f"belongs to {controller.get('kind')} {controller.get('name')}"
 
 
-def _way_out(canary: Canary, kind: str, name: str) -> str:
+def _way_out(canary: Canary, live: Manifest) -> str:
+    kind, name, controller = live["kind"], live["metadata"]["name"], controller_of(live) or {}
     if kind in ("ConfigMap", "Secret"):
         source = name.removesuffix("-primary")
+        shared = controller.get("kind") == CANARY_KIND and controller.get("name") != canary.name
+        change = f"give each target a {kind} of its own" if shared else "rename or delete it"
         return (
-            f"rename or delete it, or annotate {kind} {source} with {GROUP}/config-tracking: disabled "
+            f"{change}, or annotate {kind} {source} with {GROUP}/config-tracking: disabled "
             "so that the primary uses it without a copy"
         )
     if kind in ("Service", "DestinationRule", "VirtualService"):

@@ -57,7 +57,11 @@ OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
     "an HPA": (an("HorizontalPodAutoscaler", "backend-primary"), "rename or delete it"),
     "a ConfigMap": (
         an("ConfigMap", "app-primary"),
-        "annotate ConfigMap app with flagger.app/config-tracking: disabled",
+        "rename or delete it, or annotate ConfigMap app with flagger.app/config-tracking: disabled",
+    ),
+    "a Secret's copy for another Canary": (
+        an("Secret", "app-primary", OTHER),
+        "give each target a Secret of its own, or annotate Secret app with flagger.app/config-tracking: disabled",
     ),
 }
 
