@@ -36,6 +36,8 @@ from controller.shell.reporting.metrics import Metrics
 
 CONFLICTS_AT_ONCE = 5
 """After so many conflicts in a row somebody is writing the same objects all the time: wait a little."""
+BUGS_AT_MOST = 2
+"""After so many internal errors in a row nobody judges the canary: its traffic goes back."""
 FIRST_RETRY_SECONDS = 1.0
 NO_TRAFFIC = {"canaryWeight": 0, "mirrored": False, "iterations": 0}
 """The part of a status that says that nothing goes to a canary."""
@@ -116,9 +118,8 @@ class Reconciler:
             result = type(error).__name__
         except Exception as error:  # noqa: BLE001 -- a bug that one Canary meets must not stop it for good, or any other
             canary_log(key[2], key[1], __name__).exception("internal error")
-            await self._report(
-                key, f"internal error, see the controller's log: {type(error).__name__}: {shown(str(error))}"
-            )
+            problem = f"internal error, see the controller's log: {type(error).__name__}: {shown(str(error))}"
+            await (self._return_traffic if failures >= BUGS_AT_MOST else self._report)(key, problem)
             result = type(error).__name__
         return _Outcome(backoff_seconds(failures + 1, first=FIRST_RETRY_SECONDS), result, failed=True)
 
@@ -208,7 +209,7 @@ class Reconciler:
                 self._record(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
 
     async def _return_traffic(self, key: Key, problem: str) -> bool:
-        """Nobody can judge a Canary that cannot be read: its canary's traffic goes back to a primary that serves.
+        """Nobody can judge this Canary: its canary's traffic goes back to a primary that serves.
 
         Returns whether some is left: the primary does not serve, or a write failed.
         """

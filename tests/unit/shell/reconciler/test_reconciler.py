@@ -391,6 +391,17 @@ async def test_a_bug_stops_neither_this_canary_nor_another(monkeypatch, caplog):
         assert "message" not in stage.status
 
 
+async def test_a_bug_that_stays_leaves_no_traffic_on_a_canary_that_nobody_judges(monkeypatch):
+    async with initialised() as stage:
+        await stage.new_version("podinfo:2")
+        with monkeypatch.context() as patched:
+            patched.setattr(reconcile, "deciding", lambda state, facts: 1 / 0)
+            await stage.settle(2 * INTERVAL)
+            assert (stage.weights, stage.status["canaryWeight"]) == ([100, 0], 0)
+        while stage.status["phase"] != "Succeeded":
+            await stage.settle(INTERVAL)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -464,13 +475,13 @@ async def test_of_a_changed_config_the_body_is_read_once_and_a_deleted_target_is
     await stage.close()
 
 
-APEX = {
+APEX: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Service",
     "metadata": {"name": "backend", "namespace": "prod"},
     "spec": {"selector": {"app": "backend"}, "ports": [{"name": "http", "port": 9898, "protocol": "TCP"}]},
 }
-ROUTED = {
+ROUTED: dict[str, Any] = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "VirtualService",
     "metadata": {"name": "backend", "namespace": "prod"},
