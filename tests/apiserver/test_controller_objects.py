@@ -80,7 +80,9 @@ async def test_a_service_that_was_there_is_adopted_and_given_back_and_what_is_no
 
 
 async def test_a_service_that_was_there_is_given_back_when_the_canary_is_deleted(stage: Stage):
-    await stage.apply(apex(), *backend(stage, service={"name": "shop"}))
+    ports = [{"name": "http", "port": 9898, "targetPort": 9898}]
+    there = {**apex(), "spec": {"selector": {"app": "backend"}, "ports": ports}}
+    await stage.apply(there, *backend(stage, service={"name": "shop"}))
     before = await stage.read(SERVICE, "shop")
     assert before is not None
     async with stage.controller():
