@@ -76,7 +76,7 @@ def doubts(canary: Canary) -> Iterator[tuple[str, str]]:
         text = " ".join(webhook.metadata.values())
         if webhook.hook_type is HookType.ROLLOUT and _names(text, other) and not _names(text, service):
             reaches = f"{webhook.name} calls {other} only, and the primary may have no requests to compare with"
-            yield f"spec.analysis.webhooks[{number}]", f"{reaches}; call the service as users do: {_address(canary)}"
+            yield f"spec.analysis.webhooks[{number}]", f"{reaches}; call the service ({_address(canary)}) as users do"
 
 
 def _names(text: str, service: str) -> bool:
