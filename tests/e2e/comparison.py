@@ -58,7 +58,7 @@ def app(metrics: Mapping[str, Any], **analysis: Any) -> dict[str, Any]:
         "analysis": {
             "interval": f"{INTERVAL_SECONDS}s",
             "threshold": 4,
-            "stepWeight": 10,
+            "stepWeight": 5,
             "maxWeight": 50,
             "metrics": metrics,
             **analysis,
@@ -74,7 +74,12 @@ STACK: Mapping[str, Any] = {
         "backend": None,
         RULE: app({"latency": None, "error-rate": {"interval": "20s"}}),
         COMPARISON: app(
-            {"latency": None, "error-rate": None, "errors": {"compare": {"with": "primary", "errors": {}}}}
+            {
+                "latency": None,
+                "error-rate": None,
+                # the faults are the sidecars', so nothing has to warm up
+                "errors": {"compare": {"with": "primary", "errors": {}, "warmup": "0s"}},
+            }
         ),
     },
 }

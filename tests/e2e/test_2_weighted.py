@@ -9,7 +9,7 @@ from tests.e2e.world import PATIENCE, World
 
 BACKEND = "http://backend.prod:9898/version"
 LADDER = [5, 10, 15, 20, 25, 30, 35, 40, 45, 50]
-GOOD_LOAD = "hey -z 8s -q 10 -c 2 http://backend-canary.prod:9898/"
+GOOD_LOAD = "hey -z 8s -q 10 -c 2 http://backend.prod:9898/"
 PROMOTED = (
     "New revision detected! Scaling up backend.prod",
     "Starting canary analysis for backend.prod",

@@ -43,9 +43,7 @@ STACK: Mapping[str, Any] = {
                 "interval": "4s",
                 "threshold": PATIENCE,
                 "metrics": QUICK_METRICS,
-                "webhooks": {
-                    "load-test": {"metadata": {"cmd": "hey -z 8s -q 10 -c 2 http://backend-canary.prod:9898/"}}
-                },
+                "webhooks": {"load-test": {"metadata": {"cmd": "hey -z 8s -q 10 -c 2 http://backend.prod:9898/"}}},
             },
         },
         "frontend": {

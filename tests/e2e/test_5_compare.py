@@ -1,0 +1,58 @@
+"""`backend`, compared with its primary by the snippet of the README, as it stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.paths import REPO
+from tests.e2e.comparison import fault
+from tests.e2e.world import AT_REST, PROD, World
+
+INTERVAL = "8s"
+"""Ten steps are longer than the warm-up that a comparison has unless it sets another."""
+
+
+@pytest.fixture(scope="module")
+def compared() -> dict[str, Any]:
+    """The analysis of an app with the README's metrics."""
+    section = (REPO / "README.md").read_text().partition("## Compare with the primary")[2]
+    snippet: dict[str, Any] = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
+    return {**snippet["analysis"], "interval": INTERVAL}
+
+
+@pytest.fixture
+def faulty(world: World) -> Iterator[None]:
+    """Of the requests to pods of `backend` that are no primary three in ten fail."""
+    broken = fault("backend", percent=30)
+    world.apply(broken)
+    yield
+    world.kubectl("delete", "envoyfilter", broken["metadata"]["name"], "--namespace", PROD)
+
+
+def test_a_good_version_is_promoted(world: World, compared):
+    world.settle("backend")
+    mark, heard = world.mark(), len(world.events)
+    world.deploy("backend", analysis=compared, env={"REVISION": "good"})
+    world.wait_for_phase("backend", "Progressing", after=mark)
+    world.wait_for_phase("backend", "Succeeded", after=world.mark(), seconds=240)
+    said = [message for name, message in world.events[heard:] if name == "backend"]
+    assert not [message for message in said if "no requests" in message]
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_bad_version_is_rolled_back(world: World, compared):
+    world.settle("backend")
+    mark, heard = world.mark(), len(world.events)
+    world.deploy("backend", analysis=compared, env={"REVISION": "bad"})
+    world.wait_for_phase("backend", "Progressing", after=mark)
+    failed = world.wait_for(
+        "backend", "at its end", lambda sight: sight.phase in AT_REST, after=world.mark(), seconds=240
+    )
+    assert failed.phase == "Failed"
+    world.wait_for_event("backend", "Rolling back backend.prod errors: ", after=heard)
+    primary = world.get("deployment", "backend-primary")["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "REVISION", "value": "good"} in primary["env"]
