@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.api.webhook import HookType
@@ -123,8 +124,20 @@ def _judge(tick: Tick, measured: Measured) -> Decision | Measure:
         return roll_back(tick, Reason.CHECKS_FAILED, message)
     if tick.hanging:
         return _wait_quietly(tick, Reason.HOOK_PENDING, f"the answer of {tick.hanging}")
-    mismatch = [measured.split.said] if measured.split and measured.split.said else []
-    return _advance(tick, (), "; ".join((*(check.detail for check in measured.idle), *mismatch)))
+    return _advance(tick, (), "; ".join(_remarks(tick, measured)))
+
+
+def _remarks(tick: Tick, measured: Measured) -> Iterator[str]:
+    """What somebody should know about the traffic.
+
+    A side may have counted nothing at the first three looks: a load test starts with the first, Prometheus sees it by
+    the second, and a primary's pod counts from its second reading.
+    """
+    begun = tick.state.begun_at
+    if begun is not None and (tick.facts.now - begun).total_seconds() > 3 * tick.interval:
+        yield from (check.detail for check in measured.idle)
+    if measured.split and measured.split.said:
+        yield measured.split.said
 
 
 def _wait_quietly(tick: Tick, reason: Reason, missing: str) -> Decision:
