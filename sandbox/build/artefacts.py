@@ -2,7 +2,9 @@
 
 import fcntl
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,8 +45,18 @@ def build(cache: Cache, console: Console) -> Plan:
             install_packages(missing, cache.logs / "apt.log")
         run_steps(plan.steps, cache.work, console)
         _drop_stale(cache, {step.target.name for step in plan.steps})
-        shutil.rmtree(cache.work, ignore_errors=True)
+        _discard(cache.work)
     return plan
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder beside what comes next: the trees of a build are a million files, which takes minutes."""
+    if folder.exists():
+        folder.rename(folder.with_name(f"{folder.name}-{time.time_ns()}"))
+    doomed = [str(each) for each in folder.parent.glob(f"{folder.name}-*")]  # those of a removal that was cut short too
+    if doomed:
+        command = ["ionice", "-c3", "nice", "-n19", "rm", "-rf", "--", *doomed]
+        subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def base_layer(cache: Cache) -> Layer:
