@@ -18,29 +18,41 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from statistics import median
+from statistics import NormalDist, median
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from bench.plot import Curve, Panel, draw
-from bench.rivals import ALPHA, RIVALS, Safe2x2, e_process, e_process_pass, first_verdict
-from bench.traffic import LOOKS, QUIET, STEPPING, Latencies, Look, Traffic
-from controller.core.evidence.e_values import Counts
+from bench.rivals import ALPHA, RIVALS, WARMUP, Safe2x2, e_process, e_process_pass, first_verdict
+from bench.traffic import (
+    LOOKS,
+    TEN_STEPS,
+    Clumps,
+    Latencies,
+    Restarts,
+    Rollout,
+    Traffic,
+    cold_start,
+    gamma_mixed,
+    outage,
+    sick_pod,
+)
+from bench.values import Numbers
+from bench.values import first_verdict as value_verdict
+from controller.api.metric import DEFAULT_HARMLESS_LATENCY_RATIO, DEFAULT_HARMLESS_MARGIN
+from controller.core.evidence.e_values import Line
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
 from controller.core.evidence.question import Question, Verdict
-from controller.core.evidence.sequential import SequentialTest
 
 Decide = Callable[[Any], int | None]
-EDGES_MS = (10, 25, 50, 100, 250, 500, 1000, 2500)
-PASS_EDGES_MS = (100, 250, 500)
 
 
 class Kind(Protocol):
-    """`Traffic` or `Latencies`: draws rollouts."""
+    """`Traffic`, `Latencies` or `Numbers`: draws rollouts."""
 
-    def rollout(self, random: Random) -> Sequence[Any]: ...
+    def rollout(self, random: Random) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,28 +66,26 @@ class Case:
     onset: int = 0
 
 
-def clumped(looks: Sequence[Look]) -> int | None:
-    """With the dispersion across pods, measured from before the canary starts."""
-    return first_verdict(looks, Verdict.FAIL, measured=True)
+PODS = ((1, 1), (2, 4))
+EDGES_MS = (10, 25, 50, 100, 250, 500, 1000, 2500)
+PASS_EDGES_MS = (100, 250, 500)
+SLOW = Question(alpha=ALPHA, harmless=Line(DEFAULT_HARMLESS_LATENCY_RATIO, DEFAULT_HARMLESS_MARGIN / 100))
+SEED = 60
+"""Looks of half an hour."""
 
 
-Slow = Sequence[Sequence[Counts]]
-"""For each look the requests above each edge."""
+def seeded(rollout: Rollout) -> int | None:
+    return first_verdict(rollout, Verdict.FAIL, seeded=True)
 
 
-def latency(looks: Slow, wanted: Verdict = Verdict.FAIL) -> int | None:
-    test = SequentialTest.start(Question(alpha=ALPHA), rates=len(looks[0]))
-    for number, counts in enumerate(looks, 1):
-        test = test.look(counts)
-        if test.verdict is wanted:
-            return number
-    return None
+def latency(rollout: Rollout, wanted: Verdict = Verdict.FAIL) -> int | None:
+    return first_verdict(rollout, wanted, SLOW)
 
 
-def latency_safe_2x2(looks: Slow) -> int | None:
+def latency_safe_2x2(rollout: Rollout) -> int | None:
     """A safe 2x2 test at each edge; the mean of their E, where most edges say slower."""
     tests = [Safe2x2() for _ in EDGES_MS]
-    for number, counts in enumerate(looks, 1):
+    for number, counts in enumerate(rollout.looks[WARMUP:], 1):
         for test, now in zip(tests, counts, strict=True):
             test.look(now)
         mean = sum(math.exp(min(test.log_e, 600)) for test in tests) / len(tests)
@@ -84,41 +94,84 @@ def latency_safe_2x2(looks: Slow) -> int | None:
     return None
 
 
-def error_cases() -> list[Case]:
+def rival_cases() -> list[Case]:
     rows = [
         ("false alarms, q = .5%", Traffic(rate=0.005), "part"),
         ("false alarms, q = 20%", Traffic(rate=0.2), "part"),
-        ("1.5x errors", Traffic(rate=0.005, ratio=1.5), "look"),
         ("2x errors", Traffic(rate=0.005, ratio=2), "look"),
         ("4x errors", Traffic(rate=0.005, ratio=4), "look"),
         ("10x errors", Traffic(rate=0.005, ratio=10), "look"),
         ("q = .05%, 4x", Traffic(rate=0.0005, ratio=4), "look"),
         ("q = 20%, 1.5x, 100 requests", Traffic(rate=0.2, ratio=1.5, requests=100), "look"),
-        ("2x after 30 healthy looks at 10%", Traffic(rate=0.005, ratio=2, onset=30, shares=(0.1,) * 60), "look"),
+        ("2x after 30 healthy looks at 10%", Traffic(rate=0.005, ratio=2, onset=32, shares=(0.1,) * 62), "look"),
     ]
     return [
-        Case(title=title, kind=kind, deciders=dict(RIVALS), shows=shows, onset=kind.onset)
+        Case(title=title, kind=kind, deciders=dict(RIVALS), shows=shows, onset=max(0, kind.onset - WARMUP))
         for title, kind, shows in rows
     ]
 
 
-def own_cases() -> list[Case]:
-    passes = {"e-process": e_process_pass}
-    both = {"e-process": latency, "safe 2x2": latency_safe_2x2}
-    clumps = {"e-process": e_process, "divided by dispersion": clumped}
-    pass_latency = {"e-process": partial(latency, wanted=Verdict.PASS)}
-    pods = partial(Traffic, rate=0.005, clump=5, shares=QUIET + STEPPING, onset=len(QUIET))
-    three, eight = Latencies(edges_ms=PASS_EDGES_MS), partial(Latencies, edges_ms=EDGES_MS)
+def harmless_cases() -> list[Case]:
+    """Rollouts that must not fail, as the product ships: cold, and seeded with the primary's last half hour."""
+    cold, both = {"cold": e_process}, {"cold": e_process, "seeded": seeded}
+    half = partial(Traffic, rate=0.005)
+    rows: list[tuple[str, Kind, Mapping[str, Decide]]] = [
+        ("no errors, 100 rps, ten steps of a minute", Traffic(rate=0, requests=6000, shares=TEN_STEPS), cold),
+        ("5 rps, 0.1% errors, ten steps of a minute", Traffic(rate=0.001, requests=300, shares=TEN_STEPS), cold),
+        *((f"errors {q:.4g}%, load +-80%", Traffic(rate=q / 100, load_drift=0.8), cold) for q in (0.05, 0.5, 5, 20)),
+        ("1.25x and 0.05 points, q = .5%", Traffic(rate=0.005, ratio=1.35), cold),
+        ("clumps of 2", half(fault=Clumps(2), history=SEED), both),
+        ("clumps of 5", half(fault=Clumps(5), history=SEED), both),
+        ("gamma-mixed by look, CV 1", half(fault=gamma_mixed, history=SEED), both),
+        *((f"restarts that lose 30, pods {pods}", half(fault=Restarts(pods), history=SEED), both) for pods in PODS),
+        ("an outage of 40 s, scrapes 15 s apart", half(fault=outage), cold),
+        ("a cold start: 5x errors for two looks", half(fault=cold_start), cold),
+        ("latency, medians of pods differ by 5%", Latencies(edges_ms=EDGES_MS, pods_differ=0.05), {"cold": latency}),
+        ("latency, the canary's pod is busier", Latencies(edges_ms=EDGES_MS, busier=0.1), {"cold": latency}),
+    ]
+    return [Case(title=title, kind=kind, deciders=deciders, shows="part") for title, kind, deciders in rows]
+
+
+def harmful_cases() -> list[Case]:
+    """How soon the test decides, as the product ships."""
+    fails, passes = {"FAIL": e_process}, {"PASS": e_process_pass}
+    slow, pass_slow = {"FAIL": latency, "safe 2x2": latency_safe_2x2}, {"PASS": partial(latency, wanted=Verdict.PASS)}
+    half, eight = partial(Traffic, rate=0.005), partial(Latencies, edges_ms=EDGES_MS)
+    sick = partial(half, onset=5, fault=sick_pod)
+    rows: list[tuple[str, Kind, Mapping[str, Decide], int]] = [
+        *((f"{ratio}x errors, q = .5%", half(ratio=ratio), fails, 0) for ratio in (2, 4, 10)),
+        *((f"{ratio}x after a sick pod of the primary", sick(ratio=ratio), fails, 5) for ratio in (2, 4, 10)),
+        ("4x errors in clumps of 5", half(ratio=4, fault=Clumps(5)), fails, 0),
+        ("PASS, no errors on either side", Traffic(rate=0), passes, 0),
+        ("PASS, as good, q = .5%", half(), passes, 0),
+        ("latency x1.25", eight(slowdown=1.25), slow, 0),
+        ("2% of requests 10x slower", eight(stuck=0.02), slow, 0),
+        ("latency PASS, 3 edges", Latencies(edges_ms=PASS_EDGES_MS), pass_slow, 0),
+    ]
     return [
-        Case(title="PASS, as good, q = .5%", kind=Traffic(rate=0.005), deciders=passes, shows="look"),
-        Case(title="PASS, 0.3x errors", kind=Traffic(rate=0.005, ratio=0.3), deciders=passes, shows="look"),
-        Case(title="false PASS at 2x, q = .5%", kind=Traffic(rate=0.005, ratio=2), deciders=passes, shows="part"),
-        Case(title="false alarms, clumps of 5", kind=pods(), deciders=clumps, shows="part"),
-        Case(title="4x errors, clumps of 5", kind=pods(ratio=4), deciders=clumps, shows="look", onset=len(QUIET)),
-        Case(title="latency, false alarms", kind=eight(), deciders=both, shows="part"),
-        Case(title="latency x1.1", kind=eight(slowdown=1.1), deciders=both, shows="look"),
-        Case(title="2% of requests 10x slower", kind=eight(stuck=0.02), deciders=both, shows="look"),
-        Case(title="latency PASS, 3 edges", kind=three, deciders=pass_latency, shows="look"),
+        Case(title=title, kind=kind, deciders=deciders, shows="look", onset=max(0, onset - WARMUP))
+        for title, kind, deciders, onset in rows
+    ]
+
+
+def value_cases() -> list[Case]:
+    """One number a side and look: see `bench.values`."""
+    fails, passes = {"FAIL": value_verdict}, {"PASS": partial(value_verdict, wanted=Verdict.PASS)}
+    healthy = {
+        "noise CV .3": Numbers(),
+        "noise CV .05": Numbers(scatter=0.05),
+        "heavy tails": Numbers(heavy=True),
+        "noise that remembers half": Numbers(memory=0.5),
+        "noise that remembers four fifths": Numbers(memory=0.8),
+        "1.5x at first, settles": Numbers(settles=1.5),
+        "5% higher for good, noise CV .05": Numbers(ratio=1.05, scatter=0.05),
+    }
+    part, look = partial(Case, shows="part"), partial(Case, shows="look")
+    return [
+        *(part(title=f"false alarms: {title}", kind=kind, deciders=fails) for title, kind in healthy.items()),
+        part(title="false PASS at 2x, noise CV .3", kind=Numbers(ratio=2.0), deciders=passes),
+        *(look(title=f"{r:g}x, noise CV .3", kind=Numbers(ratio=r), deciders=fails) for r in (1.2, 1.5, 2.0, 4.0)),
+        look(title="as good, noise CV .3", kind=Numbers(), deciders=passes),
     ]
 
 
@@ -135,12 +188,20 @@ def measure(case: Case, seed: int, rollouts: int) -> dict[str, list[int | None]]
 
 def figure(case: Case, looks: Sequence[int | None]) -> str:
     if case.shows == "part":
-        return f"{100 * sum(look is not None for look in looks) / len(looks):.1f}%"
+        low, high = interval(sum(look is not None for look in looks), len(looks))
+        return f"{100 * sum(look is not None for look in looks) / len(looks):.1f}% ({low:.1f} to {high:.1f})"
     # A verdict before the onset is a false alarm, not a quick find.
     found = [look - case.onset if look is not None else math.inf for look in looks if look is None or look > case.onset]
     middle = median(found) if found else math.inf
     early = 1 - len(found) / len(looks)
     return ("never" if middle == math.inf else f"{middle:g}") + (f" ({early:.0%} before)" if early > 0 else "")
+
+
+def interval(found: int, rollouts: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a part, in percent."""
+    z = NormalDist().inv_cdf(0.975)
+    middle, spread = found + z * z / 2, z * math.sqrt(found * (rollouts - found) / rollouts + z * z / 4)
+    return 100 * max(0.0, middle - spread) / (rollouts + z * z), 100 * (middle + spread) / (rollouts + z * z)
 
 
 def tabulate(title: str, results: Sequence[tuple[Case, dict[str, list[int | None]]]]) -> Table:
@@ -178,21 +239,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench/out"), help="folder for the plot")
     options = parser.parse_args()
 
-    errors, own = error_cases(), own_cases()
+    groups = {
+        "Beside other ways to decide": rival_cases(),
+        "Harmless canaries that fail": harmless_cases(),
+        "Median look of the verdict": harmful_cases(),
+        "One number a side": value_cases(),
+    }
+    cases = [case for group in groups.values() for case in group]
     with ProcessPoolExecutor(options.workers) as pool:
         job = partial(measure, seed=options.seed, rollouts=options.rollouts)
-        looks = list(pool.map(job, [*errors, *own]))
+        looks = dict(zip((case.title for case in cases), pool.map(job, cases), strict=True))
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(
         f"{options.rollouts:,} rollouts a case, alpha = {ALPHA:g}: % of canaries failed, or median look of it"
     )
-    console.print(tabulate("Errors", list(zip(errors, looks, strict=False))))
-    console.print(tabulate("PASS, clumped errors, latency", list(zip(own, looks[len(errors) :], strict=True))))
+    for title, group in groups.items():
+        console.print(tabulate(title, [(case, looks[case.title]) for case in group]))
     console.print(planned())
 
-    by_title = {case.title: found for case, found in zip(errors, looks, strict=False)}
-    panels = [panel("Healthy canary, q = .5%", by_title["false alarms, q = .5%"])]
-    panels.append(panel("Twice the errors, q = .5%", by_title["2x errors"]))
+    panels = [panel("Healthy canary, q = .5%", looks["false alarms, q = .5%"])]
+    panels.append(panel("Twice the errors, q = .5%", looks["2x errors"]))
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "evidence.svg"
     path.write_text(draw(panels), encoding="utf-8")

@@ -10,48 +10,50 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import NormalDist
 
-from bench.traffic import Look
-from controller.core.evidence.dispersion import Dispersion
+from bench.traffic import Rollout
 from controller.core.evidence.e_values import Counts
 from controller.core.evidence.question import Question, Verdict
 from controller.core.evidence.sequential import SequentialTest
 
-Rival = Callable[[Sequence[Look]], int | None]
+Rival = Callable[[Rollout], int | None]
 
 ALPHA = 0.05
+WARMUP = 2
+"""Looks of a minute, the default warm-up, that teach the primary's rate and count for nothing; verdicts are numbered
+from the one after it."""
 EVEN_GRID = tuple(math.exp(math.log(1.15) + k * math.log(20 / 1.15) / 13) for k in range(14))
 MANN_WHITNEY_FROM = 10  # looks; below, p < .01 says little
 
 
-def e_process(looks: Sequence[Look]) -> int | None:
-    return first_verdict(looks, Verdict.FAIL)
+def e_process(rollout: Rollout) -> int | None:
+    return first_verdict(rollout, Verdict.FAIL)
 
 
-def e_process_pass(looks: Sequence[Look]) -> int | None:
-    return first_verdict(looks, Verdict.PASS)
+def e_process_pass(rollout: Rollout) -> int | None:
+    return first_verdict(rollout, Verdict.PASS)
 
 
 def first_verdict(
-    looks: Sequence[Look], wanted: Verdict, question: Question | None = None, *, measured: bool = False
+    rollout: Rollout, wanted: Verdict, question: Question | None = None, *, seeded: bool = False
 ) -> int | None:
-    """The look, from 1, at which `SequentialTest` first says `wanted`.
-
-    With `measured` its evidence is divided by the dispersion across pods, up to the present look.
-    """
-    test, dispersion = SequentialTest.start(question or Question(alpha=ALPHA)), Dispersion()
-    for number, look in enumerate(looks, 1):
-        for pods in look.pods if measured else ():
-            dispersion = dispersion.look(pods)
-        test = test.look([look.counts], dispersion.value)
+    """The look after the warm-up, from 1, at which `SequentialTest` first says `wanted`."""
+    test = SequentialTest.start(question, rates=len(rollout.looks[0]))
+    if seeded:
+        test = test.seed([[look[0].primary_total, *(rate.primary_bad for rate in look)] for look in rollout.history])
+    for number, counts in enumerate(rollout.looks, 1 - WARMUP):
+        if number < 1:
+            test = test.learn([counts[0].primary_total, *(rate.primary_bad for rate in counts)])
+            continue
+        test = test.look(counts)
         if test.verdict is wanted:
             return number
     return None
 
 
-def even_mixture(looks: Sequence[Look]) -> int | None:
+def even_mixture(rollout: Rollout) -> int | None:
     """The conditional test alone, 14 alternatives from 1.15 to 20 with even stakes, all in play from the start."""
     logs = [0.0] * len(EVEN_GRID)
-    for number, look in enumerate(looks, 1):
+    for number, (look, *_) in enumerate(rollout.looks[WARMUP:], 1):
         share = look.canary_total / (look.canary_total + look.primary_total)
         both = look.canary_bad + look.primary_bad
         for j, ratio in enumerate(EVEN_GRID):
@@ -61,11 +63,11 @@ def even_mixture(looks: Sequence[Look]) -> int | None:
     return None
 
 
-def safe_2x2(looks: Sequence[Look]) -> int | None:
+def safe_2x2(rollout: Rollout) -> int | None:
     """Turner, Ly and Gruenwald, arXiv 2106.02693; two-sided, so gated on direction."""
     test = Safe2x2()
-    for number, look in enumerate(looks, 1):
-        test.look(look.counts)
+    for number, (look, *_) in enumerate(rollout.looks[WARMUP:], 1):
+        test.look(look)
         if test.log_e >= math.log(1 / ALPHA) and test.canary_is_worse:
             return number
     return None
@@ -95,11 +97,11 @@ class Safe2x2:
         return seen.canary_bad * seen.primary_total > seen.primary_bad * seen.canary_total
 
 
-def repeated_z_test(looks: Sequence[Look]) -> int | None:
+def repeated_z_test(rollout: Rollout) -> int | None:
     """Two proportions, counts pooled since the start, one-sided at 5%, again at every look."""
     critical = NormalDist().inv_cdf(1 - ALPHA)
-    n_c = x = n_p = y = 0
-    for number, look in enumerate(looks, 1):
+    n_c = x = n_p = y = 0.0
+    for number, (look, *_) in enumerate(rollout.looks[WARMUP:], 1):
         n_c, x = n_c + look.canary_total, x + look.canary_bad
         n_p, y = n_p + look.primary_total, y + look.primary_bad
         pooled = (x + y) / (n_c + n_p)
@@ -109,11 +111,11 @@ def repeated_z_test(looks: Sequence[Look]) -> int | None:
     return None
 
 
-def mann_whitney(looks: Sequence[Look]) -> int | None:
+def mann_whitney(rollout: Rollout) -> int | None:
     """Bad rates by look, canary's against primary's, one-sided p < .01, again at every look from the tenth."""
     canary: list[float] = []
     primary: list[float] = []
-    for number, look in enumerate(looks, 1):
+    for number, (look, *_) in enumerate(rollout.looks[WARMUP:], 1):
         canary.append(look.canary_bad / look.canary_total)
         primary.append(look.primary_bad / look.primary_total)
         if number >= MANN_WHITNEY_FROM and _rank_sum_z(canary, primary) > NormalDist().inv_cdf(0.99):
@@ -133,10 +135,10 @@ def _rank_sum_z(canary: Sequence[float], primary: Sequence[float]) -> float:
     return (abs(excess) - 0.5) * math.copysign(1, excess) / math.sqrt(variance) if variance > 0 else 0.0
 
 
-def threshold(looks: Sequence[Look]) -> int | None:
+def threshold(rollout: Rollout) -> int | None:
     """A canary's bad rate above 1% in five looks: a metric with `max: 1` and `threshold: 5`."""
     strikes = 0
-    for number, look in enumerate(looks, 1):
+    for number, (look, *_) in enumerate(rollout.looks[WARMUP:], 1):
         strikes += look.canary_bad > 0.01 * look.canary_total
         if strikes == 5:
             return number

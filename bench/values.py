@@ -1,20 +1,12 @@
-"""How soon `compare.value` fails a canary whose number is worse, and how often one whose number is not.
-
-    python -m bench.values [--rollouts 1000] [--seed 7]
-
-One number a side and look: a load that both sides share, times noise of each. As the product ships: defaults, 60 looks.
-"""
+"""Simulated numbers of a canary and a primary, a look each: a load that both share, times noise of each. Seeded."""
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from random import Random
-from statistics import median
 
 from controller.api.metric import Compare
 from controller.core.evidence.question import Question, Verdict
@@ -63,66 +55,11 @@ class Numbers:
         return random.gammavariate(shape, 1 / shape)
 
 
-def first_verdict(looks: Sequence[tuple[float, float]], wanted: Verdict) -> int | None:
+def first_verdict(looks: Sequence[tuple[float, float]], wanted: Verdict = Verdict.FAIL) -> int | None:
     """The first look with this verdict."""
-    question = Question(alpha=COMPARE.risk, harmless_ratio=COMPARE.harmless_ratio, harmful_ratio=COMPARE.harmful_ratio)
-    test = ValueComparison(question=question, better="lower", since=START, query="", window=0.0)
+    test = ValueComparison(question=Question.of(COMPARE), better="lower", since=START, query="", window=0.0)
     for number, (canary, primary) in enumerate(looks, 1):
         test = test.look(COMPARE, Reading({VALUE: (canary,)}, {VALUE: (primary,)}), START + number * LOOK)
         if test.verdict(COMPARE) is wanted:
             return number
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One row: a kind of rollout, the verdict that is looked for, and whether how often ("part") or how soon."""
-
-    title: str
-    kind: Numbers
-    wanted: Verdict = Verdict.FAIL
-    shows: str = "part"
-
-
-def cases() -> list[Case]:
-    noises = {
-        "noise CV .3": Numbers(),
-        "noise CV .05": Numbers(scatter=0.05),
-        "heavy tails": Numbers(heavy=True),
-        "noise that remembers half": Numbers(memory=0.5),
-        "noise that remembers four fifths": Numbers(memory=0.8),
-        "1.5x at first, settles": Numbers(settles=1.5),
-        "5% higher for good, noise CV .05": Numbers(ratio=1.05, scatter=0.05),
-    }
-    look = partial(Case, shows="look")
-    return [
-        *(Case(f"value, false alarms: {title}", kind) for title, kind in noises.items()),
-        *(look(f"value, {ratio:g}x, noise CV .3", Numbers(ratio=ratio)) for ratio in (1.2, 1.5, 2.0, 4.0)),
-        look("value, PASS, as good, noise CV .3", Numbers(), Verdict.PASS),
-        Case("value, false PASS at 2x, noise CV .3", Numbers(ratio=2.0), Verdict.PASS),
-    ]
-
-
-def measure(case: Case, seed: int, rollouts: int) -> list[int | None]:
-    """The look of the verdict in each rollout."""
-    random = Random(f"{seed} {case.title}")
-    return [first_verdict(case.kind.rollout(random), case.wanted) for _ in range(rollouts)]
-
-
-def figure(case: Case, looks: Sequence[int | None]) -> str:
-    if case.shows == "part":
-        return f"{100 * sum(look is not None for look in looks) / len(looks):.1f}%"
-    return f"{median(math.inf if look is None else look for look in looks):g}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the test of numbers.")
-    parser.add_argument("--rollouts", type=int, default=1000, help="simulated rollouts a case (default 1000)")
-    parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    for case in cases():
-        print(f"{case.title:60} {figure(case, measure(case, options.seed, options.rollouts))}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,8 +19,13 @@ REQUEST_DURATION = "request-duration"
 BUILTIN_METRICS = (REQUEST_SUCCESS_RATE, REQUEST_DURATION)
 
 DEFAULT_RISK = 0.05
-DEFAULT_HARMLESS_RATIO = 1.0
+DEFAULT_HARMLESS_RATIO = 1.25
+DEFAULT_HARMLESS_LATENCY_RATIO = 1.2
+DEFAULT_HARMLESS_VALUE_RATIO = 1.0
 DEFAULT_HARMFUL_RATIO = 2.0
+DEFAULT_HARMLESS_MARGIN = 0.05
+DEFAULT_HARMFUL_MARGIN = 0.5
+DEFAULT_WARMUP = "1m"
 DEFAULT_BAD_RESPONSE_CODES = "5.."
 DEFAULT_BAD_GRPC_STATUSES = "2|4|12|13|14|15"
 """UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS: what Envoy translates to 5xx
@@ -87,6 +92,16 @@ class CompareLatency(Model):
         return tuple(sorted({float(f"{parse_duration(edge) * 1000:.15g}") for edge in self.edges}))
 
 
+MARGIN = Rule(
+    message="must be 0 to 50 (percentage points)",
+    cel="self >= 0.0 && self <= 50.0",
+    holds=lambda margin: 0 <= margin <= 50,
+)
+
+
+_MARGINS = {"harmless_margin", "harmful_margin"}
+
+
 class Compare(Model):
     """A sequential test of the canary against the primary. Not part of Flagger's API."""
 
@@ -98,11 +113,25 @@ class Compare(Model):
             holds=lambda self: self.value is None or self.min_requests == 0,
         ),
         Rule(
-            message="harmfulRatio must be above harmlessRatio"
-            f" (defaults: {DEFAULT_HARMFUL_RATIO} and {DEFAULT_HARMLESS_RATIO})",
+            message="harmlessMargin and harmfulMargin are not used with value, which is no share of anything",
+            cel="!has(self.value) || !(has(self.harmlessMargin) || has(self.harmfulMargin))",
+            holds=lambda self: self.value is None or not _MARGINS & self.model_fields_set,
+        ),
+        Rule(
+            message=f"harmfulRatio (default {DEFAULT_HARMFUL_RATIO:g}) must be above harmlessRatio (default"
+            f" {DEFAULT_HARMLESS_RATIO:g}, for latency {DEFAULT_HARMLESS_LATENCY_RATIO:g}, for value"
+            f" {DEFAULT_HARMLESS_VALUE_RATIO:g})",
             cel=f"(has(self.harmfulRatio) ? self.harmfulRatio : {DEFAULT_HARMFUL_RATIO})"
-            f" > (has(self.harmlessRatio) ? self.harmlessRatio : {DEFAULT_HARMLESS_RATIO})",
-            holds=lambda self: self.harmful_ratio > self.harmless_ratio,
+            f" > (has(self.harmlessRatio) ? self.harmlessRatio : has(self.latency) ? {DEFAULT_HARMLESS_LATENCY_RATIO}"
+            f" : has(self.value) ? {DEFAULT_HARMLESS_VALUE_RATIO} : {DEFAULT_HARMLESS_RATIO})",
+            holds=lambda self: self.harmful_ratio > self.harmless_limit,
+        ),
+        Rule(
+            message="harmfulMargin must not be below harmlessMargin"
+            f" (defaults: {DEFAULT_HARMFUL_MARGIN:g} and {DEFAULT_HARMLESS_MARGIN:g})",
+            cel=f"(has(self.harmfulMargin) ? self.harmfulMargin : {DEFAULT_HARMFUL_MARGIN})"
+            f" >= (has(self.harmlessMargin) ? self.harmlessMargin : {DEFAULT_HARMLESS_MARGIN})",
+            holds=lambda self: self.harmful_margin >= self.harmless_margin,
         ),
     )
 
@@ -123,14 +152,19 @@ class Compare(Model):
     ] = Field(
         DEFAULT_RISK,
         description="Upper bound for the probability that this test ever rolls back a canary that is no worse than"
-        " harmlessRatio, over all looks of a rollout. Defaults to 0.05.",
+        " harmlessRatio and harmlessMargin allow, over all looks of a rollout. Defaults to 0.05.",
     )
-    harmless_ratio: Annotated[
-        Number, Rule(message="must be above 0", cel="self > 0.0", holds=lambda ratio: ratio > 0)
-    ] = Field(
-        DEFAULT_HARMLESS_RATIO,
-        description="Up to this multiple of the primary's share of failed (or slow) requests the canary is good."
-        " Defaults to 1.0.",
+    harmless_ratio: (
+        Annotated[Number, Rule(message="must be above 0", cel="self > 0.0", holds=lambda r: r > 0)] | None
+    ) = Field(
+        None,
+        description="Up to this multiple of the primary's share of failed (or slow) requests, plus harmlessMargin,"
+        " the canary is good. Defaults to 1.25, for latency to 1.2, for value to 1.",
+    )
+    harmless_margin: Annotated[Number, MARGIN] = Field(
+        DEFAULT_HARMLESS_MARGIN,
+        description="What the canary's share of failed (or slow) requests may be above harmlessRatio times the"
+        " primary's, in percentage points. Defaults to 0.05.",
     )
     harmful_ratio: Annotated[
         Number,
@@ -141,15 +175,31 @@ class Compare(Model):
         ),
     ] = Field(
         DEFAULT_HARMFUL_RATIO,
-        description="From this multiple of the primary's share of failed (or slow) requests on the canary is bad. It"
-        " passes when it is shown to be below. Defaults to 2.0.",
+        description="From this multiple of the primary's share of failed (or slow) requests, plus harmfulMargin, on the"
+        " canary is bad. It passes when it is shown to be below. Defaults to 2.0.",
+    )
+    harmful_margin: Annotated[Number, MARGIN] = Field(
+        DEFAULT_HARMFUL_MARGIN,
+        description="What the canary's share of failed (or slow) requests must be above harmfulRatio times the"
+        " primary's to be bad, in percentage points. Defaults to 0.5.",
     )
     min_requests: Annotated[Integer, at_least(0)] = Field(
         0, description="Minimum number of requests to canary and primary each before there is a verdict. Defaults to 0."
     )
     warmup: Duration = Field(
-        "0s", description="Time after the canary's first traffic in which requests are not counted. Defaults to 0s."
+        DEFAULT_WARMUP,
+        description="Time after the first traffic of a pod, of the canary or of the primary, in which its requests are"
+        " not counted. Defaults to 1m.",
     )
+
+    @property
+    def harmless_limit(self) -> float:
+        """``harmlessRatio``, or its default."""
+        if self.harmless_ratio is not None:
+            return self.harmless_ratio
+        if self.value:
+            return DEFAULT_HARMLESS_VALUE_RATIO
+        return DEFAULT_HARMLESS_LATENCY_RATIO if self.latency else DEFAULT_HARMLESS_RATIO
 
     @property
     def warmup_seconds(self) -> float:

@@ -263,7 +263,31 @@ class CounterProbe:
         return f"counters/{self.name}"
 
 
-Probe: TypeAlias = HookProbe | MetricProbe | CounterProbe
+@dataclass(frozen=True, slots=True)
+class HistoryProbe:
+    """Read raw counters as they were at ``looks`` times up to now, ``step`` seconds apart.
+
+    Further attributes as ``MetricProbe``.
+    """
+
+    name: str
+    query: str
+    looks: int
+    step: int
+    provider: MetricProvider | None = None
+    namespace: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.key_of(self.name)
+
+    @staticmethod
+    def key_of(name: str) -> str:
+        return f"history/{name}"
+
+
+Query: TypeAlias = MetricProbe | CounterProbe | HistoryProbe
+Probe: TypeAlias = HookProbe | Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +332,13 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What ``Samples`` would have been at each time, in order."""
+
+    times: tuple[Samples, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoValues:
     """The query worked and found nothing, or NaN."""
 
@@ -319,7 +350,7 @@ class QueryFailed:
     reason: str
 
 
-ProbeResult: TypeAlias = Passed | Refused | Pending | Value | Samples | NoValues | QueryFailed
+ProbeResult: TypeAlias = Passed | Refused | Pending | Value | Samples | History | NoValues | QueryFailed
 
 
 @dataclass(frozen=True, slots=True)

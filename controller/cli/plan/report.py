@@ -68,7 +68,7 @@ def _value_remarks(canary: Canary, templates: Mapping[str, MetricTemplate], sche
         counted = f"{metric.name}: {looks} looks count, one every {words.duration(every)}"
         scatter = most_scatter(question, looks)
         if scatter:
-            harm = words.ratio(question.harmful_ratio)
+            harm = words.ratio(question.harmful.ratio)
             yield (
                 f"{counted}. FAIL at {harm} as bad and PASS at as good need the canary's value over the primary's to"
                 f" scatter by less than {scatter:.0%} from look to look."

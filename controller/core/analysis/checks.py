@@ -93,6 +93,7 @@ def measure(tick: Tick) -> Measure | Measured:
         elif reading.problem:
             check = _unread(metric, f"counters of {metric.name} cannot be compared: {reading.problem}")
         checks.append(check)
+    harm += _harm_together(tick, evidence) if not _deciding(harm) else []
     told = (*awaited, *known)
     return Measured(
         checks=tuple(checks),
@@ -103,6 +104,21 @@ def measure(tick: Tick) -> Measure | Measured:
         awaited=awaited,
         rehearsed=tuple(check for check in checks if check.dry_run and not check.passed and check not in told),
     )
+
+
+def _harm_together(tick: Tick, evidence: Mapping[str, Evidence]) -> list[Check]:
+    """The mean of the evidence of all comparisons, each by its risk: it may be enough where none is alone.
+
+    An average of e-values is one, however they depend on each other (Vovk and Wang, arXiv 1912.06116).
+    """
+    deciding = [each for each in _compared(tick) if each.metric.name in evidence and not each.metric.dry_run]
+    found = [(each, gathered) for each in deciding if (gathered := evidence[each.metric.name]).may_judge(each.compare)]
+    together = sum(each.compare.risk * gathered.evidence for each, gathered in found)
+    if not found or together < found[0][1].question.metrics:
+        return []
+    each, strongest = max(found, key=lambda one: one[1].log_evidence)
+    check = check_of(each.metric, each.compare, strongest)
+    return [replace(check, passed=False, detail=f"{check.detail}; with the other comparisons enough for harm")]
 
 
 def _missing_traffic(tick: Tick, metric: Metric, after: Evidence, reading: Reading) -> str | None:
@@ -146,20 +162,25 @@ def _is_early(tick: Tick, metric: Metric) -> bool:
 def baseline(tick: Tick) -> Measure | Measured:
     """The counters just before the canary's first traffic, so that the first look after it counts.
 
-    Where they cannot be read the first look becomes the baseline. Evidence that the revision has already stays, and may
-    be enough to give it no traffic again.
+    With them comes the primary's past, from which a comparison learns how errors clump. Where the counters cannot be
+    read the first look becomes the baseline; where the past cannot, it is learnt on the way. Evidence that the
+    revision has already stays, and may be enough to give it no traffic again.
     """
     compared, results = _compared(tick), tick.observation.results
-    if missing := tuple(probe for each in compared for probe in each.probes if probe.key not in results):
-        return Measure(missing)
     evidence, harm = dict(tick.state.evidence), list[Check]()
+    begun = {name for name, before in evidence.items() if before.counted}
+    pasts = {each.metric.name: each.past(tick.canary, tick.interval) for each in compared}
+    histories = [past for name, past in pasts.items() if past and name not in begun]
+    probes: list[Probe] = [probe for each in compared for probe in each.probes]
+    if missing := tuple(probe for probe in (*probes, *histories) if probe.key not in results):
+        return Measure(missing)
     for each in compared:
         metric, before, reading = each.metric, evidence.get(each.metric.name), each.read(tick.canary, results)
         if not isinstance(reading, QueryFailed):
             before = (
                 before.resume(each.compare, reading, tick.facts.now)
-                if before and before.counted
-                else each.begin(tick.canary, reading, tick.facts.now)
+                if before and metric.name in begun
+                else each.begin(tick.canary, reading, tick.facts.now, results)
             )
             evidence[metric.name] = before
         if before and not (check := check_of(metric, each.compare, before)).passed:

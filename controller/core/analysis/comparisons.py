@@ -8,12 +8,21 @@ from datetime import datetime
 
 from controller.api.canary import Canary
 from controller.api.metric import Compare, Metric
-from controller.core.analysis.counters import begin, plan_counters, read_samples
+from controller.core.analysis.counters import begin, plan_counters, plan_history, read_samples
 from controller.core.analysis.thresholds import TemplateError, Templates
 from controller.core.analysis.values import begin_values, plan_values, read_values
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
-from controller.core.model import CounterProbe, Evidence, MetricProbe, ProbeResult, QueryFailed, Samples
+from controller.core.model import (
+    CounterProbe,
+    Evidence,
+    History,
+    HistoryProbe,
+    MetricProbe,
+    ProbeResult,
+    QueryFailed,
+    Samples,
+)
 
 Plan = tuple[CounterProbe] | tuple[MetricProbe, MetricProbe]
 """One query for the counters of both sides, or one for the number of each."""
@@ -54,11 +63,21 @@ class Compared:
             raise TypeError(f"counters are answered by Samples or QueryFailed, not by {answer!r}")
         return read_samples(canary, answer.samples, self.compare.edges_ms)
 
-    def begin(self, canary: Canary, reading: Reading, now: datetime) -> Evidence:
-        """The evidence that counts from a first reading on."""
+    def past(self, canary: Canary, interval: float) -> HistoryProbe | None:
+        """What to ask for how the primary's counters were before; None where there are none."""
+        counts = not isinstance(self.plan, QueryFailed) and not self.compare.value
+        return plan_history(canary, self.metric, interval) if counts else None
+
+    def begin(
+        self, canary: Canary, reading: Reading, now: datetime, results: Mapping[str, ProbeResult] | None = None
+    ) -> Evidence:
+        """The evidence that counts from a first reading on; the answer to `past` may be in ``results``."""
         if self.compare.value:
             return begin_values(canary, self.metric, now, self.probes[0].query)
-        return begin(canary, self.metric, reading, now)
+        history = (results or {}).get(HistoryProbe.key_of(self.metric.name))
+        times = history.times if isinstance(history, History) else ()
+        past = [read_samples(canary, each.samples, self.compare.edges_ms) for each in times]
+        return begin(canary, self.metric, reading, now).seed(past)
 
 
 def still_asked(canary: Canary, metric: Metric, evidence: Evidence) -> bool:

@@ -21,18 +21,23 @@ from controller.api.metric_template import MetricProvider
 from controller.api.side_queries import CompareCounters
 from controller.core.analysis.side_queries import render_sides, workloads
 from controller.core.evidence.comparison import Comparison
-from controller.core.evidence.dispersion import Dispersion
 from controller.core.evidence.question import Question
-from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, latest
+from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, is_pod, latest
 from controller.core.evidence.sequential import SequentialTest
-from controller.core.model import CounterProbe, Sample
+from controller.core.model import CounterProbe, HistoryProbe, Sample
 
 UNREACHED_FLAGS = "UH|UF|UO|NC"
 """Envoy's response flags of requests that never reached a pod: no healthy upstream, connection failure, overflow, no
 cluster. Only the caller's proxy can count them (``reporter="source"``)."""
 
+GIVEN_UP = "0"
+"""Istio's code of a request whose caller went away before the answer; its own proxy says 504 with flag UT if it timed
+out."""
+
 MAX_NAME = 300
 """Characters of a series' name that are remembered: reporter, host name and port."""
+HISTORY_LOOKS, HISTORY_SECONDS = 60, 3600
+"""So much of the primary's past is read before a rollout."""
 _TOTAL = "total"
 _BAD = "bad"
 
@@ -55,26 +60,31 @@ def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:
     return CounterProbe(metric.name, query, provider, canary.namespace)
 
 
+def plan_history(canary: Canary, metric: Metric, interval: float) -> HistoryProbe:
+    """The counters at the last looks before now, ``interval`` seconds apart."""
+    now = plan_counters(canary, metric)
+    step = max(1, round(interval))
+    looks = max(2, min(HISTORY_LOOKS, HISTORY_SECONDS // step))
+    return HistoryProbe(metric.name, now.query, looks, step, now.provider, now.namespace)
+
+
 def begin(canary: Canary, metric: Metric, reading: Reading, now: datetime) -> Comparison:
     """A comparison that counts from ``reading`` on."""
     compare = _compare_of(metric)
     return Comparison(
         test=SequentialTest.start(question_of(canary, compare), rates=len(compare.edges_ms) or 1),
-        dispersion=Dispersion(),
         reading=latest(Reading(), reading),
+        read_at=now,
         since=now,
+        young={key: now for key in reading.canary if is_pod(key)},
         query=digest(plan_counters(canary, metric).query),
     )
 
 
 def question_of(canary: Canary, compare: Compare) -> Question:
     """What is asked of a metric. The risk is shared by all that decide."""
-    return Question(
-        alpha=compare.risk,
-        harmless_ratio=compare.harmless_ratio,
-        harmful_ratio=compare.harmful_ratio,
-        metrics=max(1, sum(1 for each in canary.spec.analysis.metrics if each.compare and not each.dry_run)),
-    )
+    sharing = sum(1 for each in canary.spec.analysis.metrics if each.compare and not each.dry_run)
+    return Question.of(compare, max(1, sharing))
 
 
 def digest(asked: str) -> str:
@@ -89,8 +99,9 @@ def _compare_of(metric: Metric) -> Compare:
 
 
 def errors_query(canary: Canary, errors: CompareErrors) -> str:
-    """One query for both sides: requests by workload, pod and whether they failed, by HTTP or by gRPC.
+    """One query for both sides: requests by workload, pod and whether they failed, and who called either, at 0.
 
+    Failed by HTTP or by gRPC, or given up by the caller: a route that timed out has code 0 at the pod, flag DC.
     Summed before a label is replaced: two series that differ in nothing but that label would be an error.
     """
     reached = (
@@ -98,9 +109,11 @@ def errors_query(canary: Canary, errors: CompareErrors) -> str:
         f" ({promql.REQUESTS}{{{_destination(canary)}}})"
     )
     marked = f"{reached} or {_unreached(canary)}"
-    for label, failed in (("response_code", errors.response_codes), ("grpc_response_status", errors.grpc_statuses)):
+    codes = f"({errors.response_codes})|{GIVEN_UP}"
+    for label, failed in (("response_code", codes), ("grpc_response_status", errors.grpc_statuses)):
         marked = f'label_replace({marked}, "bad", "true", "{label}", {_quoted(failed)})'
-    return f"sum by (destination_workload, reporter, instance, bad) ({marked})"
+    callers = f"0 * sum by (reporter, instance) ({promql.REQUESTS}{{{_sent(canary)}}})"
+    return f"sum by (destination_workload, reporter, instance, bad) ({marked}) or {callers}"
 
 
 def counters_query(canary: Canary, metric: Metric, counters: CompareCounters) -> str:
@@ -135,14 +148,21 @@ def _destination(canary: Canary) -> str:
     return promql.destination(_quoted(canary.namespace), _one_of(names.target, names.primary))
 
 
+def _sent(canary: Canary) -> str:
+    """Matchers for the requests that callers counted, reached or not."""
+    names = canary.names
+    return (
+        f'reporter="source",destination_service_namespace={_quoted(canary.namespace)}'
+        f",destination_service_name=~{_one_of(names.canary_service, names.primary_service)}"
+    )
+
+
 def _unreached(canary: Canary) -> str:
     """Requests that never reached a pod name a Service and no workload; each Service stands for its workload."""
     names = canary.names
     series = (
         "sum by (destination_service_name, reporter, instance, response_code, grpc_response_status)"
-        f' ({promql.REQUESTS}{{reporter="source",response_flags=~".*({UNREACHED_FLAGS}).*"'
-        f",destination_service_namespace={_quoted(canary.namespace)}"
-        f",destination_service_name=~{_one_of(names.canary_service, names.primary_service)}}})"
+        f' ({promql.REQUESTS}{{{_sent(canary)},response_flags=~".*({UNREACHED_FLAGS}).*"}})'
     )
     for service, workload in ((names.canary_service, names.target), (names.primary_service, names.primary)):
         series = (
@@ -185,9 +205,13 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
     are remembered.
     """
     sides: dict[str, dict[str, dict[str, float]]] = {canary.names.target: {}, canary.names.primary: {}}
+    callers = set[str]()
     for sample in samples:
         labels = sample.labels
-        side = sides.get(labels.get("destination_workload", ""))
+        workload = labels.get("destination_workload", "")
+        if not workload and labels.get("reporter") == "source":
+            callers.add(labels.get("instance", "")[:MAX_NAME])
+        side = sides.get(workload)
         if side is None:
             continue
         name = f"{labels.get('reporter', 'destination')}/{labels.get('instance', '')}"
@@ -213,7 +237,9 @@ def read_samples(canary: Canary, samples: Sequence[Sample], edges_ms: Sequence[f
         or _nameless(canary_side, primary_side)
         or (_unlike_pods(canary_side, primary_side) if any("count" in sample.labels for sample in samples) else None)
     )
-    reading = Reading(_by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), problem)
+    reading = Reading(
+        _by_rate(canary_side, edges_ms), _by_rate(primary_side, edges_ms), tuple(sorted(callers)), problem
+    )
     if not problem and (odd := next(filter(_is_no_count, (sample.value for sample in samples)), None)) is not None:
         return replace(reading, problem=f"{odd} is not a number of requests")
     return reading

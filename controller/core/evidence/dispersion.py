@@ -1,60 +1,109 @@
-"""How much bad requests clump, from the pods of a workload: the divisor that evidence needs when they do.
+"""How much bad requests clump, from look to look: the divisor that evidence needs when they do.
 
 Errors that come in bursts (a lost connection, a pod in trouble, a retry storm) carry less information than as many
-independent ones; taken as independent they raise false alarms beyond any stated risk. Pods of one workload in one look
-serve like traffic, so what their counts vary more than chance allows is clumping. Pearson's statistic measures it:
+independent ones; taken as independent they raise false alarms beyond any stated risk. Of b bad requests in a look, the
+canary's x differ from its share s of all requests by
 
-    phi = sum over looks, workloads and pods of (x_i - n_i p)^2 / (n_i p (1-p))  /  degrees of freedom,    at least 1
+    z = (x - b s) / sqrt(b s (1-s))
 
-with p the workload's own bad rate in the look (McCullagh and Nelder, Generalized Linear Models, 4.5). A burst that
-hits all pods of a workload alike is not seen. An estimate from few looks is as often too low as too high, and too low
-costs false alarms: begin with looks at the primary's pods from before the rollout (half an hour of them will do).
+A canary that is worse moves every z alike, and so does not change the differences from look to look; clumps do
+(von Neumann, Annals of Mathematical Statistics 12, 1941: mean square successive difference). It needs no second pod:
+
+    phi = mean of (z_k - z_{k-1})^2 / 2,   older looks counting for less
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
+from controller.core.evidence.e_values import Counts
 from controller.core.evidence.question import EvidenceError
+
+REMEMBERED = 10.0
+"""So many looks are remembered: each counts for a tenth less with every later one."""
+LEAST_VARIANCE = 0.5
+"""Looks are taken together until they say so much; with less, z is nothing like a normal deviate."""
+CHANCE = 2.0
+"""So many standard errors above 1 are taken for chance."""
+INCIDENT_CHANCE = 1 / 160
+"""What chance alone brings less often in a look is an incident of the primary's."""
+LOG_INCIDENT_CHANCE = math.log1p(INCIDENT_CHANCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispersion:
-    """A running estimate; a value, `look` returns the next one.
+    """A running estimate; a value, `look` returns the next one. It begins as if `REMEMBERED` looks had shown 1.
 
     Attributes:
-        chi_square: Pearson's statistic so far.
-        degrees: Its degrees of freedom; 0 while nothing could be learnt.
+        squares: the differences, squared and halved, each counting for what is still remembered of it.
+        seeded: whether looks from before the rollout are in it.
+        last: z of the looks before; None before the first.
+        excess: bad requests of the canary above its share, over looks that are not yet a z.
+        variance: of the excess.
     """
 
-    chi_square: float = 0.0
-    degrees: int = 0
+    squares: float = REMEMBERED
+    seeded: bool = False
+    last: float | None = None
+    excess: float = 0.0
+    variance: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.chi_square < math.inf and self.degrees >= 0):
-            raise EvidenceError(f"dispersion must be finite and not negative, is {self.chi_square}, {self.degrees}")
+        if not (0 <= self.squares < math.inf and 0 <= self.variance < math.inf):
+            raise EvidenceError(f"dispersion must be finite and not negative, is {self.squares}, {self.variance}")
 
-    def look(self, pods: Sequence[Sequence[float]]) -> Dispersion:
-        """The estimate after one more look at one workload: (requests, bad requests) of each of its pods.
+    @classmethod
+    def seed(cls, primary: Sequence[tuple[float, float]]) -> Dispersion:
+        """From (requests, bad requests) of the primary alone, look by look, before the canary has traffic."""
+        requests, bad = (sum(side) for side in zip(*primary, strict=True))
+        if not 0 < bad < requests:
+            return cls()
+        rate, estimate = bad / requests, cls(seeded=True)
+        for (n, x), (m, y) in pairwise(primary):
+            deviate = (y / m - x / n) / math.sqrt(rate * (1 - rate) * (1 / n + 1 / m))
+            estimate = replace(estimate, squares=_remember(estimate.squares, deviate**2))
+        return estimate
 
-        Pods without requests are left out. A workload with fewer than two pods, or with no or only bad requests,
-        teaches nothing; neither does one with a count that is not a number, negative, or more bad than total.
+    def look(self, now: Counts) -> Dispersion:
+        """The estimate after one more look."""
+        excess, variance = _excess(now)
+        pooled = replace(self, excess=round(self.excess + excess, 6), variance=round(self.variance + variance, 6))
+        if pooled.variance < LEAST_VARIANCE:
+            return pooled
+        z = round(pooled.excess / math.sqrt(pooled.variance), 6)
+        squares = self.squares if self.last is None else _remember(self.squares, (z - self.last) ** 2 / 2)
+        return replace(self, squares=squares, last=z, excess=0.0, variance=0.0)
+
+    def is_incident(self, now: Counts, ratio: float) -> bool:
+        """Whether the primary fares so much worse than a canary of ``ratio`` times its rate that chance is not why.
+
+        The bound of Chernoff holds for few bad requests too, where z is far from normal: with a canary that has nine
+        tenths of the requests, a single one of the primary's is a z of -3.
         """
-        if not all(math.isfinite(total) and 0 <= bad <= total for total, bad in pods):
-            return self
-        serving = [(total, bad) for total, bad in pods if total > 0]
-        total, bad = sum(total for total, _ in serving), sum(bad for _, bad in serving)
-        if len(serving) < 2 or not 0 < bad < total:
-            return self
-        rate = bad / total
-        chi_square = sum((x - n * rate) ** 2 / (n * rate * (1 - rate)) for n, x in serving)
-        return Dispersion(chi_square=round(self.chi_square + chi_square, 6), degrees=self.degrees + len(serving) - 1)
+        weighted, x, y = min(1.0, ratio) * now.canary_total, now.canary_bad, now.primary_bad
+        both = weighted + now.primary_total
+        of_canary, of_primary = (x + y) * weighted / both, (x + y) * now.primary_total / both
+        if x >= of_canary or y <= of_primary:
+            return False
+        surprise = y * math.log(y / of_primary) + (x * math.log(x / of_canary) if x else 0.0)
+        return surprise > -math.log(INCIDENT_CHANCE) * self.value
 
     @property
     def value(self) -> float:
-        """What `look` of a test takes as `dispersion`: phi and one standard error of it, at least 1; 1 if unknown."""
-        if not self.degrees:
-            return 1.0
-        return max(1.0, self.chi_square / self.degrees * (1 + math.sqrt(2 / self.degrees)))
+        """Phi; 1 where no more than chance (`CHANCE`) is seen."""
+        phi = self.squares / REMEMBERED
+        return phi if phi > 1 + CHANCE * math.sqrt(3 / REMEMBERED) else 1.0
+
+
+def _remember(squares: float, square: float) -> float:
+    return round(squares * (1 - 1 / REMEMBERED) + square, 6)
+
+
+def _excess(now: Counts) -> tuple[float, float]:
+    """Bad requests of the canary above its share of the requests, and the variance of that."""
+    share = now.canary_total / (now.canary_total + now.primary_total)
+    bad = now.canary_bad + now.primary_bad
+    return now.canary_bad - bad * share, bad * share * (1 - share)

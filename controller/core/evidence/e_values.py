@@ -1,25 +1,19 @@
-"""The e-values behind `evidence`: one look against one alternative, the alternatives, and how looks are mixed.
+"""The e-values behind `sequential`: one look against one alternative, the alternatives, and how looks are mixed.
 
 One look gives `n_c` requests to the canary, `x` of them bad, and `n_p` to the primary, `y` bad. The null is
-one-sided, with a ratio of *rates* r: "the canary's bad rate is at most r times the primary's" (FAIL) or "at least r
-times" (PASS); the primary's own rate is unknown and free to change from look to look. For an alternative (a_c, a_p)
-outside the null, the likelihood ratio
+one-sided and ends at a line: "the canary's bad rate is at most r times the primary's plus f" (FAIL), or "at least" so
+much (PASS); the primary's own rate is unknown and free to change from look to look. For an alternative (a_c, a_p)
+beyond the line, the likelihood ratio
 
     e = (a_c/b_c)^x ((1-a_c)/(1-b_c))^(n_c-x) (a_p/b_p)^y ((1-a_p)/(1-b_p))^(n_p-y)
 
-against the nearest null point (b_c, b_p) = (r t, t), the one that minimises n_c KL(a_c|b_c) + n_p KL(a_p|b_p), has
-mean <= 1 under *every* point of the null (Turner and Gruenwald, arXiv 2203.09785 and, stratified, 2302.11401). The
-reason fits in four lines. Let s = (a-b)/(b(1-b)) for either side. A request that is bad with chance q multiplies
-the mean of e by 1 + s(q-b) <= exp(s(q-b)). At the minimum n_c s_c = m and n_p s_p = -m r, where m has the sign of
-a_c - r a_p. So for mean rates q_c, q_p the mean of e is at most exp(n_c s_c (q_c-b_c) + n_p s_p (q_p-b_p)) = exp(m
-(q_c - r q_p)), which is <= 1 in the null. Nothing here needs q small, requests alike, or a_p right: a poor guess of
-a_p costs power, never the guarantee.
-
-As a_p -> 0 the same formula becomes the test of x among x+y by Binomial(x+y, r n_c / (r n_c + n_p)). That
-conditional test is therefore valid, but conservative, for errors that are not rare: it takes the variance of a
-count for q where it is q(1-q), and gains evidence slower by about that factor. Conditioning on x+y exactly would
-need Fisher's noncentral hypergeometric law, in which the *odds* ratio is free of the primary's rate; a ratio of
-rates other than 1 is not, so that road is not taken.
+against the nearest point (b_c, b_p) = (r t + f, t) of the line, the one that minimises n_c KL(a_c|b_c) + n_p
+KL(a_p|b_p), has mean <= 1 under *every* point of the null (Turner and Gruenwald, arXiv 2203.09785 and, stratified,
+2302.11401). The reason fits in four lines. Let s = (a-b)/(b(1-b)) for either side. A request that is bad with chance
+q multiplies the mean of e by 1 + s(q-b) <= exp(s(q-b)). At the minimum n_c s_c = m and n_p s_p = -m r, where m has
+the sign of a_c - r a_p - f. So for mean rates q_c, q_p the mean of e is at most exp(n_c s_c (q_c-b_c) + n_p s_p
+(q_p-b_p)) = exp(m (q_c - r q_p - f)), which is <= 1 in the null. Nothing here needs q small, requests alike, or a_p
+right: a poor guess of a_p costs power, never the guarantee.
 """
 
 from __future__ import annotations
@@ -27,29 +21,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
-# The alternatives: odds multiplied by step^exponent from the edge of the null, where step = harmful / harmless ratio,
-# so the third is the harm that was named, and the first two catch less. The outer two reach at least 4 and 12,
+# The alternatives: odds moved from the line by step^exponent, where step leads to the harm (FAIL) or to the harmless
+# (PASS) that was named: the third. The first two catch less. The outer two move them at least 4 and 12 times,
 # whatever the step, for plain breakage.
 EXPONENTS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
-WEIGHTS = (2 / 16, 3 / 16, 6 / 16, 3 / 16, 1 / 16, 1 / 16)
+WEIGHTS = (1 / 32, 4 / 32, 18 / 32, 5 / 32, 2 / 32, 2 / 32)
 FURTHEST = (0.0, 0.0, 0.0, 0.0, math.log(4), math.log(12))
 LOG_ODDS_LIMIT = math.log(1e4)
 
-# Each is held twice: with the primary's rate as the looks before showed it (sharp, but it loses heavily when a high
-# rate suddenly drops), and with a vanishing rate (conservative where rates are high, never far wrong). The second
-# gets a tenth of the stake, which costs 0.1 nats at high rates and nothing at low ones, where the two agree.
-VANISHING = 0.1
-RATE_PRIOR_REQUESTS = 10.0
+# Each is held twice: at the primary's rate as it was before (sharp, but it loses where a rate that was high suddenly
+# drops), and at a rate that any service might have. The latter is also what is expected before anything was seen.
+ANY_RATE = 0.01
+ANY_RATE_STAKE = 0.1
+ANY_RATE_REQUESTS = 10.0
 RATE_LEAST, RATE_MOST, RATE_MOST_CANARY = 1e-9, 0.98, 0.99
 SLOTS = 2 * len(EXPONENTS)
-STAKES = (*(weight * VANISHING for weight in WEIGHTS), *(weight * (1 - VANISHING) for weight in WEIGHTS))
-LOG_STAKES = tuple(math.log(stake) for stake in STAKES)
+LOG_STAKES = tuple(math.log(part * weight) for part, weight in product((ANY_RATE_STAKE, 1 - ANY_RATE_STAKE), WEIGHTS))
 
-# Harm that begins late: a fifth of the stake enters look by look, as LATE * SPREAD / ((SPREAD+k-1)(SPREAD+k)) after
+# Harm that begins late: a tenth of the stake enters look by look, as LATE * SPREAD / ((SPREAD+k-1)(SPREAD+k)) after
 # look k.
-LATE = 0.2
+LATE = 0.1
 SPREAD = 20.0
+
+# No look decides alone: what one adds to the log of the evidence ends here. Shrinking an e-value keeps its mean <= 1.
+MOST_OF_A_LOOK = 2.0
 
 # Logs of evidence are rounded down to this part of a nat: what is stored is what is used, and rounding never
 # invents evidence.
@@ -83,63 +80,92 @@ class Counts:
             min(self.primary_bad, self.primary_total),
         )
 
-    def primary_rate(self) -> float:
-        """The primary's bad rate (0-1) to expect next, drawn towards zero while few requests have been seen."""
-        return max(RATE_LEAST, self.primary_bad / (self.primary_total + RATE_PRIOR_REQUESTS))
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The end of a null: the canary's bad rate is ``ratio`` times the primary's plus ``margin``. Rates are 0 to 1."""
+
+    ratio: float
+    margin: float = 0.0
+
+    def at(self, primary_rate: float) -> float:
+        return self.ratio * primary_rate + self.margin
+
+    def within(self, primary_rate: float) -> float:
+        """The primary's rate, moved to where the line is inside of the square of possible rates."""
+        return max(RATE_LEAST, min(primary_rate, (RATE_MOST - self.margin) / max(1.0, self.ratio)))
 
 
-def odds_factors(harmless_ratio: float, harmful_ratio: float) -> tuple[float, ...]:
-    """Factors > 1 on the canary's odds, from the edge of the null outwards."""
-    step = math.log(harmful_ratio / harmless_ratio)
-    logs = (max(e * step, least) for e, least in zip(EXPONENTS, FURTHEST, strict=True))
+def expected_rate(primary_total: float, primary_bad: float) -> float:
+    """The primary's bad rate (0-1) to expect after so many requests; `ANY_RATE` before the first."""
+    return (primary_bad + ANY_RATE * ANY_RATE_REQUESTS) / (primary_total + ANY_RATE_REQUESTS)
+
+
+def worse_factors(harmless: Line, harmful: Line) -> tuple[float, ...]:
+    """Factors > 1 on the canary's odds, from the harmless line outwards."""
+    return _factors(math.log(harmful.ratio / harmless.ratio))
+
+
+def better_factors(harmless: Line, harmful: Line, primary_rate: float) -> tuple[float, ...]:
+    """Factors < 1 on the canary's odds, from the harmful line at the primary's rate inwards."""
+    rate = harmful.within(primary_rate)
+    gap = _log_odds(harmful.at(rate)) - _log_odds(max(RATE_LEAST, harmless.at(rate)))
+    return tuple(1 / factor for factor in _factors(gap))
+
+
+def _factors(step: float) -> tuple[float, ...]:
+    logs = (max(exponent * step, least) for exponent, least in zip(EXPONENTS, FURTHEST, strict=True))
     return tuple(math.exp(min(value, LOG_ODDS_LIMIT)) for value in logs)
 
 
-def nearest_null(look: Counts, null_ratio: float, canary_rate: float, primary_rate: float) -> float:
-    """The primary's rate t of the null point (null_ratio t, t) nearest to the alternative.
+def _log_odds(rate: float) -> float:
+    return math.log(rate / (1 - rate))
 
-    Setting the derivative of n_c KL(a_c|r t) + n_p KL(a_p|t) to zero gives
 
-        r (n_c + n_p) t^2 - (n_c (a_c + r) + n_p (1 + r a_p)) t + n_c a_c + n_p a_p = 0
+def nearest_null(look: Counts, line: Line, canary_rate: float, primary_rate: float) -> float:
+    """The primary's rate t of the point (line.at(t), t) nearest to the alternative.
 
-    whose smaller root lies between a_p and a_c / r; it is taken in the form that does not cancel for small rates.
+    The derivative of n_c KL(a_c|b) + n_p KL(a_p|t) with b = r t + f, times b(1-b) t(1-t), is a cubic,
+
+        n_c r (a_c - b) t (1 - t) + n_p (a_p - t) b (1 - b)
+
+    that falls through zero between a_p and the rate at which the line reaches a_c: Newton's steps, kept in between.
     """
-    n_c, n_p = look.canary_total, look.primary_total
-    square = null_ratio * (n_c + n_p)
-    linear = n_c * (canary_rate + null_ratio) + n_p * (1 + null_ratio * primary_rate)
-    constant = n_c * canary_rate + n_p * primary_rate
-    return 2 * constant / (linear + math.sqrt(max(0.0, linear * linear - 4 * square * constant)))
+    n_c, n_p, r, f, a_p = look.canary_total, look.primary_total, line.ratio, line.margin, primary_rate
+    above = canary_rate - f
+    cubic = r * r * (n_c + n_p)
+    square = -n_c * r * (above + r) - n_p * r * (r * a_p + 1 - 2 * f)
+    linear = n_c * r * above + n_p * (a_p * r * (1 - 2 * f) - f * (1 - f))
+    constant = n_p * a_p * f * (1 - f)
+    low, high = sorted((a_p, above / r))
+    low, high = max(low, 0.0), min(high, 1.0, (1 - f) / r)
+    t = min(max((n_c * canary_rate + n_p * a_p) / (n_c * r + n_p), low), high)
+    for _ in range(100):
+        value = ((cubic * t + square) * t + linear) * t + constant
+        slope = (3 * cubic * t + 2 * square) * t + linear
+        low, high = (t, high) if value > 0 else (low, t)
+        before, t = t, t - value / slope if slope else low
+        if not low <= t <= high:
+            t = (low + high) / 2
+        if abs(t - before) <= 1e-14 * t:
+            break
+    return t
 
 
-def log_e_values_vanishing(look: Counts, null_ratio: float, factors: Sequence[float]) -> list[float]:
-    """`log_e_values` in the limit of a rare primary rate: x of x+y bad requests are the canary's.
+def log_e_values(look: Counts, line: Line, factors: Sequence[float], primary_rate: float) -> list[float]:
+    """Ln e of one look for each alternative: the canary's odds are `factor` times those on the line.
 
-    At the edge of the null that is Binomial(x+y, p); with a rate `factor` times as high, Binomial(x+y, p_f). The
-    logarithm x ln(p_f/p) + y ln((1-p_f)/(1-p)) comes to the line below.
+    Factors above 1 test "at most", below 1 "at least". `primary_rate` (0-1) must come from earlier looks.
     """
-    weighted = null_ratio * look.canary_total
-    share = weighted / (weighted + look.primary_total)
-    x, both = look.canary_bad, look.canary_bad + look.primary_bad
-    return [x * math.log(factor) - both * math.log1p((factor - 1) * share) for factor in factors]
-
-
-def log_e_values(look: Counts, null_ratio: float, factors: Sequence[float], primary_rate: float) -> list[float]:
-    """Ln e of one look for each alternative: the canary's odds are `factor` times those at the edge of the null.
-
-    Factors above 1 test "at most null_ratio times", below 1 "at least". `primary_rate` (0-1) must come from earlier
-    looks.
-    """
-    edge = null_ratio * min(primary_rate, RATE_MOST / max(1.0, null_ratio))
-    a_p, edge_odds = edge / null_ratio, edge / (1 - edge)
-    # For a ratio below 1 the null ends at (ratio, 1); an alternative past that corner has no nearest point inside.
-    most = RATE_MOST_CANARY * null_ratio if null_ratio < 1 else 1.0
+    a_p = line.within(primary_rate)
+    odds = line.at(a_p) / (1 - line.at(a_p))
     x, good_c = look.canary_bad, look.canary_total - look.canary_bad
     y, good_p = look.primary_bad, look.primary_total - look.primary_bad
     values = []
     for factor in factors:
-        a_c = min(factor * edge_odds / (1 + factor * edge_odds), most)
-        b_p = nearest_null(look, null_ratio, a_c, a_p)
-        b_c = null_ratio * b_p
+        a_c = min(factor * odds / (1 + factor * odds), RATE_MOST_CANARY)
+        b_p = nearest_null(look, line, a_c, a_p)
+        b_c = line.at(b_p)
         values.append(
             x * math.log(a_c / b_c)
             + y * math.log(a_p / b_p)
@@ -149,18 +175,18 @@ def log_e_values(look: Counts, null_ratio: float, factors: Sequence[float], prim
     return values
 
 
-def slot_values(look: Counts, null_ratio: float, factors: Sequence[float], primary_rate: float) -> list[float]:
-    """Ln e of one look for every slot: each alternative at a vanishing rate, then at the primary's expected rate."""
-    vanishing = log_e_values_vanishing(look, null_ratio, factors)
-    return vanishing + log_e_values(look, null_ratio, factors, primary_rate)
-
-
 def round_down(log_value: float) -> float:
     return math.floor(log_value * QUANTA) / QUANTA
 
 
-def add_look(logs: Sequence[float], values: Sequence[float], dispersion: float) -> tuple[float, ...]:
-    return tuple(round_down(log + value / dispersion) for log, value in zip(logs, values, strict=True))
+def add_look(logs: Sequence[float], values: Sequence[float], uncommitted: float = 0.0) -> tuple[float, ...]:
+    """The money on every alternative after one more look, which adds at most `MOST_OF_A_LOOK` to the evidence."""
+    after = [log + value for log, value in zip(logs, values, strict=True)]
+    most = log_mixture(logs, uncommitted) + MOST_OF_A_LOOK
+    if uncommitted > 0:
+        most += math.log1p(-math.exp(math.log(uncommitted) - most))
+    over = max(0.0, log_mixture(after) - most)
+    return tuple(round_down(log - over) for log in after)
 
 
 def add_entry(logs: Sequence[float], looks: int) -> tuple[float, ...]:
@@ -180,16 +206,6 @@ def log_mixture(logs: Sequence[float], uncommitted: float = 0.0) -> float:
 def held_back(looks: int) -> float:
     """The part of the stake of FAIL that is not in play after so many looks."""
     return LATE * SPREAD / (SPREAD + looks)
-
-
-def add_weighted(weighted_bad: tuple[float, float], look: Counts) -> tuple[float, float]:
-    """The two sums of the Mantel-Haenszel ratio: bad requests times the other side's share of the look's requests."""
-    both = look.canary_total + look.primary_total
-    canary, primary = weighted_bad
-    return (
-        round(canary + look.canary_bad * look.primary_total / both, 6),
-        round(primary + look.primary_bad * look.canary_total / both, 6),
-    )
 
 
 def log_sum(logs: Sequence[float]) -> float:

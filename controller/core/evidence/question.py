@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.api.errors import CanaryError
-from controller.api.metric import DEFAULT_HARMFUL_RATIO, DEFAULT_HARMLESS_RATIO, DEFAULT_RISK, MAX_RATIO
-from controller.core.evidence.e_values import Counts
+from controller.api.metric import (
+    DEFAULT_HARMFUL_MARGIN,
+    DEFAULT_HARMFUL_RATIO,
+    DEFAULT_HARMLESS_MARGIN,
+    DEFAULT_HARMLESS_RATIO,
+    DEFAULT_RISK,
+    MAX_RATIO,
+    Compare,
+)
+from controller.core.evidence.e_values import Counts, Line, better_factors, worse_factors
 
 MOST_REQUESTS = 1e15  # in one look; whole numbers are exact up to here
 LEAST_REQUESTS = 1e-6  # what counts are rounded to; less is none
+MAX_MARGIN = 0.5  # a part of all requests; the line has to leave room beyond it
 SLACK = 1e-9  # relative: how far rounding alone may put bad above total
+
+
+HARMLESS = Line(DEFAULT_HARMLESS_RATIO, DEFAULT_HARMLESS_MARGIN / 100)
+HARMFUL = Line(DEFAULT_HARMFUL_RATIO, DEFAULT_HARMFUL_MARGIN / 100)
 
 
 class EvidenceError(CanaryError, ValueError):
@@ -31,30 +44,48 @@ class Question:
 
     Attributes:
         alpha: Risk of a false FAIL and, apart from it, of a false PASS, over the whole rollout; in (0, 0.5].
-        harmless_ratio: A canary whose rate is at most this many times the primary's must not FAIL.
-        harmful_ratio: A canary whose rate is at least this many times the primary's must not PASS. FAIL is quickest
-            here.
+        harmless: A canary whose rate is at most there must not FAIL.
+        harmful: A canary whose rate is at least there must not PASS.
         metrics: How many tests share alpha. Each may fail the rollout alone, so FAIL needs E >= metrics/alpha. PASS
             needs 1/alpha: a rollout passes when *all* its tests do, so one harmful metric is enough to hold it.
     """
 
     alpha: float = DEFAULT_RISK
-    harmless_ratio: float = DEFAULT_HARMLESS_RATIO
-    harmful_ratio: float = DEFAULT_HARMFUL_RATIO
+    harmless: Line = HARMLESS
+    harmful: Line = HARMFUL
     metrics: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha <= 0.5:
             raise EvidenceError(f"alpha, the risk of a false alarm, must be above 0 and at most 0.5, is {self.alpha}")
-        if not 0 < self.harmless_ratio < MAX_RATIO:
-            raise EvidenceError(f"harmless ratio must be above 0 and below {MAX_RATIO:g}, is {self.harmless_ratio}")
-        if not self.harmless_ratio < self.harmful_ratio <= MAX_RATIO:
+        if not 0 < self.harmless.ratio < self.harmful.ratio <= MAX_RATIO:
             raise EvidenceError(
-                f"harmful ratio must be above the harmless ratio {self.harmless_ratio:g} and at most {MAX_RATIO:g}, "
-                f"is {self.harmful_ratio}"
+                f"the harmful ratio must be above the harmless ratio, both above 0 and at most {MAX_RATIO:g}; they are "
+                f"{self.harmful.ratio} and {self.harmless.ratio}"
+            )
+        if not 0 <= self.harmless.margin <= self.harmful.margin <= MAX_MARGIN:
+            raise EvidenceError(
+                f"the harmful margin must not be below the harmless margin, both from 0 to {MAX_MARGIN:g}; they are "
+                f"{self.harmful.margin} and {self.harmless.margin}"
             )
         if self.metrics < 1:
             raise EvidenceError(f"metrics, how many tests share alpha, must be at least 1, is {self.metrics}")
+
+    @classmethod
+    def of(cls, compare: Compare, metrics: int = 1) -> Question:
+        """What a metric's ``compare`` asks, where so many metrics share the risk."""
+        return cls(
+            alpha=compare.risk,
+            harmless=Line(compare.harmless_limit, compare.harmless_margin / 100),
+            harmful=Line(compare.harmful_ratio, compare.harmful_margin / 100),
+            metrics=metrics,
+        )
+
+    def alternatives(self, primary_rate: float, *, harm: bool) -> tuple[Line, tuple[float, ...]]:
+        """The line that bounds a null, and the factors on the canary's odds that lead away from it."""
+        if harm:
+            return self.harmless, worse_factors(self.harmless, self.harmful)
+        return self.harmful, better_factors(self.harmless, self.harmful, primary_rate)
 
     @property
     def log_fail(self) -> float:

@@ -35,8 +35,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.core.evidence import e_values as em
+from controller.core.evidence.dispersion import LOG_INCIDENT_CHANCE, Dispersion
 from controller.core.evidence.e_values import Counts
-from controller.core.evidence.question import EvidenceError, Question, Verdict, unreadable
+from controller.core.evidence.question import (
+    LEAST_REQUESTS,
+    MOST_REQUESTS,
+    EvidenceError,
+    Question,
+    Verdict,
+    unreadable,
+)
+from controller.core.evidence.ratio import RatioEstimate
 
 MOST_LOG = 690.0  # evidence is shown up to e^690; JSON has no infinity
 
@@ -48,14 +57,18 @@ class RateTest:
     Attributes:
         looks: Looks that counted.
         seen: Requests of those looks.
-        weighted_bad: Bad requests of canary and primary, each look's times the other side's share of its requests.
+        primary: Requests of the primary and bad ones, also of looks that only taught its rate.
+        dispersion: How much bad requests clump.
+        ratio: How many times the primary's rate the canary's is.
         worse: Ln of the money on each alternative of FAIL, rounded down to 1e-4.
         better: Ln of the money on each alternative of PASS, rounded down likewise.
     """
 
     looks: int = 0
     seen: Counts = field(default_factory=Counts)
-    weighted_bad: tuple[float, float] = (0.0, 0.0)
+    primary: tuple[float, float] = (0.0, 0.0)
+    dispersion: Dispersion = field(default_factory=Dispersion)
+    ratio: RatioEstimate = field(default_factory=RatioEstimate)
     worse: tuple[float, ...] = (em.LOG_FIRST_ENTRY,) * em.SLOTS
     better: tuple[float, ...] = (0.0,) * em.SLOTS
 
@@ -63,20 +76,48 @@ class RateTest:
         if not len(self.worse) == len(self.better) == em.SLOTS or self.looks < 0:
             raise EvidenceError(f"evidence must have {em.SLOTS} alternatives and a number of looks from 0")
 
-    def look(self, question: Question, now: Counts, dispersion: float) -> RateTest:
-        """The test after one more readable look."""
-        now, rate, looks = now.clamped(), self.seen.primary_rate(), self.looks + 1
-        factors = em.odds_factors(question.harmless_ratio, question.harmful_ratio)
-        inverse = [1 / factor for factor in factors]
-        worse = em.add_look(self.worse, em.slot_values(now, question.harmless_ratio, factors, rate), dispersion)
-        better = em.add_look(self.better, em.slot_values(now, question.harmful_ratio, inverse, rate), dispersion)
-        return RateTest(
+    def seed(self, primary: Sequence[tuple[float, float]]) -> RateTest:
+        """The test with (requests, bad requests) of the primary known, look by look, from before the rollout."""
+        learnt = self.learn(*map(sum, zip(*primary, strict=True)))
+        return replace(learnt, dispersion=Dispersion.seed(primary))
+
+    def learn(self, requests: float, bad: float) -> RateTest:
+        """The test with more of the primary's requests known, which are no evidence."""
+        total, failed = self.primary
+        return replace(self, primary=(round(total + requests, 6), round(failed + min(bad, requests), 6)))
+
+    def look(self, question: Question, now: Counts) -> RateTest:
+        """The test after one more readable look.
+
+        A look in which the primary has an incident of its own does not speak for the canary: it never takes evidence of
+        harm away, and teaches nothing about how the canary's bad requests clump. What that adds to the mean is at most
+        the chance of such a look, and is paid for at every look.
+        """
+        now, looks = now.clamped(), self.looks + 1
+        incident = self.dispersion.is_incident(now, question.harmless.ratio)
+        moved = self.dispersion if incident else self.dispersion.look(now)
+        phi = (self.dispersion if self.dispersion.seeded else moved).value
+        harm = [value / phi for value in self._slots(question, now, harm=True)]
+        good = [value / phi for value in self._slots(question, now, harm=False)]
+        least = 0.0 if incident else -math.inf
+        harm = [max(value, least) - LOG_INCIDENT_CHANCE for value in harm]
+        learnt = self.learn(now.primary_total, now.primary_bad)
+        return replace(
+            learnt,
             looks=looks,
             seen=self.seen + now,
-            weighted_bad=em.add_weighted(self.weighted_bad, now),
-            worse=em.add_entry(worse, looks),
-            better=better,
+            dispersion=moved,
+            ratio=self.ratio.look(now, phi),
+            worse=em.add_entry(em.add_look(self.worse, harm, em.held_back(self.looks)), looks),
+            better=em.add_look(self.better, good),
         )
+
+    def _slots(self, question: Question, now: Counts, *, harm: bool) -> list[float]:
+        """Ln e of the look for every slot: each alternative at `ANY_RATE`, then at the primary's expected rate."""
+        values: list[float] = []
+        for rate in (em.ANY_RATE, em.expected_rate(*self.primary)):
+            values += em.log_e_values(now, *question.alternatives(rate, harm=harm), rate)
+        return values
 
     @property
     def log_evidence(self) -> float:
@@ -87,15 +128,6 @@ class RateTest:
     def log_pass_evidence(self) -> float:
         """Ln of the evidence that it is below the harmful one."""
         return em.log_mixture(self.better)
-
-    @property
-    def observed_ratio(self) -> float | None:
-        """How many times the primary's rate the canary's was (Mantel-Haenszel); None without bad requests there.
-
-        A description for people, by look and so free of Simpson's bias; not part of the verdict.
-        """
-        canary, primary = self.weighted_bad
-        return canary / primary if primary > 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,26 +155,36 @@ class SequentialTest:
         """A test that has seen nothing."""
         return cls(question=question or Question(), rates=(RateTest(),) * rates)
 
-    def look(self, counts: Sequence[Counts], dispersion: float = 1.0) -> SequentialTest:
+    def look(self, counts: Sequence[Counts]) -> SequentialTest:
         """The test after one more look: for each rate what was counted since the look before (deltas of counters).
 
-        `dispersion`, from 1, divides the look's evidence. 1 is for independent requests, at any rate of errors; where
-        errors come in clumps of at most s, s keeps the guarantee exactly, and Pearson's chi^2/df across pods
-        (`Dispersion`) keeps it nearly, for clumps that stay within a pod. A look that cannot count returns the same
-        evidence, and the reason in `skipped`.
+        A look that cannot count returns the same evidence, and the reason in `skipped`.
 
         Raises:
-            EvidenceError: there are not as many counts as rates, or less dispersion than 1 (that invents evidence).
+            EvidenceError: there are not as many counts as rates.
         """
-        if len(counts) != len(self.rates) or not 1 <= dispersion < math.inf:
-            raise EvidenceError(
-                f"a look needs {len(self.rates)} counts and a dispersion from 1: {counts}, {dispersion}"
-            )
+        if len(counts) != len(self.rates):
+            raise EvidenceError(f"a look needs {len(self.rates)} counts: {counts}")
         if reason := next(filter(None, map(unreadable, counts)), None):
             return self.skip(reason)
-        rates = tuple(rate.look(self.question, now, dispersion) for rate, now in zip(self.rates, counts, strict=True))
+        rates = tuple(rate.look(self.question, now) for rate, now in zip(self.rates, counts, strict=True))
         after = replace(self, rates=rates, skipped=None)
         return replace(after, peak=max(self.peak, em.round_down(after.log_evidence)))
+
+    def seed(self, history: Sequence[Sequence[float]]) -> SequentialTest:
+        """The same test with looks at the primary from before the rollout: requests, and the bad ones by each rate."""
+        looks = [look for look in history if look[0] >= LEAST_REQUESTS and _is_counted(look)]
+        if len(looks) < 2:
+            return self
+        rates = enumerate(self.rates, 1)
+        return replace(self, rates=tuple(rate.seed([(look[0], look[n]) for look in looks]) for n, rate in rates))
+
+    def learn(self, primary: Sequence[float]) -> SequentialTest:
+        """The same evidence with more of the primary known: its requests, and the bad ones by each rate."""
+        requests, *bad = primary
+        if not _is_counted(primary):
+            return self
+        return replace(self, rates=tuple(r.learn(requests, each) for r, each in zip(self.rates, bad, strict=True)))
 
     def skip(self, reason: str) -> SequentialTest:
         """The same evidence, with the reason why a look did not count."""
@@ -183,3 +225,7 @@ class SequentialTest:
     def pass_evidence(self) -> float:
         """E that the canary is less than harmful_ratio times as bad, now: 1 at the start; PASS from 1/alpha."""
         return math.exp(min(self.log_pass_evidence, MOST_LOG))
+
+
+def _is_counted(counts: Sequence[float]) -> bool:
+    return all(0 <= count <= MOST_REQUESTS for count in counts)  # false for NaN too

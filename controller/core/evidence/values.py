@@ -121,13 +121,13 @@ class ValueComparison:
     @property
     def log_evidence(self) -> float:
         """Ln of the evidence that the canary is worse than harmless, now."""
-        logs = [self._evidence(side * self.mean - math.log(self.question.harmless_ratio)) for side in self._sides]
+        logs = [self._evidence(side * self.mean - math.log(self.question.harmless.ratio)) for side in self._sides]
         return max(logs) + math.log(sum(math.exp(log - max(logs)) for log in logs) / len(logs))
 
     @property
     def log_pass_evidence(self) -> float:
         """Ln of the evidence that it is less than harmful, now."""
-        return min(self._evidence(math.log(self.question.harmful_ratio) - side * self.mean) for side in self._sides)
+        return min(self._evidence(math.log(self.question.harmful.ratio) - side * self.mean) for side in self._sides)
 
     @property
     def _sides(self) -> tuple[int, ...]:
@@ -157,6 +157,10 @@ class ValueComparison:
         """The canary's number over the primary's, their geometric mean; None before the first look that counted."""
         return math.exp(min(self.mean, MOST_LOG)) if self.looks else None
 
+    def may_judge(self, _compare: Compare) -> bool:
+        """Always: a number is no count of requests."""
+        return True
+
     def verdict(self, _compare: Compare) -> Verdict:
         if self.peak >= self.question.log_fail:
             return Verdict.FAIL
@@ -183,8 +187,8 @@ def most_scatter(question: Question, looks: int) -> float:
     As standard deviation of its logarithm from look to look, about half of the times; 0 where no scatter is small
     enough.
     """
-    harm = math.log(question.harmful_ratio)
-    asked = ((harm - math.log(question.harmless_ratio), question.log_fail), (harm, question.log_pass))
+    harm = math.log(question.harmful.ratio)
+    asked = ((harm - math.log(question.harmless.ratio), question.log_fail), (harm, question.log_pass))
     low, high = 0.0, 10.0
     for _ in range(30):
         middle = (low + high) / 2

@@ -258,7 +258,7 @@ def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure
 
 def _is_warming_up(tick: Tick) -> bool:
     """Whether two looks after the warm-up have not come yet: no single one decides, so less would be no analysis."""
-    begun, needed = tick.state.begun_at, tick.analysis.warmup_seconds + tick.interval
+    begun, needed = tick.state.begun_at, tick.analysis.warmup_seconds + 2 * tick.interval
     return begun is not None and (tick.facts.now - begun).total_seconds() < needed
 
 

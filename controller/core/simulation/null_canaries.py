@@ -14,9 +14,18 @@ from controller.api.canary import Canary
 from controller.api.metric import Metric
 from controller.core.analysis.thresholds import Templates, plan_query
 from controller.core.evidence.readings import Reading, is_pod
-from controller.core.model import CounterProbe, MetricProbe, Probe, ProbeResult, QueryFailed, Sample, Samples
+from controller.core.model import (
+    CounterProbe,
+    HistoryProbe,
+    MetricProbe,
+    Probe,
+    ProbeResult,
+    QueryFailed,
+    Sample,
+    Samples,
+)
 from controller.core.simulation.recording import LULL, Recording, requests_of
-from controller.core.simulation.run import Ask, ReplayError, Run, ask_recording, run
+from controller.core.simulation.run import Ask, ReplayError, Run, ask_history, ask_recording, run
 from controller.core.simulation.schedule import plan_looks
 
 
@@ -90,6 +99,10 @@ def _ask_null(canary: Canary, templates: Templates, recording: Recording, pod: s
     def ask(probe: Probe, point: int) -> ProbeResult:
         if isinstance(probe, CounterProbe):
             return Samples(tuple(_as_null(canary, recording.samples(probe.query, point), pod)))
+        if isinstance(probe, HistoryProbe):
+            return ask_history(
+                probe, point, lambda past: tuple(_as_null(canary, recording.samples(probe.query, past), pod))
+            )
         return live(replace(probe, query=queries[probe.name]) if isinstance(probe, MetricProbe) else probe, point)
 
     return ask

@@ -24,6 +24,8 @@ from controller.core.model import (
     CounterProbe,
     Evidence,
     Facts,
+    History,
+    HistoryProbe,
     HookProbe,
     Manifest,
     MetricProbe,
@@ -32,6 +34,7 @@ from controller.core.model import (
     ProbeResult,
     QueryFailed,
     Refused,
+    Sample,
     Samples,
     State,
 )
@@ -146,12 +149,19 @@ def ask_recording(recording: Recording) -> Ask:
                 return Passed() if called else Refused("not called in a replay")
             case CounterProbe():
                 return Samples(recording.samples(probe.query, point))
+            case HistoryProbe():
+                return ask_history(probe, point, lambda past: recording.samples(probe.query, past))
             case MetricProbe() if probe.provider is None or probe.provider.type == "prometheus":
                 return number_of(recording.samples(probe.query, point))
             case MetricProbe():
                 return QueryFailed(f"a {probe.provider.type if probe.provider else ''} provider was not recorded")
 
     return ask
+
+
+def ask_history(probe: HistoryProbe, point: int, samples: Callable[[int], tuple[Sample, ...]]) -> History:
+    """What was recorded up to ``point``, at most as much as the probe asks for."""
+    return History(tuple(Samples(samples(past)) for past in range(max(0, point - probe.looks), point + 1)))
 
 
 def _deployment(name: str, revision: str) -> Manifest:

@@ -1,7 +1,8 @@
 """A rollout before it starts: its steps, how long it takes, and where a comparison can be expected to have a verdict.
 
 Times are seconds after the canary's first traffic. What a comparison needs is from `planning`, the middle of what
-happens; a step brings it forward by the part of its own need that its requests are, since weights differ by step.
+happens; a step brings it forward by the part of its own need that its requests are, since weights differ by step, and
+by no more than one look can.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from controller.api.analysis import Analysis, Strategy
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.api.metric import Compare, Metric
 from controller.api.webhook import HookType
-from controller.core.evidence.e_values import RATE_LEAST, RATE_MOST
+from controller.core.evidence.e_values import MOST_OF_A_LOOK, RATE_LEAST, RATE_MOST
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
 from controller.core.evidence.question import Question, Verdict
 from controller.core.model import Routes
@@ -111,15 +112,16 @@ def plan_schedule(
     """The schedule of an analysis; ``floor`` is the controller's least interval, seconds."""
     interval = analysis.tick_seconds(floor)
     steps = plan_steps(analysis, floor=floor)
-    warm = _first_counted_look(analysis, interval)
-    quickest = plan_steps(analysis, floor=floor, proven_from=warm) if analysis.compares else steps
+    proven = _first_proven_look(analysis, interval)
+    quickest = plan_steps(analysis, floor=floor, proven_from=proven) if analysis.compares else steps
     last = _last_look(analysis, len(steps), interval)
+    shortest = max(len(quickest), proven)
     gated = any(webhook.hook_type in _GATES for webhook in analysis.webhooks)
     expectations = tuple(_expectations(analysis, plan_looks(analysis, floor=floor), traffic, interval))
     return Schedule(
         interval=interval,
         steps=steps,
-        shortest=max(len(quickest), warm) * interval,
+        shortest=(shortest if analysis.on_inconclusive == "rollback" else min(shortest, last)) * interval,
         longest=None if gated else (last + analysis.failure_threshold - 1) * interval,
         expectations=expectations,
         healthy=_healthy(analysis, expectations, floor),
@@ -151,14 +153,26 @@ def plan_looks(analysis: Analysis, *, floor: float = DEFAULT_INTERVAL_FLOOR_SECO
     return (*steps, *(Step(number, (number - 1) * interval, steps[-1].routes) for number in more))
 
 
-def _first_counted_look(analysis: Analysis, interval: float) -> int:
-    """Number of the first look after every warm-up."""
-    return max(1, math.ceil(analysis.warmup_seconds / interval))
+def _looks_before(warmup_seconds: float, interval: float) -> int:
+    """Looks that do not count. One counts what came since the look before, which has to be after the warm-up."""
+    return math.ceil(warmup_seconds / interval)
+
+
+def _first_proven_look(analysis: Analysis, interval: float) -> int:
+    """Number of the first look at which every comparison can have passed; 0 without any. No look decides alone."""
+    deciding = (metric.compare for metric in analysis.metrics if metric.compare and not metric.dry_run)
+    return max(
+        (
+            _looks_before(compare.warmup_seconds, interval) + math.ceil(Question.of(compare).log_pass / MOST_OF_A_LOOK)
+            for compare in deciding
+        ),
+        default=0,
+    )
 
 
 def _last_look(analysis: Analysis, steps: int, interval: float) -> int:
-    """Number of the look that can promote without a verdict: after the last step, and not the first that counts."""
-    return max(steps, math.ceil(analysis.warmup_seconds / interval) + 1)
+    """Number of the look that can promote without a verdict: after the last step, and the second that counts."""
+    return max(steps, _looks_before(analysis.warmup_seconds, interval) + 2) if analysis.compares else steps
 
 
 def _healthy(analysis: Analysis, expectations: tuple[Expectation, ...], floor: float) -> float | None:
@@ -186,11 +200,12 @@ def _expectations(
             continue
         events = traffic.events_per_second.get(metric.name, traffic.requests_per_second) * interval
         counted = tuple(_counted(analysis, looks, metric.compare, events, interval))
+        question = Question.of(metric.compare, sharing)
         for ratio in dict.fromkeys((metric.compare.harmful_ratio, BREAKAGE_RATIO)):
             need = _need_to_fail(metric.compare, sharing, rates, ratio)
-            yield _expect(metric, Verdict.FAIL, ratio, need=need, looks=counted, interval=interval)
+            yield _expect(metric, Verdict.FAIL, ratio, question, need=need, looks=counted, interval=interval)
         need = _need_to_pass(metric.compare, rates)
-        yield _expect(metric, Verdict.PASS, 1.0, need=need, looks=counted, interval=interval)
+        yield _expect(metric, Verdict.PASS, 1.0, question, need=need, looks=counted, interval=interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +223,7 @@ def _counted(
     """The looks that count: after the warm-up, with traffic on both sides; ``requests`` of all users in a look."""
     for look in looks:
         canary, primary = _parts(analysis, look.routes)
-        if look.number * interval >= compare.warmup_seconds and min(canary, primary) * requests > 0:
+        if look.number > _looks_before(compare.warmup_seconds, interval) and min(canary, primary) * requests > 0:
             yield _Look(look.number, canary * requests, primary * requests)
 
 
@@ -225,7 +240,7 @@ Need = Callable[[float], float]
 
 def _need_to_fail(compare: Compare, metrics: int, rates: tuple[float, ...], ratio: float) -> Need:
     """At the edge where it comes first; the mean over the edges asks so many times the evidence of one."""
-    question = _question(compare, metrics * len(rates))
+    question = Question.of(compare, metrics * len(rates))
 
     def need(share: float) -> float:
         return min(
@@ -238,7 +253,7 @@ def _need_to_fail(compare: Compare, metrics: int, rates: tuple[float, ...], rati
 
 def _need_to_pass(compare: Compare, rates: tuple[float, ...]) -> Need:
     """At the edge where it comes last: all of them have to pass."""
-    question = _question(compare, 1)
+    question = Question.of(compare, 1)
 
     def need(share: float) -> float:
         return max(requests_to_pass(question, primary_rate=rate, canary_share=share) for rate in rates)
@@ -246,26 +261,25 @@ def _need_to_pass(compare: Compare, rates: tuple[float, ...]) -> Need:
     return need
 
 
-def _question(compare: Compare, metrics: int) -> Question:
-    return Question(
-        alpha=compare.risk,
-        harmless_ratio=compare.harmless_ratio,
-        harmful_ratio=compare.harmful_ratio,
-        metrics=metrics,
-    )
-
-
 def _expect(
-    metric: Metric, verdict: Verdict, ratio: float, *, need: Need, looks: tuple[_Look, ...], interval: float
+    metric: Metric,
+    verdict: Verdict,
+    ratio: float,
+    question: Question,
+    *,
+    need: Need,
+    looks: tuple[_Look, ...],
+    interval: float,
 ) -> Expectation:
     assert metric.compare is not None  # noqa: S101  # only such metrics are expected to have a verdict
+    most = MOST_OF_A_LOOK / (question.log_fail if verdict is Verdict.FAIL else question.log_pass)
     least, needs, progress, canary, primary = metric.compare.min_requests, math.inf, 0.0, 0.0, 0.0
     found: int | None = None
     for look in looks:
         canary, primary = canary + look.canary, primary + look.primary
         if found is None:
             needs = need(look.canary / (look.canary + look.primary))
-            progress += look.canary / needs
+            progress += min(look.canary / needs, most)
             found = look.number if progress >= 1 and min(canary, primary) >= least else None
     return Expectation(
         metric=metric.name,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from controller.api.metric_template import MetricProvider
-from controller.core.model import NoValues, QueryFailed, Samples, Value
+from controller.core.model import History, NoValues, QueryFailed, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import Outside, server_of
 from controller.shell.providers.prometheus import Prometheus
@@ -21,6 +21,10 @@ class Provider(Protocol):
 
     async def samples(self, query: str) -> Samples | QueryFailed:
         """All elements of the query's result, with their labels."""
+        ...
+
+    async def history(self, query: str, looks: int, step: int) -> History | QueryFailed:
+        """All elements of the query's result at ``looks`` times up to now, ``step`` seconds apart."""
         ...
 
     async def check(self) -> str:

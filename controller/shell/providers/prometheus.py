@@ -13,7 +13,7 @@ import aiohttp
 
 from controller.api.metric_template import MetricProvider
 from controller.core.analysis.thresholds import number_of
-from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
+from controller.core.model import History, NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import ANSWER_BYTES, QUOTED, Answer, NoAnswer, Outside, printable, server_of
 
@@ -59,6 +59,11 @@ class Prometheus:
     async def samples(self, query: str) -> Samples | QueryFailed:
         """All samples of an instant query; a scalar is one sample without labels."""
         return await self._ask("query", {"query": query}, lambda data: Samples(_samples(data)))
+
+    async def history(self, query: str, looks: int, step: int) -> History | QueryFailed:
+        """All samples at each of the last times, by a subquery: its times are multiples of ``step``."""
+        past = f"({query})[{looks * step}s:{step}s]"
+        return await self._ask("query", {"query": past}, lambda data: _by_time(_matrix(data)))
 
     async def series(self, query: str, *, start: float, end: float, step: float) -> Matrix | QueryFailed:
         """The series of a range query, as Prometheus gives them; ``start`` and ``end`` in Unix seconds."""
@@ -160,6 +165,15 @@ def _samples(data: Mapping[str, Any]) -> tuple[Sample, ...]:
             )
         case other:
             raise ValueError(f"a {other} is not a number; the query must give a scalar or an instant vector")
+
+
+def _by_time(matrix: Matrix) -> History:
+    times: dict[float, list[Sample]] = {}
+    for element in matrix:
+        labels = {str(name): str(value) for name, value in element["metric"].items()}
+        for time, value in element["values"]:
+            times.setdefault(float(time), []).append(Sample(labels, float(value)))
+    return History(tuple(Samples(tuple(times[time])) for time in sorted(times)))
 
 
 def _matrix(data: Mapping[str, Any]) -> Matrix:

@@ -9,12 +9,13 @@ from controller.api.canary import Canary
 from controller.api.metric_template import MetricProvider
 from controller.core.model import (
     CounterProbe,
+    HistoryProbe,
     HookProbe,
     Measure,
-    MetricProbe,
     Passed,
     Pending,
     ProbeResult,
+    Query,
     QueryFailed,
     Refused,
 )
@@ -47,7 +48,7 @@ class ProbeRunner:
 
     async def measure(self, canary: Canary, asked: Measure) -> dict[str, ProbeResult]:
         """The answers by ``Probe.key``: queries all at once, webhooks one after the other, as Flagger calls them."""
-        queries = [probe for probe in asked.probes if isinstance(probe, MetricProbe | CounterProbe)]
+        queries = [probe for probe in asked.probes if not isinstance(probe, HookProbe)]
         values = await asyncio.gather(*(self._query(canary, probe) for probe in queries))
         answers: dict[str, ProbeResult] = {probe.key: value for probe, value in zip(queries, values, strict=True)}
         for probe in asked.probes:
@@ -92,11 +93,17 @@ class ProbeRunner:
                 problems.append(f"{(described or self._default).type} in {name} not available: {problem}")
         return problems
 
-    async def _query(self, canary: Canary, probe: MetricProbe | CounterProbe) -> ProbeResult:
+    async def _query(self, canary: Canary, probe: Query) -> ProbeResult:
         opened = await self._open(canary, probe.provider, probe.namespace)
         if isinstance(opened, QueryFailed):
             return opened
-        return await (opened.samples(probe.query) if isinstance(probe, CounterProbe) else opened.query(probe.query))
+        match probe:
+            case CounterProbe():
+                return await opened.samples(probe.query)
+            case HistoryProbe():
+                return await opened.history(probe.query, probe.looks, probe.step)
+            case _:
+                return await opened.query(probe.query)
 
     async def _open(self, canary: Canary, described: MetricProvider | None, namespace: str) -> Provider | QueryFailed:
         provider = described or self._default

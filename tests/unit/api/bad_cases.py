@@ -11,6 +11,7 @@ def _canary(name: str, field: str, value: Any, words: str, path: str = "", *, ba
 
 _DURATION = 'must be a duration such as "30s", "1m30s" or "500ms"'
 _PERCENT = "must be 0 to 100 (percent)"
+_RATIOS = "harmfulRatio (default 2) must be above harmlessRatio (default 1.25, for latency 1.2, for value 1)"
 _STRATEGY = "exactly one of iterations, stepWeight, stepWeights must be set"
 _ANALYSIS = "spec.analysis"
 _SOURCE = (
@@ -330,7 +331,7 @@ BAD: tuple[Bad, ...] = (
         "harmful no more than harmless",
         "spec.analysis.metrics[0].compare.harmfulRatio",
         1.2,
-        "harmfulRatio must be above harmlessRatio (defaults: 2.0 and 1.0)",
+        _RATIOS,
         "spec.analysis.metrics[0].compare",
         base="compared",
     ),
@@ -345,7 +346,7 @@ BAD: tuple[Bad, ...] = (
         "harmless above the default of harmful",
         "spec.analysis.metrics[1].compare.harmlessRatio",
         2,
-        "harmfulRatio must be above harmlessRatio (defaults: 2.0 and 1.0)",
+        _RATIOS,
         "spec.analysis.metrics[1].compare",
         base="compared",
     ),
@@ -355,6 +356,43 @@ BAD: tuple[Bad, ...] = (
         0,
         "must be above 0",
         base="compared",
+    ),
+    _canary(
+        "a harmful margin below the harmless one",
+        "spec.analysis.metrics[0].compare.harmfulMargin",
+        0.01,
+        "harmfulMargin must not be below harmlessMargin (defaults: 0.5 and 0.05)",
+        "spec.analysis.metrics[0].compare",
+        base="compared",
+    ),
+    _canary(
+        "a harmless margin above the default of the harmful one",
+        "spec.analysis.metrics[1].compare.harmlessMargin",
+        0.6,
+        "harmfulMargin must not be below harmlessMargin (defaults: 0.5 and 0.05)",
+        "spec.analysis.metrics[1].compare",
+        base="compared",
+    ),
+    *(
+        _canary(
+            f"a {margin} for a value",
+            "spec.analysis.metrics[0].compare",
+            {"value": {"query": "cpu{{ workload }}", "better": "lower"}, margin: 0.5},
+            "harmlessMargin and harmfulMargin are not used with value, which is no share of anything",
+            base="compared",
+        )
+        for margin in ("harmlessMargin", "harmfulMargin")
+    ),
+    *(
+        _canary(
+            f"a {margin} of {value}",
+            f"spec.analysis.metrics[0].compare.{margin}",
+            value,
+            "must be 0 to 50 (percentage points)",
+            base="compared",
+        )
+        for margin in ("harmlessMargin", "harmfulMargin")
+        for value in (-0.1, 50.1)
     ),
     _canary(
         "fewer requests than none",

@@ -16,8 +16,8 @@ ANALYSIS: Mapping[str, Any] = {
     "stepWeight": 10,
     "metrics": [
         ERROR_RATE,
-        {"name": "errors", "compare": {"errors": {}, "harmfulRatio": 9}},
-        {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}},
+        {"name": "errors", "compare": {"errors": {}, "harmfulRatio": 9, "warmup": "0s"}},
+        {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}, "warmup": "0s"}},
     ],
 }
 

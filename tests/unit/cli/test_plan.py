@@ -15,8 +15,8 @@ from controller.core.evidence.question import Question
 from tests.builders import AB_TESTING, ERROR_RATE, canary_manifest, webhook
 from tests.unit.cli.prometheus import Matrix, Prometheus
 
-ERRORS = {"name": "errors", "compare": {"errors": {}}}
-LATENCY = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
+ERRORS = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
+LATENCY = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}, "warmup": "0s"}}
 STEPS = {"interval": "30s", "threshold": 2, "stepWeight": 25, "maxWeight": 50}
 
 
@@ -63,8 +63,8 @@ def test_with_known_traffic_the_verdicts_have_a_time(plan):
     lines = [line.split() for line in shown.splitlines()]
     assert ["1", "0s", "25%", "750"] in lines
     question = Question()
-    needs = f"{requests_to_fail(question, primary_rate=0.02, ratio=10.0, canary_share=0.25):,.0f}"
-    assert ["errors", "10x", "as", "bad", "FAIL", needs, "look", "1,", "after", "30s"] in lines
+    needs = f"{requests_to_fail(question, primary_rate=0.02, ratio=10.0, canary_share=0.5):,.0f}"
+    assert ["errors", "10x", "as", "bad", "FAIL", needs, "look", "2,", "after", "1m"] in lines
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,10 @@ def test_a_dry_run_is_planned_and_no_remark_warns_of_it(plan):
     assert "without a verdict" not in shown
 
 
-CPU = {"name": "cpu", "compare": {"value": {"query": "avg(rate(cpu{{workload}}[1m]))", "better": "lower"}}}
+CPU = {
+    "name": "cpu",
+    "compare": {"value": {"query": "avg(rate(cpu{{workload}}[1m]))", "better": "lower"}, "warmup": "0s"},
+}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_a_number_of_each_side_has_a_remark(analysis, said):
 
 def test_counters_of_the_app_s_own_have_a_pace_of_their_own(planned):
     asked = {"bad": "orders_bad{{workload}}", "total": "orders{{workload}}"}
-    orders = {"name": "orders", "compare": {"counters": asked}}
+    orders = {"name": "orders", "compare": {"counters": asked, "warmup": "0s"}}
 
     def answer(query: str, start: float, end: float, step: float) -> Matrix:
         paces = {"total": 2.0, "bad": 0.1}

@@ -34,8 +34,8 @@ ANALYSIS: Mapping[str, Any] = {
     "stepWeight": 10,
     "maxWeight": 50,
     "metrics": [
-        {"name": "errors", "compare": {"errors": {}}},
-        {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}},
+        {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}},
+        {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}, "warmup": "0s"}},
         ERROR_RATE,
     ],
 }
@@ -120,12 +120,12 @@ def test_from_prometheus_each_rollout_is_judged_and_quiet_times_are_tried(manife
     found = json.loads(shown)
     assert [(each["beginsAt"], each["outcome"], each["atLook"]) for each in found["rollouts"]] == [
         ("2026-01-01T12:03:10+00:00", "promoted", 5),
-        ("2026-01-01T12:09:50+00:00", "harm", 1),
+        ("2026-01-01T12:09:50+00:00", "harm", 2),
     ]
     assert found["rollouts"][1]["reason"].startswith(
-        "Rolling back backend.prod errors: errors 9.0 times the primary's: 45 of 500 against 30 of 3,000, p = "
+        "Rolling back backend.prod errors: errors 9% of 1,000 requests against the primary's 1% of 6,000, 9 times "
     )
-    assert found["rollouts"][1]["looks"][1]["evidence"]["errors"]["verdict"] == "FAIL"
+    assert found["rollouts"][1]["looks"][2]["evidence"]["errors"]["verdict"] == "FAIL"
     assert found["quiet"]["runs"] > 10
     assert found["quiet"]["alarms"] == []
 
@@ -163,7 +163,7 @@ def test_the_table_has_a_result_and_a_reason_for_each_rollout(manifest, saved):
     assert code == 0
     lines = shown.splitlines()
     assert lines[0] == "prod/backend, 2026-01-01 12:00:00 to 2026-01-01 12:20:00 UTC, one look every 10s"
-    assert re.search(r"2026-01-01 12:09:50 +2m30s +7,500 +14% +rolled back: worse than the primary +1 +Rolling", shown)
+    assert re.search(r"2026-01-01 12:09:50 +2m30s +7,500 +14% +rolled back: worse than the primary +2 +Rolling", shown)
     assert any("false alarms of comparisons: 0 (0%; risk is 5.0%)" in line for line in lines)
     assert "- Webhooks are not recorded: gates count as open, and rollback hooks as not called." in lines
 
@@ -185,12 +185,12 @@ def test_the_page_stands_alone_and_shows_every_rollout(manifest, saved, tmp_path
     ]
     assert len(drawings) == 12
     assert "2. 2026-01-01 12:09:50 UTC: rolled back: worse than the primary" in text
-    assert "errors 9.0 times the primary&#x27;s: 45 of 500" in text
+    assert "errors 9% of 1,000 requests against the primary&#x27;s 1% of 6,000, 9 times" in text
     assert "nan" not in text
 
 
 def test_numbers_of_each_side_are_drawn_as_they_are():
-    asked = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}
+    asked = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}, "warmup": "0s"}}
     canary = parse_canary(canary_manifest(analysis={**ANALYSIS, "metrics": [asked]}))
     busy, sides = Traffic(9, served_early).series(), {"cpubackend": 3.0, "cpubackend-primary": 2.0}
     answers = {

@@ -35,9 +35,9 @@ def test_a_status_is_read_with_its_checks_and_its_evidence():
     )
     assert threshold == MetricRow("error-rate", "passed", "error-rate 0.50", value=0.5)
     assert (errors.metric, errors.verdict, errors.ratio, errors.value) == ("errors", "PASS", 2.0, None)
-    assert errors.detail.startswith("errors 2.0 times the primary's: 40 of 2,000 against 60 of 6,000, p = ")
+    assert errors.detail.startswith("errors 2% of 2,000 requests against the primary's 1% of 6,000, 2 times (")
     assert errors.p_value is not None
-    assert 0 < errors.p_value < 0.5
+    assert 0 < errors.p_value <= 1
     assert (latency.verdict, latency.ratio, latency.p_value) == ("INCONCLUSIVE", None, 1.0)
     assert row.message == ""
     assert latency.detail.startswith("no requests were counted on either side: send the load test")
@@ -47,7 +47,9 @@ def test_a_rollback_shows_its_verdict_and_its_reason():
     row = read_row(rolling_out(bad=300).canary)
     errors = next(each for each in row.metrics if each.metric == "errors")
     assert (row.phase, row.reason, errors.verdict) == ("Failed", "CanaryHarmful", "FAIL")
-    assert row.message.startswith("Rolling back backend.prod errors: errors 30.0 times the primary's: 300 of 1,000")
+    assert row.message.startswith(
+        "Rolling back backend.prod errors: errors 30% of 2,000 requests against the primary's 1%"
+    )
 
 
 def test_a_promotion_without_proof_says_so_for_good():

@@ -21,6 +21,8 @@ from controller.core.model import (
     Decision,
     Delete,
     Facts,
+    History,
+    HistoryProbe,
     HookProbe,
     Manifest,
     MetricProbe,
@@ -185,6 +187,8 @@ class Cluster:
                 return self.answers.get(probe.key, Refused("403 Forbidden") if closed else Passed())
             case MetricProbe():
                 return self.answers.get(probe.key, Value(0.0))
+            case HistoryProbe():
+                return self.answers.get(probe.key, History(()))
             case CounterProbe():
                 return self.answers.get(probe.key, Samples(()))
 

@@ -18,12 +18,14 @@ class Mesh:
     Attributes:
         requests: all requests and bad ones.
         buckets: requests by upper edge in ms, not cumulative.
+        callers: those that have sent requests to either side.
         hidden: pods that the next scrape misses.
         prometheus: its major version, which spells edges.
     """
 
     requests: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     buckets: dict[tuple[str, str], dict[float, float]] = field(default_factory=dict)
+    callers: set[str] = field(default_factory=lambda: {"gateway"})
     hidden: set[str] = field(default_factory=set)
     prometheus: int = 3
 
@@ -46,7 +48,7 @@ class Mesh:
 
     def errors(self) -> Samples:
         """What a query for errors gives."""
-        samples: list[Sample] = []
+        samples = [Sample({"reporter": "source", "instance": name}, 0.0) for name in sorted(self.callers)]
         for (workload, reporter, pod), (total, bad) in self.requests.items():
             labels = {"destination_workload": workload, "reporter": reporter, "instance": pod}
             if pod not in self.hidden:

@@ -106,11 +106,18 @@ HPA = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name"
 SCALED = {"autoscalerRef": HPA}
 MIRRORED = {**WEIGHTED, "mirror": True}
 MATCH = {"headers": {"x": {"exact": "a"}}}
-COMPARED = {"name": "errors", "compare": {"errors": {}}}
+COMPARED: dict[str, Any] = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
+# Of a canary with 1.5% errors, against the primary's 0.2%: harmless from 1.45% on, harmful from 1.7% on.
+BETWEEN = {"name": "errors", "compare": {**COMPARED["compare"], "harmlessMargin": 1.2, "harmfulMargin": 1.3}}
+# Harmful from 6.8% on, so that what is harmless may be raised beyond the 1.5%.
+FAR = {"name": "errors", "compare": {**COMPARED["compare"], "harmfulRatio": 9.0, "harmfulMargin": 5.0}}
 QUERIED = {"interval": "5m", "query": "up", "templateRef.name": "up", "templateVariables{}": "b"}
-SLOW = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
-ORDERS = {"name": "orders", "compare": {"counters": {"bad": "bad{{workload}}", "total": "all{{workload}}"}}}
-CPU = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}
+SLOW = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}, "warmup": "0s"}}
+ORDERS = {
+    "name": "orders",
+    "compare": {"counters": {"bad": "bad{{workload}}", "total": "all{{workload}}"}, "warmup": "0s"},
+}
+CPU = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}, "warmup": "0s"}}
 TEMPLATE_REF = {"name": "error-rate", "namespace": "istio-system"}
 GATE = make_webhook("gate", "confirm-promotion")
 
@@ -264,8 +271,10 @@ CASES: tuple[Case, ...] = (
     ),
     Case(f"{COMPARE}.latency.edges[]", "250ms", before="100ms", analysis=metrics(SLOW)),
     Case(f"{COMPARE}.risk", 0.5, before=1e-9, analysis=metrics(COMPARED)),
-    Case(f"{COMPARE}.harmlessRatio", 1.9, analysis=metrics(COMPARED)),
-    Case(f"{COMPARE}.harmfulRatio", 9.0, analysis=metrics(COMPARED)),
+    Case(f"{COMPARE}.harmlessRatio", 8.0, analysis=metrics(FAR)),
+    Case(f"{COMPARE}.harmlessMargin", 2.0, analysis=metrics(FAR)),
+    Case(f"{COMPARE}.harmfulRatio", 9.0, analysis=metrics(BETWEEN)),
+    Case(f"{COMPARE}.harmfulMargin", 5.0, before=1.3, analysis=metrics(BETWEEN)),
     Case(f"{COMPARE}.minRequests", 10**6, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
     Case(f"{HOOK}.name", "other", analysis=hooked()),
@@ -294,8 +303,8 @@ CASES: tuple[Case, ...] = (
             "secure": True,
         }.items()
     ),
-    Case(f"{ANALYSIS}.advance", "onEvidence", analysis=metrics(COMPARED)),
-    Case(f"{ANALYSIS}.maxStep", 25, analysis=metrics(COMPARED, advance="onEvidence")),
+    Case(f"{ANALYSIS}.advance", "onEvidence", analysis=metrics(COMPARED, stepWeight=5)),
+    Case(f"{ANALYSIS}.maxStep", 25, analysis=metrics(COMPARED, stepWeight=5, advance="onEvidence")),
     Case(
         f"{ANALYSIS}.onInconclusive",
         "rollback",

@@ -21,6 +21,7 @@ from controller.core.model import (
     Check,
     CounterProbe,
     Facts,
+    History,
     Measure,
     NoValues,
     Observation,
@@ -38,11 +39,14 @@ from controller.core.tick import Tick
 from tests.builders import ERROR_RATE, NOW, WEIGHTED, canary_manifest, error_rate_template, make_canary
 from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 
-ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
-LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}}}
-BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}}}
+ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
+LATENCY: Mapping[str, Any] = {"name": "latency", "compare": {"latency": {"edges": ["100ms"]}, "warmup": "0s"}}
+BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}, "warmup": "0s"}}
 CALL = "send the load test to the service as users do (http://backend.prod:9898/)"
-VALUE: Mapping[str, Any] = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "either"}}}
+VALUE: Mapping[str, Any] = {
+    "name": "cpu",
+    "compare": {"value": {"query": "cpu{{workload}}", "better": "either"}, "warmup": "0s"},
+}
 Evidence = Mapping[str, AnyEvidence]
 
 
@@ -54,8 +58,21 @@ def tick(
 ) -> Tick:
     canary = make_canary(analysis={**WEIGHTED, "metrics": list(metrics)})
     templates = {"istio-system/error-rate": error_rate_template()}
+    past = {f"history/{metric['name']}": History(()) for metric in metrics if "compare" in metric}
     facts = Facts(now=NOW + timedelta(seconds=seconds), canary=canary, templates=templates)
-    return Tick(State(evidence=evidence or {}), Observation(facts, answers or {}))
+    return Tick(State(evidence=evidence or {}), Observation(facts, past | dict(answers or {})))
+
+
+def looked(*looks: Any, metric: Mapping[str, Any] = ERRORS) -> Evidence:
+    """The evidence after looks one by one."""
+    evidence = started(metric)
+    for number in range(1, len(looks) + 1):
+        answers: dict[str, ProbeResult] = {
+            f"counters/{metric['name']}": served(*looks[:number]),
+            "metric/error-rate": Value(0.5),
+        }
+        evidence = measured(tick(metric, evidence=evidence, answers=answers)).evidence
+    return evidence
 
 
 def served(*looks: tuple[tuple[float, float], tuple[float, float]]) -> Samples:
@@ -104,17 +121,17 @@ def keys(asked: Any) -> tuple[str, ...]:
     [
         pytest.param((), (), (), id="nothing to measure"),
         pytest.param((ERROR_RATE,), ("metric/error-rate",), (), id="a threshold"),
-        pytest.param((ERRORS,), ("counters/errors",), ("counters/errors",), id="a comparison"),
+        pytest.param((ERRORS,), ("counters/errors",), ("counters/errors", "history/errors"), id="a comparison"),
         pytest.param(
             (BOTH,),
             ("metric/error-rate", "counters/error-rate"),
-            ("counters/error-rate",),
+            ("counters/error-rate", "history/error-rate"),
             id="both on one metric",
         ),
         pytest.param(
             (ERRORS, ERROR_RATE, LATENCY),
             ("metric/error-rate", "counters/errors", "counters/latency"),
-            ("counters/errors", "counters/latency"),
+            ("counters/errors", "counters/latency", "history/errors", "history/latency"),
             id="several",
         ),
         pytest.param(
@@ -125,8 +142,10 @@ def keys(asked: Any) -> tuple[str, ...]:
         ),
     ],
 )
-def test_all_queries_are_asked_at_once_and_before_the_first_traffic_the_counters_only(metrics, measured, before):
-    for asked, wanted in ((measure(tick(*metrics)), measured), (baseline(tick(*metrics)), before)):
+def test_all_queries_are_asked_at_once_and_before_the_first_traffic_counters_and_their_past(metrics, measured, before):
+    unasked = tick(*metrics)
+    unasked = replace(unasked, observation=replace(unasked.observation, results={}))
+    for asked, wanted in ((measure(unasked), measured), (baseline(unasked), before)):
         assert keys(asked) == wanted if wanted else asked == Measured()
 
 
@@ -148,8 +167,8 @@ def test_both_sides_are_one_query():
     ],
 )
 def test_a_metric_with_a_threshold_and_a_comparison_is_judged_by_each(value, look, passed, harm):
-    answers = {"metric/error-rate": value, "counters/error-rate": served(look)}
-    outcome = measured(tick(BOTH, evidence=started(BOTH), answers=answers))
+    answers = {"metric/error-rate": value, "counters/error-rate": served(look, look)}
+    outcome = measured(tick(BOTH, evidence=looked(look, metric=BOTH), answers=answers))
     assert [check.name for check in outcome.checks] == ["error-rate", "error-rate"]
     assert [check.passed for check in outcome.checks] == passed
     assert [check.name for check in outcome.harm] == harm
@@ -185,26 +204,32 @@ def test_an_answer_that_is_none_is_a_mistake_of_the_program():
 
 
 @pytest.mark.parametrize(
-    ("look", "reasons"),
+    ("looks", "reasons"),
     [
-        pytest.param(None, ("errors: nothing counted yet",), id="no evidence at all"),
+        pytest.param((), ("errors: nothing counted yet",), id="no evidence at all"),
         pytest.param(
-            ((0, 0), (900, 9)),
+            (((0, 0), (900, 9)),),
             (f"errors: the canary had no requests: {CALL}",),
             id="a side without requests",
         ),
         pytest.param(
-            HEALTHY,
-            ("errors: errors 1.0 times the primary's: 1 of 100 against 9 of 900, p = 1, inconclusive",),
+            (HEALTHY,),
+            (
+                (
+                    "errors: errors 1% of 100 requests against the primary's 1% of 900, 1 times (0 to 8.3): no sign of"
+                    " harm; 2 times the primary's plus 0.5 points cannot be ruled out before about 540 more requests"
+                    " (p = 1, limit 0.05)"
+                ),
+            ),
             id="not enough of it",
         ),
-        pytest.param(BETTER, (), id="a comparison that passed"),
+        pytest.param((BETTER, BETTER), (), id="a comparison that passed"),
     ],
 )
-def test_what_has_not_passed_is_named(look, reasons):
+def test_what_has_not_passed_is_named(looks, reasons):
     state = State()
-    if look:
-        asked = tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(look)})
+    if looks:
+        asked = tick(ERRORS, evidence=looked(*looks[:-1]), answers={"counters/errors": served(*looks)})
         asked = replace(asked, state=replace(asked.state, routes=Routes(10)))
         outcome = measured(asked)
         state = State(checks=outcome.checks, evidence=outcome.evidence)
@@ -222,8 +247,8 @@ def test_evidence_of_the_same_revision_stays_when_its_steps_restart():
 
 
 def test_a_revision_that_is_known_to_do_harm_gets_no_traffic_again():
-    before = measured(tick(ERRORS, evidence=started(ERRORS), answers={"counters/errors": served(HEALTHY)})).evidence
-    again = begun(tick(ERRORS, evidence=before, answers={"counters/errors": served(HEALTHY, HARMFUL)}))
+    answers = {"counters/errors": served(HARMFUL, HARMFUL)}
+    again = begun(tick(ERRORS, evidence=looked(HARMFUL), answers=answers))
     assert [check.name for check in again.harm] == ["errors"]
 
 
@@ -303,7 +328,13 @@ def test_whatever_prometheus_answers_becomes_checks_and_evidence_that_can_be_kep
         pytest.param(ERRORS, served(((math.inf, 0), (900, 9))), "inf is not a number of requests", id="infinite"),
         pytest.param(
             LATENCY,
-            Samples((Sample({"destination_workload": CANARY, "reporter": "destination", "le": "+Inf"}, 9.0),)),
+            Samples(
+                (
+                    Sample(
+                        {"destination_workload": CANARY, "reporter": "destination", "instance": "a", "le": "+Inf"}, 9.0
+                    ),
+                )
+            ),
             "the canary's histogram has no bucket up to 100 ms; of those asked it has +Inf",
             id="an edge that is none",
         ),

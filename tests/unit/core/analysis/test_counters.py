@@ -12,10 +12,10 @@ import pytest
 from controller.api.canary import Canary
 from controller.api.metric import CompareErrors, CompareLatency, Metric
 from controller.api.metric_template import MetricProvider
-from controller.core.analysis.counters import errors_query, latency_query, plan_counters, read_samples
+from controller.core.analysis.counters import errors_query, latency_query, plan_counters, plan_history, read_samples
 from controller.core.analysis.thresholds import TemplateError
 from controller.core.evidence.readings import Reading
-from controller.core.model import CounterProbe, Sample
+from controller.core.model import CounterProbe, HistoryProbe, Sample
 from tests.builders import WEIGHTED, make_canary
 from tests.golden_files import assert_golden
 
@@ -59,18 +59,19 @@ def test_the_queries(name):
 @pytest.mark.parametrize(
     ("codes", "string"),
     [
-        pytest.param('5.."', r'"5..\""', id="a quote"),
-        pytest.param(r"5\d\d", r'"5\\d\\d"', id="a backslash"),
-        pytest.param("5..\n", r'"5..\n"', id="a line break"),
-        pytest.param('") or vector(0) #', r'"\") or vector(0) #"', id="what would be a query of its own"),
-        pytest.param("5é.", '"5é."', id="a letter that is not ASCII"),
+        pytest.param('5.."', r'"(5..\")|0"', id="a quote"),
+        pytest.param(r"5\d\d", r'"(5\\d\\d)|0"', id="a backslash"),
+        pytest.param("5..\n", r'"(5..\n)|0"', id="a line break"),
+        pytest.param('") or vector(0) #', r'"(\") or vector(0) #)|0"', id="what would be a query of its own"),
+        pytest.param("5é.", '"(5é.)|0"', id="a letter that is not ASCII"),
+        pytest.param("5..|429", '"(5..|429)|0"', id="two codes beside 0 for a caller that went away"),
     ],
 )
 def test_response_codes_stay_within_their_string(codes, string):
-    for errors in (CompareErrors(response_codes=codes), CompareErrors(grpc_statuses=codes)):
-        query = errors_query(make_canary(), errors)
-        label = "response_code" if errors.response_codes == codes else "grpc_response_status"
-        assert f', "bad", "true", "{label}", {string})' in query
+    query = errors_query(make_canary(), CompareErrors(response_codes=codes))
+    assert f', "bad", "true", "response_code", {string})' in query
+    query = errors_query(make_canary(), CompareErrors(grpc_statuses="x" + codes))
+    assert ', "bad", "true", "grpc_response_status", ' in query
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,14 @@ def bucket(le: str, count: float, instance: str = "a") -> Sample:
             [counter(CANARY, "a", "total", 90), counter(CANARY, "a", "bad", 10), counter(PRIMARY, "b", "total", 900)],
             Reading({"destination/a": (90, 10)}, {"destination/b": (900, 0)}),
             id="of other counters the bad are among the total, and none are no bad ones",
+        ),
+        pytest.param(
+            [
+                *requests(CANARY, "a", 90),
+                *(Sample({"reporter": "source", "instance": who}, 0) for who in ("web", "gw")),
+            ],
+            Reading({"destination/a": (90, 0)}, callers=("gw", "web")),
+            id="callers are known though nothing failed to reach a pod",
         ),
     ],
 )
@@ -226,3 +235,13 @@ def test_the_counters_are_asked_from_the_canary_s_own_prometheus_where_it_names_
     provider = MetricProvider(type="prometheus", address="http://own:9090")
     assert probe == CounterProbe("errors", probe.query, provider, "prod")
     assert 'destination_workload=~"backend|backend-primary"' in probe.query
+
+
+@pytest.mark.parametrize(
+    ("interval", "looks", "step"), [(10, 60, 10), (60, 60, 60), (600, 6, 600), (7200, 2, 7200), (0.2, 60, 1)]
+)
+def test_the_primary_s_past_is_read_at_the_interval_for_an_hour_at_most(interval, looks, step):
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [{"name": "errors", "compare": {"errors": {}}}]})
+    metric = canary.spec.analysis.metrics[0]
+    query = plan_counters(canary, metric).query
+    assert plan_history(canary, metric, interval) == HistoryProbe("errors", query, looks, step, None, "prod")

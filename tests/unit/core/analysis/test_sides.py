@@ -12,7 +12,7 @@ from controller.core.evidence.readings import Reading
 from controller.core.model import Routes
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, make_canary, webhook
 
-ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
+ERRORS: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
 CALL = "send the load test to the service as users do (http://backend.prod:9898/)"
 BEFORE = Reading({"destination/c": (7.0, 0.0)}, {"destination/p": (900.0, 9.0)})
 

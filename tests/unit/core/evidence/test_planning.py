@@ -1,27 +1,57 @@
-"""Planned requests and measured dispersion, by example."""
+"""Planned requests, by example."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from controller.core.evidence.dispersion import Dispersion
-from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.question import EvidenceError, Question
+from controller.core.evidence.e_values import Counts, Line
+from controller.core.evidence.planning import requests_left_to_pass, requests_to_fail, requests_to_pass
+from controller.core.evidence.question import EvidenceError, Question, Verdict
+from controller.core.evidence.sequential import SequentialTest
+
+LINES: dict[str, Any] = {"harmless": Line(1.0), "harmful": Line(2.0)}
+LOG_STAKE = math.log(18 / 32 * 0.9)
 
 
 def test_rare_errors_and_a_small_share_give_the_formula_on_paper():
-    question = Question(alpha=0.05, harmful_ratio=2)
-    stake, first_entry = 6 / 16, 0.8
+    question = Question(alpha=0.05, **LINES)
     growth = 1e-4 * (2 * math.log(2) - 2 + 1)
-    on_paper = (math.log(1 / 0.05) - math.log(stake * first_entry)) / growth
+    on_paper = (math.log(1 / 0.05) - LOG_STAKE - math.log(0.9)) / growth
     planned = requests_to_fail(question, primary_rate=1e-4, ratio=2, canary_share=1e-4)
     assert planned == pytest.approx(on_paper, rel=1e-2)
 
-    on_paper = (math.log(1 / 0.05) - math.log(stake)) / (1e-4 * (2 - 1 - math.log(2)))
+    on_paper = (math.log(1 / 0.05) - LOG_STAKE) / (1e-4 * (2 - 1 - math.log(2)))
     planned = requests_to_pass(question, primary_rate=1e-4, canary_share=1e-4)
     assert planned == pytest.approx(on_paper, rel=1e-2)
+
+
+@pytest.mark.parametrize("margin", [0.001, 0.005, 0.05])
+def test_without_errors_a_pass_takes_about_four_divided_by_the_harmful_margin(margin):
+    question = Question(harmless=Line(1.25, 0.0), harmful=Line(2.0, margin))
+    planned = requests_to_pass(question, primary_rate=0, canary_share=0.1)
+    assert planned == pytest.approx(4 / margin, rel=0.15)
+
+
+def test_what_is_left_is_what_was_planned_less_what_was_seen():
+    question, look = Question(), Counts(100, 0, 900, 0)
+    test = SequentialTest.start(question)
+    left = [planned := requests_to_pass(question, primary_rate=0, canary_share=0.1)]
+    while test.verdict is not Verdict.PASS:
+        test = test.look([look])
+        left.append(requests_left_to_pass(question, test.rates[0]))
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    assert 100 * len(left[1:]) == pytest.approx(planned, rel=0.35)
+    assert left[3] == pytest.approx(planned - 300, rel=0.35)
+
+
+def test_nothing_is_known_of_what_is_left_where_the_test_cannot_tell():
+    question = Question(harmless=Line(1.0), harmful=Line(1.0001))
+    (rate,) = SequentialTest.start(question).look([Counts(100, 0, 900, 0)]).rates
+    assert requests_left_to_pass(question, rate) > 1e6
 
 
 @pytest.mark.parametrize(
@@ -33,12 +63,12 @@ def test_rare_errors_and_a_small_share_give_the_formula_on_paper():
     ],
 )
 def test_what_the_test_cannot_tell_takes_for_ever(name, plan, ratio):
-    assert plan(Question(), primary_rate=0.01, ratio=ratio, canary_share=0.1) == math.inf
+    assert plan(Question(**LINES), primary_rate=0.01, ratio=ratio, canary_share=0.1) == math.inf
 
 
 def test_worse_canaries_sharper_questions_and_fewer_metrics_need_fewer_requests():
     def needed(ratio, **question):
-        return requests_to_fail(Question(**question), primary_rate=0.01, ratio=ratio, canary_share=0.1)
+        return requests_to_fail(Question(**LINES | question), primary_rate=0.01, ratio=ratio, canary_share=0.1)
 
     assert needed(10) < needed(4) < needed(2) < needed(1.5)
     assert needed(2, alpha=0.1) < needed(2) < needed(2, alpha=0.01)
@@ -48,8 +78,9 @@ def test_worse_canaries_sharper_questions_and_fewer_metrics_need_fewer_requests(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"primary_rate": 0}, "primary rate must be above 0 and below 1, is 0"),
-        ({"primary_rate": math.nan}, "primary rate must be above 0 and below 1, is nan"),
+        ({"primary_rate": -0.1}, "primary rate must be from 0 and below 1, is -0.1"),
+        ({"primary_rate": 1}, "primary rate must be from 0 and below 1, is 1"),
+        ({"primary_rate": math.nan}, "primary rate must be from 0 and below 1, is nan"),
         ({"canary_share": 1}, "canary share must be above 0 and below 1, is 1"),
         ({"ratio": 200}, "ratio times primary rate must be from 0 to 1, is 200 times 0.01"),
         ({"ratio": -1}, "ratio times primary rate must be from 0 to 1, is -1 times 0.01"),
@@ -60,35 +91,3 @@ def test_a_plan_for_what_cannot_be_is_refused(given, message):
         with pytest.raises(EvidenceError) as caught:
             plan(Question(), **{"primary_rate": 0.01, "ratio": 1, "canary_share": 0.1} | given)
         assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("name", "pods", "chi_square", "degrees"),
-    [
-        ("pods alike", [(100, 5), (100, 5)], 0, 1),
-        ("all errors in one of two pods", [(100, 10), (100, 0)], 100 / 9.5, 1),
-        ("a pod without requests is left out", [(100, 10), (100, 0), (0, 0)], 100 / 9.5, 1),
-        ("one pod teaches nothing", [(100, 10)], 0, 0),
-        ("no errors teach nothing", [(100, 0), (100, 0)], 0, 0),
-        ("errors alone teach nothing", [(100, 100), (50, 50)], 0, 0),
-        ("counts that cannot be teach nothing", [(100, 10), (100, -1)], 0, 0),
-        ("more bad than total teaches nothing", [(100, 10), (100, 101)], 0, 0),
-        ("what is not a number teaches nothing", [(100, 10), (math.nan, 0)], 0, 0),
-    ],
-)
-def test_dispersion_of_one_look(name, pods, chi_square, degrees):
-    after = Dispersion().look(pods)
-    assert after.chi_square == pytest.approx(chi_square, abs=1e-6)
-    assert after.degrees == degrees
-
-
-def test_dispersion_is_chi_square_over_df_and_a_standard_error_and_at_least_one():
-    assert Dispersion().value == 1
-    assert Dispersion(chi_square=300, degrees=100).value == pytest.approx(3 * (1 + math.sqrt(2 / 100)))
-    assert Dispersion(chi_square=50, degrees=100).value == 1
-
-
-@pytest.mark.parametrize("estimate", [(-1.0, 1), (math.inf, 1), (math.nan, 1), (1.0, -1)])
-def test_a_dispersion_that_cannot_be_is_refused(estimate):
-    with pytest.raises(EvidenceError, match="dispersion must be finite and not negative"):
-        Dispersion(chi_square=estimate[0], degrees=estimate[1])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.evidence.readings import MAX_COUNTS, Reading, latest, since, totals
+
+
+def one_sided(side: str, counts: Mapping[str, tuple[float, ...]], *callers: str) -> Reading:
+    canary, primary = (counts if side == name else {} for name in ("canary", "primary"))
+    return Reading(canary, primary, callers)
 
 
 def pods(**counts: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
@@ -19,10 +24,11 @@ def pods(**counts: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
 SIDES = [
     pytest.param(pods(a=(100, 5)), pods(a=(150, 7)), pods(a=(50, 2)), id="a counter that rose"),
     pytest.param(pods(a=(100, 5)), pods(a=(100, 5)), pods(a=(0, 0)), id="a counter that stood still"),
-    pytest.param(pods(a=(100, 5)), pods(a=(30, 1)), pods(a=(30, 1)), id="one that fell began again at 0"),
+    pytest.param(pods(a=(100, 5)), pods(a=(49, 1)), pods(a=(49, 1)), id="one that fell to less than half began again"),
     pytest.param(
-        pods(a=(100, 5)), pods(a=(130, 1)), pods(a=(130, 1)), id="it is enough that the bad ones fell: a restart"
+        pods(a=(100, 5)), pods(a=(50, 1)), pods(a=(0, 0)), id="one that fell by less is of another Prometheus"
     ),
+    pytest.param(pods(a=(100, 5)), pods(a=(130, 4)), pods(a=(30, 0)), id="of two that disagree none counts below 0"),
     pytest.param(
         pods(a=(100, 5), b=(100, 5)),
         pods(a=(110, 5)),
@@ -57,9 +63,28 @@ def test_a_new_pod_of_the_primary_may_be_an_old_one_and_counts_from_its_second_r
     assert since(latest(before, now), later).primary == pods(a=(10, 0), b=(11, 1))
 
 
-def test_requests_that_reached_no_pod_of_the_primary_count_at_once():
-    now = Reading({}, {"source/gateway": (5, 5)})
-    assert since(Reading(), now) == now
+@pytest.mark.parametrize("side", ["canary", "primary"])
+def test_requests_that_reached_no_pod_count_at_once_where_their_caller_was_read_before(side):
+    now = one_sided(side, {"source/gateway": (5, 5), "source/new": (9, 9)}, "gateway", "new")
+    counted = since(Reading(callers=("gateway",)), now)
+    assert counted == one_sided(side, {"source/gateway": (5, 5)})
+    assert latest(Reading(callers=("gateway",)), now) == now
+    later = one_sided(side, {"source/gateway": (5, 5), "source/new": (11, 10)}, "gateway", "new")
+    assert since(now, later) == one_sided(side, {"source/gateway": (0, 0), "source/new": (2, 1)})
+
+
+def test_callers_are_remembered_though_a_scrape_misses_them_until_they_are_too_many():
+    assert latest(Reading(callers=("a", "b")), Reading(callers=("b", "c"))).callers == ("a", "b", "c")
+    many = tuple(f"{number:04}" for number in range(MAX_COUNTS))
+    assert latest(Reading(callers=many), Reading(callers=("0000",))).callers == many
+    assert latest(Reading(callers=many), Reading(callers=("new",))).callers == ("new",)
+
+
+def test_of_two_prometheus_the_furthest_is_kept_and_no_request_counts_twice():
+    ahead, behind, further = (Reading(pods(a=count)) for count in ((100.0, 5.0), (90.0, 4.0), (110.0, 6.0)))
+    kept = latest(ahead, behind)
+    assert kept == ahead
+    assert since(kept, further).canary == pods(a=(10, 1))
 
 
 def test_a_pod_that_misses_a_scrape_brings_what_it_counted_with_the_next():

@@ -22,16 +22,17 @@ from tests.builders import NOW
 
 
 def compare_of(better: Better = "lower", **more: Any) -> Compare:
-    return Compare.model_validate({"value": {"query": "cpu{{workload}}", "better": better}, **more})
+    return Compare.model_validate({"value": {"query": "cpu{{workload}}", "better": better}, "warmup": "0s", **more})
 
 
-def started(better: Better = "lower", window: float = 0.0, **question: Any) -> ValueComparison:
-    return ValueComparison(question=Question(**question), better=better, since=NOW, query="q", window=window)
+def started(better: Better = "lower", window: float = 0.0, *, metrics: int = 1, **compare: Any) -> ValueComparison:
+    question = Question.of(compare_of(better, **compare), metrics)
+    return ValueComparison(question=question, better=better, since=NOW, query="q", window=window)
 
 
 def reading(canary: float | None, primary: float | None, problem: str | None = None) -> Reading:
     sides = [{} if each is None else {VALUE: (each,)} for each in (canary, primary)]
-    return Reading(sides[0], sides[1], problem)
+    return Reading(sides[0], sides[1], problem=problem)
 
 
 def looked(comparison: ValueComparison, *looks: tuple[float | None, float | None]) -> ValueComparison:
@@ -74,7 +75,7 @@ def test_the_evidence_is_that_of_the_log_ratios_beyond_what_is_harmless():
     pairs = [(1.5, 1.0), (1.2, 1.1), (2.0, 0.9), (1.7, 1.3)]
     logs = [math.log(canary / primary) - math.log(1.1) for canary, primary in pairs]
     mean = sum(logs) / len(logs)
-    comparison = looked(started(harmless_ratio=1.1), *pairs)
+    comparison = looked(started(harmlessRatio=1.1), *pairs)
     spread = sum((log - mean) ** 2 for log in logs)
     assert comparison.log_evidence == pytest.approx(log_e_value(len(logs), mean, spread))
     assert comparison.looks == 4
@@ -90,14 +91,14 @@ def test_the_evidence_is_that_of_the_log_ratios_beyond_what_is_harmless():
     ],
 )
 def test_the_ratios_move_the_verdict(ratio, harmless, harmful, verdict):
-    comparison = looked(started(harmless_ratio=harmless, harmful_ratio=harmful), *scattered(ratio, 25))
+    comparison = looked(started(harmlessRatio=harmless, harmfulRatio=harmful), *scattered(ratio, 25))
     assert comparison.verdict(compare_of()) is verdict
 
 
 def test_a_fail_stands_and_a_pass_may_lapse():
     failed = looked(started(), *scattered(2.0, 20))
     assert looked(failed, *scattered(0.1, 60)).verdict(compare_of()) is Verdict.FAIL
-    passed = looked(started(harmless_ratio=1.5), *scattered(1.3, 20))
+    passed = looked(started(harmlessRatio=1.5), *scattered(1.3, 20))
     assert passed.verdict(compare_of()) is Verdict.PASS
     assert looked(passed, *scattered(4.0, 8)).verdict(compare_of()) is not Verdict.PASS
 
@@ -208,13 +209,13 @@ def test_evidence_that_contradicts_itself_is_refused(broken):
 def test_evidence_answers_for_the_same_question_only():
     ours = looked(started(), (1.0, 1.0))
     assert ours.answers(started(window=60))
-    for other in (started("higher"), started(harmful_ratio=3.0)):
+    for other in (started("higher"), started(harmfulRatio=3.0)):
         assert not ours.answers(other)
 
 
 @pytest.mark.parametrize("looks", [5, 10, 40])
 def test_with_the_scatter_that_planning_allows_about_half_of_the_canaries_have_a_verdict(looks):
-    scatter = most_scatter(Question(), looks)
+    scatter = most_scatter(started().question, looks)
     found = [
         looked(started(), *scattered(ratio, looks, scatter=scatter / math.sqrt(2), seed=seed))
         for ratio in (1.0, 2.0)
@@ -222,4 +223,4 @@ def test_with_the_scatter_that_planning_allows_about_half_of_the_canaries_have_a
     ]
     decided = sum(each.verdict(compare_of()) is not Verdict.INCONCLUSIVE for each in found)
     assert 0.4 < decided / len(found) < 0.9
-    assert most_scatter(Question(), 3) == 0.0
+    assert most_scatter(started().question, 3) == 0.0

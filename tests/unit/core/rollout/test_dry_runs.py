@@ -13,7 +13,7 @@ from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, webhook
 from tests.unit.core.rollout.test_compare_rollouts import ERRORS, LATENCY, STEPS, Rollout, analysis
 
 GATE = webhook("approve", "confirm-promotion")
-BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}}}
+BOTH: Mapping[str, Any] = {**ERROR_RATE, "compare": {"errors": {}, "warmup": "0s"}}
 BASES: Mapping[str, Mapping[str, Any]] = {
     "weights": STEPS,
     "on evidence": {**STEPS, "advance": "onEvidence"},
@@ -79,13 +79,13 @@ def test_it_shares_no_risk_with_the_metrics_that_decide():
 
 def test_its_result_is_in_the_status_and_its_failure_is_told():
     rollout = Answered(analysis(dry(BOTH)), {"metric/error-rate": Value(7.0)}, canary=0.1)
-    rollout.steps(3)
+    rollout.steps(4)
     threshold, comparison = rollout.cluster.canary["status"]["checks"]
     assert (threshold["passed"], threshold["dryRun"]) == (comparison["passed"], comparison["dryRun"]) == (False, True)
     told = [event for event in rollout.cluster.events if event.startswith("Dry run of backend.prod: ")]
-    assert told.count("Dry run of backend.prod: error-rate 7.00 > 1") == 2
-    (harm,) = [event for event in told if "errors 10.0 times the primary's" in event]
-    assert harm.endswith(", fail")
+    assert told.count("Dry run of backend.prod: error-rate 7.00 > 1") == 3
+    (harm,) = [event for event in told if "errors 10% of" in event]
+    assert ", 10 times (2.2 or more): harmful (p = " in harm
 
 
 def test_a_value_that_cannot_be_there_yet_is_not_told():

@@ -22,7 +22,7 @@ from tests.builders import ERROR_RATE, NOW, canary_manifest, error_rate_template
 from tests.unit.core.cluster import progressing
 from tests.unit.core.evidence.traffic import CANARY, PRIMARIES, Served, Traffic, gauge, recorded
 
-COMPARE: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}}}
+COMPARE: Mapping[str, Any] = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
 ANALYSIS: Mapping[str, Any] = {
     "interval": "10s",
     "threshold": 3,
@@ -189,8 +189,10 @@ def test_each_span_with_traffic_on_the_canary_is_a_rollout():
     assert (first.canary_requests, first.primary_requests, first.cut_off) == (20_000, 60_000, False)
     assert (first.run.outcome, len(first.run.looks) - 1) == (Outcome.PROMOTED, 5)
     assert (second.begins_at, second.run.outcome) == (NOW + timedelta(seconds=490), Outcome.HARM)
-    assert second.run.looks[-1].number == 1
-    assert second.run.reason.startswith("Rolling back backend.prod errors: errors 8.0 times the primary's: 80 of 1,000")
+    assert second.run.looks[-1].number == 2
+    assert second.run.reason.startswith(
+        "Rolling back backend.prod errors: errors 8% of 2,000 requests against the primary's 1% of 6,000"
+    )
 
 
 def test_a_rollout_that_ended_before_this_spec_decides_is_undecided():
@@ -298,8 +300,8 @@ def own_counters(served: Callable[[int], Served], points: int) -> tuple[Series, 
 
 def test_counters_of_the_apps_own_are_tried_pod_by_pod_and_numbers_of_a_side_are_left_out():
     asked = {"bad": "orders_bad{w='{{workload}}'}", "total": "orders{w='{{workload}}'}"}
-    orders = {"name": "orders", "compare": {"counters": asked}}
-    cpu = {"name": "cpu", "compare": {"value": {"query": "cpu{w='{{workload}}'}", "better": "lower"}}}
+    orders = {"name": "orders", "compare": {"counters": asked, "warmup": "0s"}}
+    cpu = {"name": "cpu", "compare": {"value": {"query": "cpu{w='{{workload}}'}", "better": "lower"}, "warmup": "0s"}}
     canary = make_canary(analysis={**ANALYSIS, "metrics": [orders, cpu]})
     sick, points = {**PRIMARY_SERVES, PRIMARIES[1]: (1000, 300)}, 60
     traffic = Traffic(points, lambda _: sick).series()

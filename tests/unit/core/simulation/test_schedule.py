@@ -20,7 +20,7 @@ from controller.core.simulation.schedule import Expectation, Traffic, plan_sched
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, WEIGHTED, canary_manifest, make_canary, webhook
 from tests.unit.core.cluster import progressing
 
-COMPARE = {"name": "errors", "compare": {"errors": {}}}
+COMPARE = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
 ON_EVIDENCE = {**WEIGHTED, "stepWeight": 10, "advance": "onEvidence"}
 STEADY = {
     "interval": "30s",
@@ -92,10 +92,25 @@ def test_on_evidence_the_weights_jump_from_the_look_that_passes(analysis, proven
     assert [step.routes.canary_weight for step in plan_steps(spec, proven_from=proven_from)] == weights
 
 
-def test_on_evidence_the_shortest_time_counts_the_warm_up():
-    compare = {"name": "errors", "compare": {"errors": {}, "warmup": "30s"}}
-    spec = make_canary(analysis={**ON_EVIDENCE, "metrics": [compare]}).spec.analysis
-    assert plan_schedule(spec).shortest == 40.0
+@pytest.mark.parametrize(
+    ("analysis", "compare", "looks"),
+    [
+        pytest.param(
+            {}, {"warmup": "0s"}, 3, id="no look decides alone: a second passes, a third is at the last weight"
+        ),
+        pytest.param({}, {"warmup": "0s", "risk": 0.5}, 2, id="but where so much risk is taken"),
+        pytest.param({}, {"warmup": "0s", "risk": 0.001}, 5, id="a small risk takes more looks"),
+        pytest.param({}, {"warmup": "30s"}, 5, id="two looks that begin after the warm-up"),
+        pytest.param({}, {"warmup": "31s"}, 6, id="a warm-up that ends within a look"),
+        pytest.param({}, {"warmup": "2m"}, 14, id="a warm-up longer than the steps"),
+        pytest.param({}, {"warmup": "1m", "risk": 0.001}, 8, id="without proof two looks after the warm-up"),
+        pytest.param({"onInconclusive": "rollback"}, {"warmup": "1m", "risk": 0.001}, 10, id="not without proof"),
+    ],
+)
+def test_on_evidence_the_shortest_time_is_until_every_comparison_can_have_passed(analysis, compare, looks):
+    metric = {"name": "errors", "compare": {"errors": {}, **compare}}
+    spec = make_canary(analysis={**ON_EVIDENCE, **analysis, "metrics": [metric]}).spec.analysis
+    assert plan_schedule(spec).shortest == 10.0 * looks
 
 
 def test_a_dry_run_holds_nothing_up_and_takes_no_risk():
@@ -123,9 +138,9 @@ def test_at_one_weight_a_verdict_takes_the_requests_that_planning_says():
         requests_to_fail(question, primary_rate=0.01, ratio=10.0, canary_share=0.1),
         requests_to_pass(question, primary_rate=0.01, canary_share=0.1),
     )
-    found = expectations(make_canary(analysis=STEADY), 200.0, 0.01)
+    found = expectations(make_canary(analysis=STEADY), 400.0, 0.01)
     assert [each.needs for each in found] == list(needs)
-    assert [each.look for each in found] == [math.ceil(need / (0.1 * 200 * 30)) for need in needs]
+    assert [each.look for each in found] == [max(2, math.ceil(need / (0.1 * 400 * 30))) for need in needs] == [3, 2, 2]
     assert [each.seconds for each in found] == [30.0 * (each.look or 0) for each in found]
     assert [(each.verdict, each.ratio) for each in found] == [
         (Verdict.FAIL, 2.0),
@@ -137,7 +152,7 @@ def test_at_one_weight_a_verdict_takes_the_requests_that_planning_says():
 def test_what_the_plan_counts_too_few_requests_for_is_not_expected():
     canary = make_canary(analysis=STEADY)
     assert [each.look for each in expectations(canary, 1.0, 0.001)] == [None, None, None]
-    assert {each.gets for each in expectations(canary, 1.0, 0.001)} == {0.1 * 30 * 3}
+    assert {each.gets for each in expectations(canary, 1.0, 0.001)} == {0.1 * 30 * 4}
 
 
 def test_the_expected_look_is_that_of_the_test_fed_with_the_mean():
@@ -161,19 +176,20 @@ def test_the_expected_look_is_that_of_the_test_fed_with_the_mean():
 @pytest.mark.parametrize(
     ("compare", "look"),
     [
-        pytest.param({}, 1, id="at the first look"),
-        pytest.param({"warmup": "1m"}, 2, id="not before the warm-up"),
+        pytest.param({}, 2, id="at the second look: none decides alone"),
+        pytest.param({"risk": 0.01}, 3, id="at the third where the risk is smaller"),
+        pytest.param({"warmup": "1m"}, 4, id="at the second after the warm-up"),
         pytest.param({"minRequests": 1500}, 3, id="not before enough requests"),
     ],
 )
 def test_a_verdict_waits_for_what_the_metric_asks(compare, look):
-    analysis = {**STEADY, "metrics": [{"name": "errors", "compare": {"errors": {}, **compare}}]}
+    analysis = {**STEADY, "metrics": [{"name": "errors", "compare": {"errors": {}, "warmup": "0s", **compare}}]}
     breakage = expectations(make_canary(analysis=analysis), 200.0, 0.05)[1]
     assert (breakage.ratio, breakage.look) == (10.0, look)
 
 
 def test_latency_fails_at_the_quickest_edge_and_passes_at_the_slowest():
-    metric = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}}}
+    metric = {"name": "latency", "compare": {"latency": {"edges": ["100ms", "1s"]}, "warmup": "0s"}}
     canary = make_canary(analysis={**STEADY, "metrics": [metric]})
     both = expectations(canary, 200.0, 0.2, 0.002)
     common, rare = (expectations(canary, 200.0, rate, rate) for rate in (0.2, 0.002))
@@ -189,7 +205,7 @@ def test_a_day_on_which_everything_fails_is_no_error():
     [
         pytest.param({**AB_TESTING, "metrics": [COMPARE]}, (), id="A/B: nobody knows how many match"),
         pytest.param({**BLUE_GREEN, "metrics": [COMPARE]}, (None, None, None), id="blue/green: no users to compare"),
-        pytest.param({**BLUE_GREEN, "mirror": True, "metrics": [COMPARE]}, (1, 1, 1), id="a copy is compared"),
+        pytest.param({**BLUE_GREEN, "mirror": True, "metrics": [COMPARE]}, (2, 2, 2), id="a copy is compared"),
         pytest.param({**STEADY, "stepWeights": [100]}, (None, None, None), id="all users: none on the primary"),
     ],
 )
