@@ -22,11 +22,11 @@ from controller.api import promql
 from controller.api.metric import BUILTIN_METRICS
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_metric_template
-from controller.core.analysis.counters import plan_counters, read_samples
+from controller.core.analysis.counters import plan_counters, plan_history, read_samples
 from controller.core.analysis.thresholds import plan_query
 from controller.core.analysis.values import plan_values
 from controller.core.evidence.readings import Reading
-from controller.core.model import CounterProbe, MetricProbe, NoValues, QueryFailed, Samples, Value
+from controller.core.model import CounterProbe, History, MetricProbe, NoValues, QueryFailed, Samples, Value
 from controller.shell.providers import open_provider
 from sandbox.node.controlplane import free_ports
 from sandbox.paths import Cache
@@ -275,7 +275,23 @@ async def test_errors_of_both_sides_come_pod_by_pod_with_what_reached_no_pod(pro
             GATEWAY: (9, 9),
         },
         {PRIMARY: (1e12 + 30, 30), GATEWAY: (6, 6)},
+        callers=("gateway",),
     )
+
+
+async def test_the_past_of_the_counters_is_read_time_by_time(prometheus):
+    metrics = [{"name": "compared", "compare": {"errors": {}}}]
+    canary = make_canary(analysis={**WEIGHTED, "metrics": metrics})
+    now = await counters(prometheus, {"errors": {}})
+    probe = plan_history(canary, canary.spec.analysis.metrics[0], interval=1.0)
+    async with outside() as it:
+        opened = open_provider(it, CALLER, MetricProvider(type="prometheus", address=prometheus.address), None)
+        assert not isinstance(opened, QueryFailed)
+        past = await opened.history(probe.query, 3, probe.step)
+    assert isinstance(past, History), past
+    readings = [read_samples(canary, each.samples) for each in past.times]
+    assert 1 <= len(readings) <= 4
+    assert readings[-1] == now
 
 
 @pytest.mark.parametrize(
@@ -298,7 +314,7 @@ async def test_response_codes_that_are_no_expression_fail_the_query_in_prometheu
     canary = make_canary(analysis={**WEIGHTED, "metrics": [{"name": "compared", "compare": compare}]})
     answer = await ask(prometheus, plan_counters(canary, canary.spec.analysis.metrics[0]))
     assert isinstance(answer, QueryFailed)
-    assert "invalid regular expression in label_replace(): 5(.." in answer.reason
+    assert "invalid regular expression in label_replace(): (5(..)|0" in answer.reason
 
 
 async def test_a_dot_in_a_name_is_a_dot(prometheus):

@@ -6,20 +6,21 @@ odds that are fair or poor while it is not. By Ville's inequality
 
     P(E ever reaches 1/alpha) <= alpha
 
-while at every look the canary's rate is at most harmless_ratio times the primary's, however often one looks,
-whenever one stops, and whatever weights, load and the primary's own rate do from look to look. FAIL is
-E >= metrics/alpha, and stays. PASS is the mirror test: "at least harmful_ratio times" is refuted at alpha, and
+while at every look the canary's rate is at most on the harmless line (a ratio times the primary's, plus a margin),
+however often one looks, whenever one stops, and whatever weights, load and the primary's own rate do from look to look.
+FAIL is E >= metrics/alpha, and stays. PASS is the mirror test: "at least on the harmful line" is refuted at alpha, and
 still is now. FAIL outranks PASS.
 
 Why the e-value of one look is one at any rate, not only a rare one, is in `e_values`. Looks multiply, each a stratum
 of its own, so a moving weight does not bias the comparison (Simpson). Alternatives are mixed with fixed stakes that
-lean towards harmful_ratio. For FAIL a fifth of the stake is put down look by look, so that harm which begins late
-need not win back first what healthy looks lost. Several rates: FAIL asks their mean E, valid however they depend on
-each other, so the harm may be at any of them. PASS asks every one, so an edge that hardly any request reaches holds
-it back. Sources: Lindon and Malek, arXiv 2011.03567; Turner, Ly and Gruenwald, 2106.02693; Turner and Gruenwald,
-2203.09785 and 2302.11401; Howard and Ramdas, 1906.09712; averages of e-values: Vovk and Wang, 1912.06116.
+lean towards the harm that was named. For FAIL a tenth of the stake is put down look by look, so that harm which
+begins late need not win back first what healthy looks lost. Several rates: FAIL asks their mean E, valid however they
+depend on each other, so the harm may be at any of them. PASS asks every one, so an edge that hardly any request
+reaches holds it back. Sources: Lindon and Malek, arXiv 2011.03567; Turner, Ly and Gruenwald, 2106.02693; Turner and
+Gruenwald, 2203.09785 and 2302.11401; Howard and Ramdas, 1906.09712; averages of e-values: Vovk and
+Wang, 1912.06116.
 
-The guarantee asks that requests fail independently given their side (or that `dispersion` says how much they clump)
+The guarantee asks that requests fail independently given their side (where they clump, `dispersion` says how much)
 and that a request's side does not depend on how it would have fared. It does not cover users who differ by
 design (A/B, session affinity), a canary that is slow because it is young (warm up first), or a shared dependency that
 hurts both. docs/statistics.md.
