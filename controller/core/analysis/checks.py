@@ -198,6 +198,15 @@ def inconclusive(canary: Canary, state: State) -> tuple[str, ...]:
     )
 
 
+def has_just_begun(tick: Tick) -> bool:
+    """Whether a comparison that decides has not counted the two looks yet that a verdict takes, and may soon."""
+    return any(
+        gathered.has_just_begun
+        for each in _compared(tick)
+        if not each.metric.dry_run and isinstance(gathered := tick.state.evidence.get(each.metric.name), Comparison)
+    )
+
+
 def _has_passed(evidence: Evidence | None, compare: Compare) -> bool:
     return evidence is not None and evidence.verdict(compare) is Verdict.PASS
 

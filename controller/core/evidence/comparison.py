@@ -111,6 +111,12 @@ class Comparison:
         return self.strongest.seen.canary_total > 0
 
     @property
+    def has_just_begun(self) -> bool:
+        """Whether one look has counted, or none and the canary's pods still warm up."""
+        looks = self.strongest.looks
+        return looks == 1 or (not looks and any(key in self.reading.canary for key in self.young))
+
+    @property
     def seen(self) -> Counts:
         """The requests that counted, and the bad ones by the strongest rate."""
         return self.strongest.seen

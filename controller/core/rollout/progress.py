@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.api.webhook import HookType
-from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
+from controller.core.analysis.checks import Measured, baseline, has_just_begun, inconclusive, measure
 from controller.core.model import Check, Decision, Event, Measure, Passed, Pending, Routes
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.guards import suspension, unsupported_problem
@@ -18,6 +18,9 @@ from controller.core.rollout.start import begin, scale_up
 from controller.core.rollout.strategies import fits, next_step
 from controller.core.rollout.waits import find_wait, hold_for
 from controller.core.tick import Tick, passed, refused
+
+LATE_LOOKS = 6
+"""So many looks more a comparison may take until two of them have counted."""
 
 
 def resume_copied(tick: Tick) -> Decision | None:
@@ -257,9 +260,15 @@ def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure
 
 
 def _is_warming_up(tick: Tick) -> bool:
-    """Whether two looks after the warm-up have not come yet: no single one decides, so less would be no analysis."""
+    """Whether two looks after the warm-up have not come yet: no single one decides, so less would be no analysis.
+
+    Pods are seen only once they were scraped, and a scrape may bring nothing new: a few looks more are waited for.
+    """
     begun, needed = tick.state.begun_at, tick.analysis.warmup_seconds + 2 * tick.interval
-    return begun is not None and (tick.facts.now - begun).total_seconds() < needed
+    if begun is None:
+        return False
+    left = needed - (tick.facts.now - begun).total_seconds()
+    return left > 0 or (left > -LATE_LOOKS * tick.interval and has_just_begun(tick))
 
 
 def _await_warm_up(tick: Tick, unproven: tuple[str, ...], events: tuple[Event, ...]) -> Decision:

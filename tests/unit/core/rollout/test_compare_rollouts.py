@@ -580,6 +580,15 @@ def test_a_canary_is_proven_though_every_other_scrape_misses_its_pods():
     assert (rollout.cluster.phase, rollout.kept().strongest.seen.canary_total) == (Phase.PROMOTING, served)
 
 
+def test_harm_is_waited_for_though_every_other_scrape_misses_the_pods_and_the_steps_are_done():
+    rollout = Rollout(analysis(warmed("1m")), canary=0.3)
+    for look in range(20):
+        rollout.mesh.hidden = set() if look % 3 == 2 else {CANARY, PRIMARY}
+        if rollout.look().state.phase in END_PHASES:
+            break
+    assert rollout.cluster.phase is Phase.FAILED
+
+
 def test_the_example_of_the_docs_is_a_canary_that_is_promoted():
     text = (Path(__file__).parents[4] / "docs" / "statistics.md").read_text(encoding="utf-8")
     example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])["analysis"]
