@@ -214,7 +214,7 @@ class SequentialTest:
 
     @property
     def p_value(self) -> float:
-        """Always-valid p-value of "no worse than harmless_ratio": 1 / greatest E. FAIL from alpha / metrics down."""
+        """Always-valid p-value of "not beyond the harmless line": 1 / greatest E. FAIL from alpha / metrics down."""
         return math.exp(-min(self.peak, MOST_LOG))
 
     @property
@@ -224,7 +224,7 @@ class SequentialTest:
 
     @property
     def pass_evidence(self) -> float:
-        """E that the canary is less than harmful_ratio times as bad, now: 1 at the start; PASS from 1/alpha."""
+        """E that the canary is below the harmful line, now: 1 at the start; PASS from 1/alpha."""
         return math.exp(min(self.log_pass_evidence, MOST_LOG))
 
 
