@@ -160,6 +160,10 @@ class Stage:
         except NotFound:
             return None
 
+    async def delete(self, kind: Kind, name: str) -> None:
+        """As ``kubectl delete``: whatever the object's version is, which a controller may change at any time."""
+        await self.kube._send("DELETE", kind, kind.path(self.namespace, name), verb="delete")
+
     async def status(self, name: str = "backend") -> dict[str, Any]:
         return dict((await self.kube.get(CANARY, self.namespace, name)).get("status") or {})
 

@@ -87,9 +87,7 @@ async def test_a_service_that_was_there_is_given_back_when_the_canary_is_deleted
     assert before is not None
     async with stage.controller():
         await stage.wait_for_phase("Initialized")
-        canary = await stage.read(CANARY, "backend")
-        assert canary is not None
-        await stage.kube.delete(CANARY, stage.namespace, "backend", canary["metadata"]["resourceVersion"])
+        await stage.delete(CANARY, "backend")
 
         async def given_back() -> bool:
             after = await stage.read(SERVICE, "shop")
@@ -113,9 +111,7 @@ async def test_objects_of_others_are_named_and_left_alone(stage: Stage):
         assert database is not None
         assert database["spec"]["template"]["spec"]["containers"][0]["image"] == "postgres"
         for kind, name in ((DEPLOYMENT, "backend-primary"), (CONFIG_MAP, "backend-config-primary")):
-            live = await stage.read(kind, name)
-            assert live is not None
-            await stage.kube.delete(kind, stage.namespace, name, live["metadata"]["resourceVersion"])
+            await stage.delete(kind, name)
         await stage.wait_for_phase("Initialized")
 
 
@@ -225,10 +221,9 @@ async def test_a_canary_with_flaggers_finalizer_can_be_deleted(stage: Stage):
     await stage.apply(*backend(stage))
     async with stage.controller():
         await stage.wait_for_phase("Initialized")
-        canary = await stage.kube.patch(
-            CANARY, stage.namespace, "backend", {"metadata": {"finalizers": ["finalizer.flagger.app"]}}
-        )
-        await stage.kube.delete(CANARY, stage.namespace, "backend", canary["metadata"]["resourceVersion"])
+        finalizers = {"metadata": {"finalizers": ["finalizer.flagger.app"]}}
+        await stage.kube.patch(CANARY, stage.namespace, "backend", finalizers)
+        await stage.delete(CANARY, "backend")
 
         async def gone() -> bool:
             return await stage.read(CANARY, "backend") is None

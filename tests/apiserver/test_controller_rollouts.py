@@ -220,9 +220,7 @@ async def test_a_deleted_virtual_service_is_made_again(stage):
     async with stage.controller():
         await stage.wait_for_phase("Initialized")
         before = await stage.read(VIRTUAL_SERVICE, "backend")
-        await stage.kube._send(
-            "DELETE", VIRTUAL_SERVICE, VIRTUAL_SERVICE.path(stage.namespace, "backend"), verb="delete"
-        )
+        await stage.delete(VIRTUAL_SERVICE, "backend")
 
         async def again() -> bool:
             after = await stage.read(VIRTUAL_SERVICE, "backend")
@@ -241,7 +239,7 @@ async def test_a_deleted_canary_leaves_no_series(stage):
             return [name for name in await stage.metrics() if stage.namespace in name]
 
         assert await series()
-        await stage.kube._send("DELETE", CANARY, CANARY.path(stage.namespace, "backend"), verb="delete")
+        await stage.delete(CANARY, "backend")
 
         async def none_left() -> bool:
             return not await series()
