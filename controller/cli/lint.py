@@ -26,8 +26,9 @@ from controller.cli.manifests import Document, UnreadableFile, read_documents
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.sides import doubts
 from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
-from controller.core.model import Manifest, QueryFailed
+from controller.core.model import Manifest
 from controller.core.objects.ownership import find_rival
+from controller.core.probes import QueryFailed
 
 Resource = Canary | MetricTemplate | AlertProvider
 

@@ -16,7 +16,7 @@ from typing import Any
 from controller.api import MetricProvider, parse_duration
 from controller.api.durations import is_duration
 from controller.cli.errors import CommandError
-from controller.core.model import QueryFailed
+from controller.core.probes import QueryFailed
 from controller.core.simulation.recording import Recording, Series
 from controller.shell.budget import Caller
 from controller.shell.outside import Outside, open_outside

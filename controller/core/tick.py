@@ -10,21 +10,10 @@ from controller.api.analysis import Analysis
 from controller.api.canary import Canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType, Webhook
-from controller.core.model import (
-    Event,
-    Facts,
-    HookProbe,
-    Manifest,
-    Measure,
-    Observation,
-    Passed,
-    Pending,
-    ProbeResult,
-    Refused,
-    Routes,
-    State,
-)
+from controller.core.decision import Event, Measure
+from controller.core.model import Facts, Manifest, Observation, Routes, State
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
+from controller.core.probes import HookProbe, Passed, Pending, ProbeResult, Refused
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.api.canary import Canary
 from controller.api.webhook import HookType, Webhook
-from controller.core.model import HookProbe, Passed, Refused
+from controller.core.probes import HookProbe, Passed, Refused
 from controller.shell.budget import Caller
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.outside import Answer, NoAnswer, Outside, server_of

@@ -26,7 +26,7 @@ from controller.core.analysis.counters import plan_counters, plan_history, read_
 from controller.core.analysis.thresholds import plan_query
 from controller.core.analysis.values import plan_values
 from controller.core.evidence.readings import Reading
-from controller.core.model import CounterProbe, History, MetricProbe, NoValues, QueryFailed, Samples, Value
+from controller.core.probes import CounterProbe, History, MetricProbe, NoValues, QueryFailed, Samples, Value
 from controller.shell.providers import open_provider
 from sandbox.node.controlplane import free_ports
 from sandbox.paths import Cache

@@ -18,7 +18,7 @@ from controller.core.analysis.sides import doubts
 from controller.core.analysis.values import window_of
 from controller.core.evidence.question import Verdict
 from controller.core.evidence.values import most_scatter
-from controller.core.model import QueryFailed
+from controller.core.probes import QueryFailed
 from controller.core.simulation.schedule import Expectation, Schedule, Traffic
 
 

@@ -12,11 +12,13 @@ from controller.api.metric import Compare, Metric
 from controller.core.analysis.comparisons import Compared, plan_comparison
 from controller.core.analysis.sides import mismatch_words, missing_traffic, served
 from controller.core.analysis.thresholds import judge, plan_query
+from controller.core.decision import Measure
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.split import Split
-from controller.core.model import Check, Evidence, Measure, MetricProbe, NoValues, Probe, QueryFailed, State
+from controller.core.model import Check, Evidence, State
+from controller.core.probes import MetricProbe, NoValues, Probe, QueryFailed
 from controller.core.tick import Tick
 
 

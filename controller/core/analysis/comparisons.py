@@ -13,16 +13,8 @@ from controller.core.analysis.thresholds import TemplateError, Templates
 from controller.core.analysis.values import begin_values, plan_values, read_values
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
-from controller.core.model import (
-    CounterProbe,
-    Evidence,
-    History,
-    HistoryProbe,
-    MetricProbe,
-    ProbeResult,
-    QueryFailed,
-    Samples,
-)
+from controller.core.model import Evidence
+from controller.core.probes import CounterProbe, History, HistoryProbe, MetricProbe, ProbeResult, QueryFailed, Samples
 
 Plan = tuple[CounterProbe] | tuple[MetricProbe, MetricProbe]
 """One query for the counters of both sides, or one for the number of each."""

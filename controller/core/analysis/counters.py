@@ -24,7 +24,7 @@ from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Question
 from controller.core.evidence.readings import MAX_COUNTS, Reading, SeriesCounts, is_pod, latest
 from controller.core.evidence.sequential import SequentialTest
-from controller.core.model import CounterProbe, HistoryProbe, Sample
+from controller.core.probes import CounterProbe, HistoryProbe, Sample
 
 UNREACHED_FLAGS = "UH|UF|UO|NC"
 """Envoy's response flags of requests that never reached a pod: no healthy upstream, connection failure, overflow, no

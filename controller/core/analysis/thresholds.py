@@ -16,7 +16,8 @@ from controller.api.errors import CanaryError
 from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
 from controller.api.metric_template import MetricProvider, MetricTemplate
 from controller.api.references import NamespacedRef
-from controller.core.model import Check, MetricProbe, NoValues, ProbeResult, QueryFailed, Sample, Value
+from controller.core.model import Check
+from controller.core.probes import MetricProbe, NoValues, ProbeResult, QueryFailed, Sample, Value
 
 BUILTIN_QUERIES: Mapping[str, str] = {
     REQUEST_SUCCESS_RATE: promql.success_rate(promql.TARGET, promql.INTERVAL),

@@ -14,7 +14,7 @@ from controller.core.analysis.side_queries import render_sides
 from controller.core.analysis.thresholds import Templates, find_source
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.values import VALUE, ValueComparison
-from controller.core.model import MetricProbe, NoValues, ProbeResult, QueryFailed, Value
+from controller.core.probes import MetricProbe, NoValues, ProbeResult, QueryFailed, Value
 
 _RANGE = re.compile(r"\[\s*([0-9a-z.]+)\s*(?::[^\]]*)?\]")
 """A range in PromQL: ``[5m]``, or ``[5m:30s]`` of a subquery."""

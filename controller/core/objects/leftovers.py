@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from controller.core.model import Delete, Facts, Manifest, Put, Write
+from controller.core.decision import Delete, Put, Write
+from controller.core.model import Facts, Manifest
 from controller.core.objects.configs import config_refs
 from controller.core.objects.manifests import MANAGED_METADATA, RECONCILE_DISABLED, recorded_metadata
 from controller.core.objects.ownership import ADOPTED_BY, is_adopted, is_owned, may_write

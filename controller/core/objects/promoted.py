@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.core.model import Facts, Manifest, Put, Write
+from controller.core.decision import Put, Write
+from controller.core.model import Facts, Manifest
 from controller.core.objects.configs import build_config_copy, config_digest, config_refs
 from controller.core.objects.manifests import build_object
 from controller.core.objects.ownership import may_write

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.api.canary import Canary
-from controller.core.model import Facts, Manifest, Put, Routes
+from controller.core.decision import Put
+from controller.core.model import Facts, Manifest, Routes
 from controller.core.objects.manifests import RECONCILE_DISABLED, Metadata, build_object, canonical_json
 from controller.core.objects.ownership import ADOPTED_BY, is_owned
 from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side, service_name, side_ports

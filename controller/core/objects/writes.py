@@ -6,24 +6,22 @@ from collections.abc import Iterator
 from itertools import chain
 
 from controller.api.names import primary_name
-from controller.core.model import (
+from controller.core.decision import (
     Action,
     EnsureApex,
     EnsureAutoscaler,
     EnsurePrimary,
     EnsureServices,
-    Facts,
-    Manifest,
     PromoteSpec,
     Put,
     RemoveLeftovers,
     ReturnTraffic,
-    Routes,
     Scale,
     ScaleTarget,
     SetRoutes,
     Write,
 )
+from controller.core.model import Facts, Manifest, Routes
 from controller.core.objects.configs import build_config_copy, copied_configs
 from controller.core.objects.leftovers import removals
 from controller.core.objects.ownership import may_write

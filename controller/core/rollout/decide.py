@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from controller.api.status import Phase
-from controller.core.model import Decision, Measure, Observation, State
+from controller.core.decision import Decision, Measure
+from controller.core.model import Observation, State
 from controller.core.rollout import guards, progress, promotion, rollback, waits
 from controller.core.rollout import start as idle
 from controller.core.tick import Tick

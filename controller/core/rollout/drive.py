@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TypeAlias
 
-from controller.core.model import Decision, Facts, Measure, Observation, Probe, ProbeResult, State
+from controller.core.decision import Decision, Measure
+from controller.core.model import Facts, Observation, State
+from controller.core.probes import Probe, ProbeResult
 from controller.core.rollout.decide import decide
 
 Answers: TypeAlias = Mapping[str, ProbeResult]

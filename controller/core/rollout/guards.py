@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from controller.api.support import unsupported_fields
 from controller.core.analysis.thresholds import broken_templates, missing_templates
-from controller.core.model import Decision, Event, ReturnTraffic, Routes, State
+from controller.core.decision import Decision, Event, ReturnTraffic
+from controller.core.model import Routes, State
 from controller.core.objects.ownership import is_owned
 from controller.core.objects.selectors import SelectorError, overlaps, selector_label
 from controller.core.objects.workload import foreign_objects, serves

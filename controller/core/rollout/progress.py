@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import Measured, baseline, has_just_begun, inconclusive, measure
-from controller.core.model import Check, Decision, Event, Measure, Passed, Pending, Routes
+from controller.core.decision import Decision, Event, Measure
+from controller.core.model import Check, Routes
 from controller.core.objects.workload import primary_revision
+from controller.core.probes import Passed, Pending
 from controller.core.rollout.guards import suspension, unsupported_problem
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.promotion import start_promotion

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.model import Decision, Event, Routes
+from controller.core.decision import Decision, Event
+from controller.core.model import Routes
 from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import Reason

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.model import Decision, Event, Routes, SetRoutes
+from controller.core.decision import Decision, Event, SetRoutes
+from controller.core.model import Routes
 from controller.core.objects.workload import primary_revision
 from controller.core.objects.writes import plan_writes
 from controller.core.rollout.phases import Reason

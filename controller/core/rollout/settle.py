@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.api.status import Phase
-from controller.core.model import (
+from controller.core.decision import (
     Action,
     Decision,
     EnsureApex,
@@ -13,18 +13,17 @@ from controller.core.model import (
     EnsurePrimary,
     EnsureServices,
     Event,
-    HookProbe,
     PromoteSpec,
     RemoveLeftovers,
-    Routes,
     ScaleTarget,
     SetRoutes,
-    State,
 )
+from controller.core.model import Routes, State
 from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
 from controller.core.objects.ownership import newly_adopted
 from controller.core.objects.promoted import lost_copies, record_primary
 from controller.core.objects.workload import primary_revision
+from controller.core.probes import HookProbe
 from controller.core.rollout.phases import HOLDS, Reason, next_phase
 from controller.core.tick import Tick
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.model import Decision, Event, Measure, Routes, State
+from controller.core.decision import Decision, Event, Measure
+from controller.core.model import Routes, State
 from controller.core.objects.workload import (
     UNKNOWN_REVISION,
     is_own_revision,

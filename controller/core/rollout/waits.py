@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from controller.core.model import Decision, Event, Routes
+from controller.core.decision import Decision, Event
+from controller.core.model import Routes
 from controller.core.rollout import guards
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.rollback import roll_back

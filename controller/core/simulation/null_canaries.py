@@ -14,7 +14,7 @@ from controller.api.canary import Canary
 from controller.api.metric import Metric
 from controller.core.analysis.thresholds import Templates, plan_query
 from controller.core.evidence.readings import Reading, is_pod
-from controller.core.model import (
+from controller.core.probes import (
     CounterProbe,
     HistoryProbe,
     MetricProbe,

@@ -12,7 +12,7 @@ from controller.api.errors import CanaryError
 from controller.api.metric import CompareErrors
 from controller.core.analysis.counters import errors_query, read_samples
 from controller.core.evidence.readings import Reading, SeriesCounts, latest, since, totals
-from controller.core.model import Sample
+from controller.core.probes import Sample
 
 LULL = 3
 """So many points without a request on the canary end a rollout; fewer are a lull in it."""

@@ -18,7 +18,7 @@ from controller.api.support import unsupported_fields
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.thresholds import Templates, missing_templates
 from controller.core.evidence.readings import Reading
-from controller.core.model import QueryFailed
+from controller.core.probes import QueryFailed
 from controller.core.simulation.null_canaries import NullRun, as_primary, rendered, try_null_canaries, untried
 from controller.core.simulation.recording import LULL, Recording, requests_of, traffic_query
 from controller.core.simulation.run import ReplayError, Run, ask_recording, run

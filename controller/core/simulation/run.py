@@ -19,15 +19,14 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.thresholds import Templates, number_of
-from controller.core.model import (
-    Check,
+from controller.core.model import Check, Evidence, Facts, Manifest, State
+from controller.core.objects.ownership import owner_reference
+from controller.core.objects.workload import REVISION_ANNOTATION, revision_facts
+from controller.core.probes import (
     CounterProbe,
-    Evidence,
-    Facts,
     History,
     HistoryProbe,
     HookProbe,
-    Manifest,
     MetricProbe,
     Passed,
     Probe,
@@ -36,10 +35,7 @@ from controller.core.model import (
     Refused,
     Sample,
     Samples,
-    State,
 )
-from controller.core.objects.ownership import owner_reference
-from controller.core.objects.workload import REVISION_ANNOTATION, revision_facts
 from controller.core.rollout.drive import drive
 from controller.core.rollout.phases import Reason
 from controller.core.simulation.recording import Recording

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from controller.api.metric_template import MetricProvider
-from controller.core.model import History, NoValues, QueryFailed, Samples, Value
+from controller.core.probes import History, NoValues, QueryFailed, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import Outside, server_of
 from controller.shell.providers.prometheus import Prometheus

@@ -13,7 +13,7 @@ import aiohttp
 
 from controller.api.metric_template import MetricProvider
 from controller.core.analysis.thresholds import number_of
-from controller.core.model import History, NoValues, QueryFailed, Sample, Samples, Value
+from controller.core.probes import History, NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import ANSWER_BYTES, QUOTED, Answer, NoAnswer, Outside, printable, server_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.core.model import Action, Delete, Facts, Manifest, Put, RemoveLeftovers, Scale, Write
+from controller.core.decision import Action, Delete, Put, RemoveLeftovers, Scale, Write
+from controller.core.model import Facts, Manifest
 from controller.core.objects.writes import plan_writes
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from controller.core.model import Manifest, Put
+from controller.core.decision import Put
+from controller.core.model import Manifest
 from controller.core.objects.leftovers import given_back
 from controller.core.objects.ownership import ADOPTABLE, adopter_of, controller_of
 from controller.shell.informer.cache import Cache

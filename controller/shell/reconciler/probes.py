@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 
 from controller.api.canary import Canary
 from controller.api.metric_template import MetricProvider
-from controller.core.model import (
+from controller.core.decision import Measure
+from controller.core.probes import (
     CounterProbe,
     HistoryProbe,
     HookProbe,
-    Measure,
     Passed,
     Pending,
     ProbeResult,

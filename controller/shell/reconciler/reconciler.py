@@ -15,9 +15,11 @@ from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
 from controller.api.status import CanaryStatus, Phase
 from controller.core.analysis.thresholds import broken_templates, missing_templates
-from controller.core.model import Decision, Event, Facts, Manifest, Measure, Options, Passed, Routes, State
+from controller.core.decision import Decision, Event, Measure
+from controller.core.model import Facts, Manifest, Options, Routes, State
 from controller.core.objects.routing import returns
 from controller.core.objects.workload import serves
+from controller.core.probes import Passed
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
 from controller.shell.allowance import Allowance

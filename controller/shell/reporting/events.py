@@ -17,7 +17,9 @@ from typing import Any
 
 from controller.api.names import API_VERSION, CANARY_KIND
 from controller.api.webhook import HookType, Webhook
-from controller.core.model import Event, Manifest, Refused
+from controller.core.decision import Event
+from controller.core.model import Manifest
+from controller.core.probes import Refused
 from controller.shell.allowance import Allowance
 from controller.shell.budget import Caller
 from controller.shell.kubernetes.client import Kube

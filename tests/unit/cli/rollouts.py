@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller.core.model import Samples, Value
+from controller.core.probes import Samples, Value
 from tests.builders import ERROR_RATE, canary_manifest
 from tests.unit.core.cluster import Cluster, progressing
 from tests.unit.core.evidence.traffic import CANARY, PRIMARIES, Traffic

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from controller.api import Phase, parse_canary
 from controller.cli.table import CanaryRow, MetricRow, draw_canaries, read_rows
-from controller.core.model import NoValues
+from controller.core.probes import NoValues
 from controller.core.status import state_from_status
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
 from tests.unit.cli.rollouts import ANALYSIS, rolling_out

@@ -15,34 +15,25 @@ from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.model import (
-    Action,
-    CounterProbe,
-    Decision,
-    Delete,
-    Facts,
-    History,
-    HistoryProbe,
-    HookProbe,
-    Manifest,
-    MetricProbe,
-    Options,
-    Passed,
-    Probe,
-    ProbeResult,
-    Put,
-    Refused,
-    Rival,
-    Samples,
-    Scale,
-    State,
-    Value,
-    Write,
-)
+from controller.core.decision import Action, Decision, Delete, Put, Scale, Write
+from controller.core.model import Facts, Manifest, Options, Rival, State
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
 from controller.core.objects.workload import generated_names
 from controller.core.objects.writes import plan_writes
+from controller.core.probes import (
+    CounterProbe,
+    History,
+    HistoryProbe,
+    HookProbe,
+    MetricProbe,
+    Passed,
+    Probe,
+    ProbeResult,
+    Refused,
+    Samples,
+    Value,
+)
 from controller.core.rollout.drive import drive
 from controller.core.rollout.phases import Reason
 from controller.core.status import state_from_status, status_from_state

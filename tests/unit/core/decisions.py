@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import (
+from controller.core.decision import (
     Action,
     Decision,
     EnsureApex,
@@ -17,10 +17,10 @@ from controller.core.model import (
     EnsureServices,
     Event,
     PromoteSpec,
-    Routes,
     ScaleTarget,
     SetRoutes,
 )
+from controller.core.model import Routes
 from controller.core.objects.workload import revision_facts
 from tests.unit.core.cluster import Cluster
 

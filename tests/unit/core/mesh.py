@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controller.core.model import Sample, Samples
+from controller.core.probes import Sample, Samples
 
 CANARY, PRIMARY = "backend", "backend-primary"
 

@@ -25,7 +25,7 @@ from controller.api import (
     parse_metric_template,
     unsupported_fields,
 )
-from controller.core.model import HookProbe, MetricProbe, Probe, ProbeResult, Value
+from controller.core.probes import HookProbe, MetricProbe, Probe, ProbeResult, Value
 from tests.builders import (
     AB_TESTING,
     BLUE_GREEN,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.api import InvalidObject, parse_canary, unsupported_fields
-from controller.core.model import Value
+from controller.core.probes import Value
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_autoscaler, make_config, make_deployment, webhook
 from tests.unit.api.cases import GOOD
 from tests.unit.core.cluster import Cluster, clone, settled

@@ -1,7 +1,7 @@
 """Every webhook and every metric gets an answer of its own, whatever the others are called."""
 
 from controller.api.status import Phase
-from controller.core.model import Refused, Value
+from controller.core.probes import Refused, Value
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_deployment
 from tests.unit.core.cluster import Cluster, rolled_out
 

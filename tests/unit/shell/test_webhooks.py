@@ -12,7 +12,7 @@ from aiohttp import web
 
 from controller.api.status import Phase
 from controller.api.webhook import Webhook
-from controller.core.model import HookProbe, Passed, Refused
+from controller.core.probes import HookProbe, Passed, Refused
 from controller.shell import webhooks
 from controller.shell.outside import server_of
 from controller.shell.webhooks import ask_webhook

@@ -15,25 +15,12 @@ from hypothesis import strategies as st
 
 from controller.api.parse import parse_canary
 from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
+from controller.core.decision import Measure
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import MAX_COUNTS
-from controller.core.model import (
-    Check,
-    CounterProbe,
-    Facts,
-    History,
-    Measure,
-    NoValues,
-    Observation,
-    ProbeResult,
-    QueryFailed,
-    Routes,
-    Sample,
-    Samples,
-    State,
-    Value,
-)
+from controller.core.model import Check, Facts, Observation, Routes, State
 from controller.core.model import Evidence as AnyEvidence
+from controller.core.probes import CounterProbe, History, NoValues, ProbeResult, QueryFailed, Sample, Samples, Value
 from controller.core.status import state_from_status, status_from_state
 from controller.core.tick import Tick
 from tests.builders import ERROR_RATE, NOW, WEIGHTED, canary_manifest, error_rate_template, make_canary

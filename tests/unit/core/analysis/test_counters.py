@@ -15,7 +15,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.analysis.counters import errors_query, latency_query, plan_counters, plan_history, read_samples
 from controller.core.analysis.thresholds import TemplateError
 from controller.core.evidence.readings import Reading
-from controller.core.model import CounterProbe, HistoryProbe, Sample
+from controller.core.probes import CounterProbe, HistoryProbe, Sample
 from tests.builders import WEIGHTED, make_canary
 from tests.golden_files import assert_golden
 

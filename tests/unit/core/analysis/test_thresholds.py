@@ -16,7 +16,8 @@ from controller.core.analysis.thresholds import (
     plan_query,
     render_query,
 )
-from controller.core.model import Check, MetricProbe, NoValues, Passed, ProbeResult, QueryFailed, Sample, Value
+from controller.core.model import Check
+from controller.core.probes import MetricProbe, NoValues, Passed, ProbeResult, QueryFailed, Sample, Value
 from tests.builders import ERROR_RATE, WEIGHTED, error_rate_template, make_canary
 
 SUCCESS_RATE = {"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "1m"}

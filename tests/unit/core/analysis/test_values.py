@@ -12,7 +12,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.values import begin_values, plan_values, read_values, window_of
 from controller.core.evidence.readings import Reading
-from controller.core.model import MetricProbe, NoValues, ProbeResult, QueryFailed, Refused, Value
+from controller.core.probes import MetricProbe, NoValues, ProbeResult, QueryFailed, Refused, Value
 from tests.builders import NOW, WEIGHTED, error_rate_template, make_canary
 
 QUERY = 'avg(cpu{pod=~"{{ pods }}",namespace="{{ namespace }}"}) # {{ workload }} of {{ name }} {{ variables.region }}'

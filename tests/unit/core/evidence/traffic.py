@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeAlias
 
-from controller.core.model import Sample
+from controller.core.probes import Sample
 from controller.core.simulation.recording import Recording, Series
 from tests.builders import NOW
 

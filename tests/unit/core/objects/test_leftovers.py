@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import Delete, Facts, Put
+from controller.core.decision import Delete, Put
+from controller.core.model import Facts
 from controller.core.objects.leftovers import leftovers, removals
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.ports import ADOPTED_PORTS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import (
+from controller.core.decision import (
     Action,
     Delete,
     EnsureApex,
@@ -15,12 +15,12 @@ from controller.core.model import (
     EnsureServices,
     PromoteSpec,
     Put,
-    Routes,
     Scale,
     ScaleTarget,
     SetRoutes,
     Write,
 )
+from controller.core.model import Routes
 from controller.core.objects.workload import revision_facts
 from controller.core.objects.writes import plan_writes
 from tests.builders import NAMESPACE, canary_manifest, make_autoscaler, make_config, make_deployment

@@ -13,8 +13,9 @@ import yaml
 
 from controller.api.metric import Compare
 from controller.api.status import Phase
+from controller.core.decision import Decision
 from controller.core.evidence.comparison import Comparison
-from controller.core.model import Decision, Passed, QueryFailed, Refused, Sample, Samples, Value
+from controller.core.probes import Passed, QueryFailed, Refused, Sample, Samples, Value
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, canary_manifest, webhook
 from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, clone, forget, initialized, rolled_out
 from tests.unit.core.mesh import CANARY, PRIMARY, Mesh

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.core.model import Measure, MetricProbe, NoValues
+from controller.core.decision import Measure
+from controller.core.probes import MetricProbe, NoValues
 from controller.core.rollout import drive
 from tests.unit.core.cluster import initialized
 

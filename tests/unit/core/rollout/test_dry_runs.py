@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, State, Value
+from controller.core.model import State
+from controller.core.probes import NoValues, Passed, ProbeResult, QueryFailed, Value
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, webhook
 from tests.unit.core.rollout.test_compare_rollouts import ERRORS, LATENCY, STEPS, Rollout, analysis
 

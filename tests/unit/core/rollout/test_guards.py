@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Options, ReturnTraffic, Rival, Routes, Value
+from controller.core.decision import ReturnTraffic
+from controller.core.model import Options, Rival, Routes
+from controller.core.probes import Value
 from controller.core.rollout.decide import GUARDS
 from controller.core.rollout.phases import Reason
 from tests.builders import ERROR_RATE, NAMESPACE, WEIGHTED, canary_manifest, make_deployment

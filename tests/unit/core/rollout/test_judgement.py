@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Passed, Pending, ProbeResult, Put, Refused, SetRoutes, Value
+from controller.core.decision import Put, SetRoutes
+from controller.core.probes import Passed, Pending, ProbeResult, Refused, Value
 from controller.core.rollout.drive import deciding
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment, webhook
 from tests.unit.core.cluster import Cluster, forget, initialized, progressing, rolled_out

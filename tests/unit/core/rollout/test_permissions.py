@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.core.model import Options, ReturnTraffic
+from controller.core.decision import ReturnTraffic
+from controller.core.model import Options
 from controller.core.rollout.permissions import not_allowed
 from controller.core.rollout.phases import Reason
 from tests.builders import WEIGHTED, make_canary

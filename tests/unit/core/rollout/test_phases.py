@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Observation, Passed, Refused, Routes, Value
+from controller.core.model import Observation, Routes
+from controller.core.probes import Passed, Refused, Value
 from controller.core.rollout.phases import HOLDS, MOVES, IllegalTransition, Reason, draw_phases, next_phase
 from controller.core.rollout.settle import settle
 from controller.core.tick import Tick

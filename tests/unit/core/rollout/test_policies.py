@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Decision, Observation, State
+from controller.core.decision import Decision
+from controller.core.model import Observation, State
 from controller.core.rollout.decide import GUARDS, POLICIES, decide
 from tests.unit.core.cluster import initialized
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Check, NoValues, Passed, ProbeResult, QueryFailed, Refused, Routes, Value
+from controller.core.model import Check, Routes
 from controller.core.objects.workload import revision_facts
+from controller.core.probes import NoValues, Passed, ProbeResult, QueryFailed, Refused, Value
 from controller.core.rollout.phases import Reason
 from tests.builders import (
     AB_TESTING,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Value
+from controller.core.probes import Value
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment
 from tests.unit.core.cluster import Cluster, CrashError, forget, initialized, progressing, rolled_out, with_state
 

@@ -17,9 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from controller.api.analysis import Strategy
 from controller.api.names import Names
 from controller.api.status import Phase
-from controller.core.model import NoValues, Passed, Pending, ProbeResult, QueryFailed, Refused, Routes, State, Value
+from controller.core.model import Routes, State
 from controller.core.objects.leftovers import leftovers
 from controller.core.objects.workload import primary_revision, revision_facts, serves
+from controller.core.probes import NoValues, Passed, Pending, ProbeResult, QueryFailed, Refused, Value
 from controller.core.rollout.phases import Reason
 from tests.builders import (
     AB_TESTING,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import NoValues, Passed, ProbeResult, QueryFailed, Refused, Rival, Value
+from controller.core.model import Rival
 from controller.core.objects.workload import primary_revision
+from controller.core.probes import NoValues, Passed, ProbeResult, QueryFailed, Refused, Value
 from tests.builders import (
     AB_TESTING,
     BLUE_GREEN,

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Delete, Rival, Value
+from controller.core.decision import Delete
+from controller.core.model import Rival
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.services import ORIGINAL_CONFIGURATION
+from controller.core.probes import Value
 from tests.builders import (
     ERROR_RATE,
     NAMESPACE,

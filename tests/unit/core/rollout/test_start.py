@@ -6,8 +6,9 @@ import copy
 from typing import Any
 
 from controller.api.status import Phase
-from controller.core.model import Refused, Routes, State, Value
+from controller.core.model import Routes, State
 from controller.core.objects.workload import UNKNOWN_REVISION
+from controller.core.probes import Refused, Value
 from controller.core.rollout.phases import Reason
 from tests.builders import (
     ERROR_RATE,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Put
+from controller.core.decision import Put
 from controller.core.objects.ownership import owner_reference
 from tests.builders import (
     NAMESPACE,

@@ -14,7 +14,8 @@ from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_canary, parse_metric_template
 from controller.api.status import Phase
 from controller.core.analysis.thresholds import plan_query
-from controller.core.model import MetricProbe, NoValues, ProbeResult, Samples, State, Value
+from controller.core.model import State
+from controller.core.probes import MetricProbe, NoValues, ProbeResult, Samples, Value
 from controller.core.simulation.recording import Recording, RecordingError, Series, requests_of, traffic_query
 from controller.core.simulation.replay import Replay, find_spans, plan_recording, replay
 from controller.core.simulation.run import Outcome, ReplayError, ask_recording, run

@@ -15,7 +15,8 @@ from controller.core.evidence.e_values import Counts
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
 from controller.core.evidence.question import Question, Verdict
 from controller.core.evidence.sequential import SequentialTest
-from controller.core.model import Routes, Value
+from controller.core.model import Routes
+from controller.core.probes import Value
 from controller.core.simulation.schedule import Expectation, Traffic, plan_schedule, plan_steps
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, WEIGHTED, canary_manifest, make_canary, webhook
 from tests.unit.core.cluster import progressing

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from controller.api.metric_template import MetricProvider
-from controller.core.model import NoValues, QueryFailed, Sample, Samples, Value
+from controller.core.probes import NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.providers import open_provider
 from controller.shell.providers.prometheus import GET_CHARACTERS, Prometheus
 from tests.unit.shell.fakes import CALLER, outside

@@ -6,19 +6,16 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import (
+from controller.core.decision import (
     EnsureApex,
     EnsurePrimary,
     EnsureServices,
-    Facts,
-    Options,
     PromoteSpec,
     RemoveLeftovers,
-    Rival,
-    Routes,
     ScaleTarget,
     SetRoutes,
 )
+from controller.core.model import Facts, Options, Rival, Routes
 from controller.core.objects.ownership import ADOPTED_BY, owner_reference
 from controller.core.objects.workload import revision_facts
 from controller.shell.informer.cache import Cache

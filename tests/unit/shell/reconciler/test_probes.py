@@ -11,10 +11,10 @@ import pytest
 from controller.api.metric_template import MetricProvider
 from controller.api.status import Phase
 from controller.api.webhook import Webhook
-from controller.core.model import (
+from controller.core.decision import Measure
+from controller.core.probes import (
     CounterProbe,
     HookProbe,
-    Measure,
     MetricProbe,
     NoValues,
     Passed,

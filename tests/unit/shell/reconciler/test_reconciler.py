@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from controller.core.model import HookProbe, NoValues, Options, Passed, Pending, ProbeResult, Refused, Value
+from controller.core.model import Options
 from controller.core.objects.ownership import ADOPTED_BY
+from controller.core.probes import HookProbe, NoValues, Passed, Pending, ProbeResult, Refused, Value
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import WATCHED

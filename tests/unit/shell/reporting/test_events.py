@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controller.api.webhook import Webhook
-from controller.core.model import Event, Passed, Refused
+from controller.core.decision import Event
+from controller.core.probes import Passed, Refused
 from controller.shell.kubernetes.errors import Transient
 from controller.shell.reporting import events
 from controller.shell.reporting.events import BURST, QUEUE_LENGTH, REFILL_SECONDS, WEBHOOK_QUEUE_LENGTH, EventRecorder
