@@ -41,10 +41,10 @@ from bench.traffic import (
 )
 from bench.values import Numbers
 from bench.values import first_verdict as value_verdict
-from controller.api.metric import DEFAULT_HARMLESS_LATENCY_RATIO, DEFAULT_HARMLESS_MARGIN
+from controller.api.compare import DEFAULT_SENSITIVITY, LATENCY_RATIOS
 from controller.core.evidence.e_values import Line
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
-from controller.core.evidence.question import Question, Verdict
+from controller.core.evidence.question import HARMLESS, Question, Verdict
 
 Decide = Callable[[Any], int | None]
 
@@ -69,7 +69,7 @@ class Case:
 PODS = ((1, 1), (2, 4))
 EDGES_MS = (10, 25, 50, 100, 250, 500, 1000, 2500)
 PASS_EDGES_MS = (100, 250, 500)
-SLOW = Question(alpha=ALPHA, harmless=Line(DEFAULT_HARMLESS_LATENCY_RATIO, DEFAULT_HARMLESS_MARGIN / 100))
+SLOW = Question(alpha=ALPHA, harmless=Line(LATENCY_RATIOS[DEFAULT_SENSITIVITY], HARMLESS.margin))
 SEED = 60
 """Looks of half an hour."""
 

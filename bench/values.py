@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from controller.api.metric import Compare
+from controller.api.compare import Compare
 from controller.core.evidence.question import Question, Verdict
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.values import VALUE, ValueComparison

@@ -6,6 +6,7 @@ The only part of the controller that the Pulumi program imports.
 from controller.api.alert_provider import AlertProvider, AlertProviderSpec
 from controller.api.analysis import Analysis, SessionAffinity, Strategy
 from controller.api.canary import Canary, CanarySpec, ObjectMeta
+from controller.api.compare import Compare, CompareErrors, CompareLatency
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS, parse_duration
 from controller.api.errors import CanaryError, InvalidObject, Problem
 from controller.api.http_match import HttpMatch, QueryMatch, StringMatch
@@ -14,9 +15,6 @@ from controller.api.metric import (
     REQUEST_DURATION,
     REQUEST_SUCCESS_RATE,
     Bounds,
-    Compare,
-    CompareErrors,
-    CompareLatency,
     Metric,
     MetricSource,
     ThresholdRange,

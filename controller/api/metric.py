@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
-from controller.api.base import Boolean, Duration, Integer, Model, Name, Number, PositiveDuration, StringMap
-from controller.api.durations import parse_duration
+from controller.api.base import Boolean, Model, Name, Number, PositiveDuration, StringMap
+from controller.api.compare import Compare
 from controller.api.references import NamespacedRef
-from controller.api.rules import Rule, at_least, exactly_one
-from controller.api.side_queries import CompareCounters, CompareValue
+from controller.api.rules import Rule
 
 DEFAULT_METRIC_INTERVAL = "1m"
 REQUEST_SUCCESS_RATE = "request-success-rate"
 REQUEST_DURATION = "request-duration"
 BUILTIN_METRICS = (REQUEST_SUCCESS_RATE, REQUEST_DURATION)
-
-DEFAULT_RISK = 0.05
-DEFAULT_HARMLESS_RATIO = 1.25
-DEFAULT_HARMLESS_LATENCY_RATIO = 1.2
-DEFAULT_HARMLESS_VALUE_RATIO = 1.0
-DEFAULT_HARMFUL_RATIO = 2.0
-DEFAULT_HARMLESS_MARGIN = 0.05
-DEFAULT_HARMFUL_MARGIN = 0.5
-DEFAULT_WARMUP = "1m"
-DEFAULT_BAD_RESPONSE_CODES = "5.."
-DEFAULT_BAD_GRPC_STATUSES = "2|4|12|13|14|15"
-"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS: what Envoy translates to 5xx
-(source/common/grpc/status.cc) and OpenTelemetry calls an error of the server (semantic conventions for gRPC)."""
-MAX_RATIO = 1000.0
 
 
 class MetricSource(StrEnum):
@@ -63,152 +48,6 @@ class ThresholdRange(Model):
 
     min: Number | None = Field(None, description="Lowest value that passes.")
     max: Number | None = Field(None, description="Highest value that passes.")
-
-
-class CompareErrors(Model):
-    """Compares the share of failed requests."""
-
-    response_codes: Annotated[str, Field(min_length=1)] = Field(
-        DEFAULT_BAD_RESPONSE_CODES,
-        description="RE2 expression for the response codes that count as failed. Defaults to 5..",
-    )
-    grpc_statuses: Annotated[str, Field(min_length=1)] = Field(
-        DEFAULT_BAD_GRPC_STATUSES,
-        description="RE2 expression for the gRPC status codes that count as failed. Defaults to those of a server's"
-        f" faults, {DEFAULT_BAD_GRPC_STATUSES}.",
-    )
-
-
-class CompareLatency(Model):
-    """Compares the shares of requests slower than each edge."""
-
-    edges: Annotated[tuple[PositiveDuration, ...], Field(min_length=1, max_length=32)] = Field(
-        description="Bucket bounds of Istio's request duration histogram, for example 100ms or 1s."
-    )
-
-    @property
-    def edges_ms(self) -> tuple[float, ...]:
-        """The distinct edges in ms, ascending; rounded to 15 digits, since 9ms must not become 9.000000000000002."""
-        return tuple(sorted({float(f"{parse_duration(edge) * 1000:.15g}") for edge in self.edges}))
-
-
-MARGIN = Rule(
-    message="must be 0 to 50 (percentage points)",
-    cel="self >= 0.0 && self <= 50.0",
-    holds=lambda margin: 0 <= margin <= 50,
-)
-
-
-_MARGINS = {"harmless_margin", "harmful_margin"}
-
-
-class Compare(Model):
-    """A sequential test of the canary against the primary. Not part of Flagger's API."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        exactly_one("errors", "latency", "counters", "value"),
-        Rule(
-            message="minRequests is not used with value, which counts no requests",
-            cel="!has(self.value) || !has(self.minRequests) || self.minRequests == 0",
-            holds=lambda self: self.value is None or self.min_requests == 0,
-        ),
-        Rule(
-            message="harmlessMargin and harmfulMargin are not used with value, which is no share of anything",
-            cel="!has(self.value) || !(has(self.harmlessMargin) || has(self.harmfulMargin))",
-            holds=lambda self: self.value is None or not _MARGINS & self.model_fields_set,
-        ),
-        Rule(
-            message=f"harmfulRatio (default {DEFAULT_HARMFUL_RATIO:g}) must be above harmlessRatio (default"
-            f" {DEFAULT_HARMLESS_RATIO:g}, for latency {DEFAULT_HARMLESS_LATENCY_RATIO:g}, for value"
-            f" {DEFAULT_HARMLESS_VALUE_RATIO:g})",
-            cel=f"(has(self.harmfulRatio) ? self.harmfulRatio : {DEFAULT_HARMFUL_RATIO})"
-            f" > (has(self.harmlessRatio) ? self.harmlessRatio : has(self.latency) ? {DEFAULT_HARMLESS_LATENCY_RATIO}"
-            f" : has(self.value) ? {DEFAULT_HARMLESS_VALUE_RATIO} : {DEFAULT_HARMLESS_RATIO})",
-            holds=lambda self: self.harmful_ratio > self.harmless_limit,
-        ),
-        Rule(
-            message="harmfulMargin must not be below harmlessMargin"
-            f" (defaults: {DEFAULT_HARMFUL_MARGIN:g} and {DEFAULT_HARMLESS_MARGIN:g})",
-            cel=f"(has(self.harmfulMargin) ? self.harmfulMargin : {DEFAULT_HARMFUL_MARGIN})"
-            f" >= (has(self.harmlessMargin) ? self.harmlessMargin : {DEFAULT_HARMLESS_MARGIN})",
-            holds=lambda self: self.harmful_margin >= self.harmless_margin,
-        ),
-    )
-
-    against: Literal["primary"] = Field(
-        "primary", alias="with", description="What the canary is compared with. Only primary is supported."
-    )
-    errors: CompareErrors | None = Field(None, description="Compare the error rate: the share of failed requests.")
-    latency: CompareLatency | None = Field(None, description="Compare latency: the shares of slow requests.")
-    counters: CompareCounters | None = Field(None, description="Compare the share of bad events by other counters.")
-    value: CompareValue | None = Field(None, description="Compare a number that is no share of anything.")
-    risk: Annotated[
-        Number,
-        Rule(
-            message="must be above 0 and at most 0.5",
-            cel="self > 0.0 && self <= 0.5",
-            holds=lambda risk: 0 < risk <= 0.5,
-        ),
-    ] = Field(
-        DEFAULT_RISK,
-        description="Upper bound for the probability that this test ever rolls back a canary that is no worse than"
-        " harmlessRatio and harmlessMargin allow, over all looks of a rollout. Defaults to 0.05.",
-    )
-    harmless_ratio: (
-        Annotated[Number, Rule(message="must be above 0", cel="self > 0.0", holds=lambda r: r > 0)] | None
-    ) = Field(
-        None,
-        description="Up to this multiple of the primary's share of failed (or slow) requests, plus harmlessMargin,"
-        " the canary is good. Defaults to 1.25, for latency to 1.2, for value to 1.",
-    )
-    harmless_margin: Annotated[Number, MARGIN] = Field(
-        DEFAULT_HARMLESS_MARGIN,
-        description="What the canary's share of failed (or slow) requests may be above harmlessRatio times the"
-        " primary's, in percentage points. Defaults to 0.05.",
-    )
-    harmful_ratio: Annotated[
-        Number,
-        Rule(
-            message=f"must be at most {MAX_RATIO:g}",
-            cel=f"self <= {MAX_RATIO}",
-            holds=lambda ratio: ratio <= MAX_RATIO,
-        ),
-    ] = Field(
-        DEFAULT_HARMFUL_RATIO,
-        description="From this multiple of the primary's share of failed (or slow) requests, plus harmfulMargin, on the"
-        " canary is bad. It passes when it is shown to be below. Defaults to 2.0.",
-    )
-    harmful_margin: Annotated[Number, MARGIN] = Field(
-        DEFAULT_HARMFUL_MARGIN,
-        description="What the canary's share of failed (or slow) requests must be above harmfulRatio times the"
-        " primary's to be bad, in percentage points. Defaults to 0.5.",
-    )
-    min_requests: Annotated[Integer, at_least(0)] = Field(
-        0, description="Minimum number of requests to canary and primary each before there is a verdict. Defaults to 0."
-    )
-    warmup: Duration = Field(
-        DEFAULT_WARMUP,
-        description="Time after the first traffic of a pod, of the canary or of the primary, in which its requests are"
-        " not counted. Defaults to 1m.",
-    )
-
-    @property
-    def harmless_limit(self) -> float:
-        """``harmlessRatio``, or its default."""
-        if self.harmless_ratio is not None:
-            return self.harmless_ratio
-        if self.value:
-            return DEFAULT_HARMLESS_VALUE_RATIO
-        return DEFAULT_HARMLESS_LATENCY_RATIO if self.latency else DEFAULT_HARMLESS_RATIO
-
-    @property
-    def warmup_seconds(self) -> float:
-        return parse_duration(self.warmup)
-
-    @property
-    def edges_ms(self) -> tuple[float, ...]:
-        """The edges of ``latency`` in milliseconds; empty where errors are compared."""
-        return self.latency.edges_ms if self.latency else ()
 
 
 class Metric(Model):

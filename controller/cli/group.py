@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "lint": "Check manifests without a cluster.",
     "plan": "Predict how a rollout will run.",
     "replay": "Test a Canary on recorded metrics.",
+    "tune": "Propose the settings of each comparison from recorded traffic.",
     "crds": "Print the CustomResourceDefinitions.",
 }
 """The modules of `controller.cli` that hold a function of the same name, with the first sentence of its help."""

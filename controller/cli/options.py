@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,18 @@ FilesOption = Annotated[
     ),
 ]
 NameOption = Annotated[str, typer.Option(metavar="NAME", help="Name of the Canary, if the files contain several.")]
+PrometheusOption = Annotated[str, typer.Option(metavar="URL", help="Prometheus server that has the metrics.")]
+StartOption = Annotated[
+    str, typer.Option(metavar="TIME", help="2026-11-24T12:00 (UTC), or a duration: 24h is 24 hours ago.")
+]
+EndOption = Annotated[str, typer.Option(metavar="TIME", help="Time as in --start, or now.")]
+HeaderOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME: VALUE", help="HTTP header for Prometheus. Can be repeated.")
+]
+RecordedOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Read this file instead of querying Prometheus.")
+]
+SaveOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Save the metrics to this file, for --recorded.")]
 NamespaceOption = Annotated[
     str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="List one namespace only.")
 ]

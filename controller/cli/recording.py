@@ -9,6 +9,7 @@ import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,61 @@ from controller.shell.providers.prometheus import Prometheus
 MOST_POINTS = 10_000
 """In one request; Prometheus allows 11,000."""
 AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the metrics come from: Prometheus and a time range, or a file.
+
+    Attributes:
+        prometheus: its address; empty if ``recorded`` is given.
+        start, end: times, or durations before now.
+        headers: ``NAME: VALUE``, for servers that require a token or a tenant.
+        recorded: a file that ``--save`` wrote.
+        save: where to write what was fetched.
+    """
+
+    prometheus: str = ""
+    start: str = ""
+    end: str = "now"
+    headers: Sequence[str] = ()
+    recorded: Path | None = None
+    save: Path | None = None
+
+    def find(self, queries: Sequence[str], step: float) -> Recording:
+        """The recording, with an answer to each query every ``step`` seconds where it is fetched.
+
+        Raises:
+            CommandError: the options do not name one, it cannot be had, or cannot be saved.
+        """
+        if (self.recorded is None) == (not self.prometheus):
+            raise CommandError("set either --prometheus with --start, or --recorded")
+        recording = load_recording(self.recorded) if self.recorded else self._fetch(queries, step)
+        if self.save:
+            save_recording(self.save, recording)
+        return recording
+
+    def _fetch(self, queries: Sequence[str], step: float) -> Recording:
+        if not self.start:
+            raise CommandError(
+                "--start is missing: set a time as in 2026-11-24T12:00, or a duration before now as in 168h"
+            )
+        now = datetime.now(UTC)
+        return fetch_recording(
+            self.prometheus,
+            queries,
+            start=parse_time("--start", self.start, now),
+            end=parse_time("--end", self.end, now),
+            step=step,
+            headers=dict(_header(text) for text in self.headers),
+        )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise CommandError(f"--header {text!r}: must be NAME: VALUE")
+    return name.strip(), value.strip()
 
 
 def parse_time(option: str, text: str, now: datetime) -> datetime:

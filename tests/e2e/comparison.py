@@ -85,12 +85,14 @@ STACK: Mapping[str, Any] = {
 }
 
 
-def fault(app_label: str, percent: float) -> dict[str, Any]:
-    """Makes the sidecars of the pods with this label answer so many percent of the requests with 500."""
-    abort = {
-        "http_status": 500,
-        "percentage": {"numerator": round(percent / 100 * PER_MILLION), "denominator": "MILLION"},
-    }
+def fault(app_label: str, percent: float, *, hangs_for: str = "") -> dict[str, Any]:
+    """Makes the sidecars of the pods with this label answer so many percent of the requests with 500.
+
+    With ``hangs_for``, a time of protobuf's such as ``5s``, those are answered as the app does, so much later.
+    """
+    what = {"delay": {"fixed_delay": hangs_for}} if hangs_for else {"abort": {"http_status": 500}}
+    share = {"numerator": round(percent / 100 * PER_MILLION), "denominator": "MILLION"}
+    config = {kind: {**settings, "percentage": share} for kind, settings in what.items()}
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": {"name": "envoy.filters.http.router"},
@@ -108,7 +110,7 @@ def fault(app_label: str, percent: float) -> dict[str, Any]:
                     "match": {"context": "SIDECAR_INBOUND", "listener": {"filterChain": {"filter": manager}}},
                     "patch": {
                         "operation": "INSERT_BEFORE",
-                        "value": {"name": "envoy.filters.http.fault", "typed_config": {"@type": kind, "abort": abort}},
+                        "value": {"name": "envoy.filters.http.fault", "typed_config": {"@type": kind, **config}},
                     },
                 }
             ],

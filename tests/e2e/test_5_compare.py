@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,13 +24,12 @@ def compared() -> dict[str, Any]:
     return {**snippet["analysis"], "interval": INTERVAL}
 
 
-@pytest.fixture
-def faulty(world: World) -> Iterator[None]:
-    """Of the requests to pods of `backend` that are no primary three in ten fail."""
-    broken = fault("backend", percent=30)
-    world.apply(broken)
-    yield
-    world.kubectl("delete", "envoyfilter", broken["metadata"]["name"], "--namespace", PROD)
+FAULTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "it fails requests": ({}, fault("backend", percent=30)),
+    # Nobody waits for the answer: the pod's own sidecar has counted code 0, and only the caller a 504.
+    "it hangs, and the route times out": ({"timeout": "1s"}, fault("backend", percent=30, hangs_for="5s")),
+}
+"""What is wrong with a version: `spec.service`, and what the sidecars of pods that are no primary do."""
 
 
 def test_a_good_version_is_promoted(world: World, compared):
@@ -43,16 +42,23 @@ def test_a_good_version_is_promoted(world: World, compared):
     assert not [message for message in said if "no requests" in message]
 
 
-@pytest.mark.usefixtures("faulty")
-def test_a_bad_version_is_rolled_back(world: World, compared):
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_bad_version_is_rolled_back(world: World, compared, name):
+    service, broken = FAULTS[name]
     world.settle("backend")
-    mark, heard = world.mark(), len(world.events)
-    world.deploy("backend", analysis=compared, env={"REVISION": "bad"})
-    world.wait_for_phase("backend", "Progressing", after=mark)
-    failed = world.wait_for(
-        "backend", "at its end", lambda sight: sight.phase in AT_REST, after=world.mark(), seconds=240
-    )
-    assert failed.phase == "Failed"
-    world.wait_for_event("backend", "Rolling back backend.prod errors: ", after=heard)
+    world.deploy("backend", service=service)
+    world.settle("backend")
+    world.apply(broken)
+    try:
+        mark, heard = world.mark(), len(world.events)
+        world.deploy("backend", analysis=compared, env={"REVISION": name})
+        world.wait_for_phase("backend", "Progressing", after=mark)
+        failed = world.wait_for(
+            "backend", "at its end", lambda sight: sight.phase in AT_REST, after=world.mark(), seconds=240
+        )
+        assert failed.phase == "Failed"
+        world.wait_for_event("backend", "Rolling back backend.prod errors: ", after=heard)
+    finally:
+        world.kubectl("delete", "envoyfilter", broken["metadata"]["name"], "--namespace", PROD)
     primary = world.get("deployment", "backend-primary")["spec"]["template"]["spec"]["containers"][0]
-    assert {"name": "REVISION", "value": "bad"} not in primary.get("env", [])
+    assert {"name": "REVISION", "value": name} not in primary.get("env", [])

@@ -37,6 +37,11 @@ def test_every_path_in_the_documentation_exists(page):
     assert [path for path in sorted(named) if not exists(path, page)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_waits_to_be_filled_in(page):
+    assert re.findall(r"@@|TODO|TBD|FIXME|XXX", page.read_text()) == []
+
+
 def managed_versions(file: str) -> dict[str, str]:
     """What Renovate's custom managers find in ``file``: name to version."""
     found = {}

@@ -57,7 +57,7 @@ def plan(  # noqa: PLR0917 -- typer passes them by name
     floor = parse_seconds("--minimum-interval", minimum_interval)
     traffic, remarks = find_traffic(canary, known)
     schedule = plan_schedule(canary.spec.analysis, traffic, floor=floor)
-    remarks += tuple(find_remarks(canary, templates, schedule, traffic))
+    remarks += tuple(find_remarks(canary, templates, schedule, traffic, floor=floor))
     if output is Output.JSON:
         print(json.dumps(as_json(canary, schedule, traffic, remarks), indent=2))
     else:

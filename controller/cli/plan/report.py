@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic.alias_generators import to_camel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from controller.api import Canary, MetricTemplate, Strategy, unsupported_fields
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.cli import words
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.counters import question_of
@@ -19,13 +21,20 @@ from controller.core.analysis.values import window_of
 from controller.core.evidence.question import Verdict
 from controller.core.evidence.values import most_scatter
 from controller.core.probes import QueryFailed
-from controller.core.simulation.schedule import Expectation, Schedule, Traffic
+from controller.core.simulation.advice import Change, suggest
+from controller.core.simulation.expectations import Expectation, Traffic
+from controller.core.simulation.schedule import Schedule
 
 
 def find_remarks(
-    canary: Canary, templates: Mapping[str, MetricTemplate], schedule: Schedule, traffic: Traffic | None
+    canary: Canary,
+    templates: Mapping[str, MetricTemplate],
+    schedule: Schedule,
+    traffic: Traffic | None,
+    *,
+    floor: float = DEFAULT_INTERVAL_FLOOR_SECONDS,
 ) -> Iterator[str]:
-    """What to know before the rollout starts."""
+    """What to know before the rollout starts; ``floor`` is the controller's least interval, seconds."""
     analysis = canary.spec.analysis
     if refused := unsupported_fields(canary):
         yield f"The controller rejects this Canary: {'; '.join(refused)}."
@@ -48,9 +57,11 @@ def find_remarks(
     for name in compared:
         if name not in traffic.bad_rates:
             yield f"{name}: its rate of bad requests is not known; set --error-rate, --slow-rate or --prometheus."
-    for each in schedule.expectations:
-        if each.look is None and not each.dry_run:
-            yield _out_of_reach(canary, each)
+    yield from (
+        " ".join(_out_of_reach(canary, each, suggest(analysis, traffic, each, floor=floor)))
+        for each in schedule.expectations
+        if each.look is None and not each.dry_run
+    )
 
 
 def _value_remarks(canary: Canary, templates: Mapping[str, MetricTemplate], schedule: Schedule) -> Iterator[str]:
@@ -77,14 +88,31 @@ def _value_remarks(canary: Canary, templates: Mapping[str, MetricTemplate], sche
             yield f"{counted}: too few for a verdict; make the analysis longer."
 
 
-def _out_of_reach(canary: Canary, each: Expectation) -> str:
+def _out_of_reach(canary: Canary, each: Expectation, changes: tuple[Change, ...]) -> Iterator[str]:
+    """What a verdict that does not fit the plan means, and which edits it would fit with."""
     needs = f"needs {words.count(each.needs)}" if math.isfinite(each.needs) else "cannot be reached with any number of"
-    short = f"{each.metric}: {each.verdict} at {words.ratio(each.ratio)} {needs} canary requests, the plan counts "
+    yield (
+        f"{each.metric}: {each.verdict} of a canary {_as_bad(each)} {needs} canary requests, the plan counts"
+        f" {words.count(each.gets)}:"
+    )
     if each.verdict is Verdict.FAIL:
-        return f"{short}{words.count(each.gets)}: the analysis is too short to detect such a canary."
-    ends = {"gate": "wait for approval without a verdict", "rollback": "be rolled back without a verdict"}
-    end = ends.get(canary.spec.analysis.on_inconclusive or "", "be promoted without proof")
-    return f"{short}{words.count(each.gets)}: even a canary as good as the primary would {end}."
+        yield "the analysis is too short to detect such a canary."
+    else:
+        ends = {"gate": "wait for approval without a verdict", "rollback": "be rolled back without a verdict"}
+        end = ends.get(canary.spec.analysis.on_inconclusive or "", "be promoted without proof")
+        yield f"even a canary as good as the primary would {end}."
+    if changes:
+        yield f"It fits with {', or with '.join(map(_change, changes))}."
+
+
+def _as_bad(each: Expectation) -> str:
+    return "as good" if each.ratio == 1 else f"{words.ratio(each.ratio)} as bad"
+
+
+def _change(change: Change) -> str:
+    value = change.value if isinstance(change.value, str) else f"{change.value:g}"
+    when = f"{change.then.verdict} after {words.duration(change.then.seconds or 0)}"
+    return f"{to_camel(change.field)}: {value} ({when})"
 
 
 def print_plan(canary: Canary, schedule: Schedule, traffic: Traffic | None, remarks: tuple[str, ...]) -> None:
@@ -124,12 +152,11 @@ def _steps_table(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
 def _verdict_table(schedule: Schedule) -> Table:
     table = words.table("METRIC", "CANARY IS", "VERDICT", "CANARY REQUESTS", "EXPECTED AT", right={"CANARY REQUESTS"})
     for each in schedule.expectations:
-        as_bad = "as good" if each.ratio == 1 else f"{words.ratio(each.ratio)} as bad"
         when = "not in this plan"
         if each.look is not None and each.seconds is not None:
             when = f"look {each.look}, after {words.duration(each.seconds)}"
         name = f"{each.metric} (dry run)" if each.dry_run else each.metric
-        table.add_row(Text(name), as_bad, str(each.verdict), words.count(each.needs), when)
+        table.add_row(Text(name), _as_bad(each), str(each.verdict), words.count(each.needs), when)
     return table
 
 

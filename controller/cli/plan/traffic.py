@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from controller.api import Canary, Metric, parse_duration
+from controller.api import Canary, parse_duration
 from controller.api.durations import is_duration
 from controller.cli import words
 from controller.cli.errors import CommandError
 from controller.cli.recording import fetch_recording
-from controller.core.analysis.counters import plan_counters
-from controller.core.evidence.readings import totals
-from controller.core.simulation.recording import Recording, requests_of, traffic_query
-from controller.core.simulation.schedule import Traffic
+from controller.core.simulation.expectations import Traffic
+from controller.core.simulation.traffic import Measured, counting, measure_traffic, traffic_queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +36,22 @@ class KnownTraffic:
 
 def find_traffic(canary: Canary, known: KnownTraffic) -> tuple[Traffic | None, tuple[str, ...]]:
     """The traffic as given, else as measured, with remarks about it; None if nothing is known."""
-    compared = [metric for metric in canary.spec.analysis.metrics if metric.compare and not metric.compare.value]
+    compared = counting(canary)
     if not compared:
         return None, ()
-    measured, remarks = (
-        _measure_traffic(canary, compared, known) if known.prometheus else (Traffic(requests_per_second=0.0), ())
-    )
-    rates = dict(measured.bad_rates)
+    measured = _measure(canary, known) if known.prometheus else None
+    traffic = measured.traffic if measured else Traffic(requests_per_second=0.0)
+    remarks = tuple(_remarks(canary, known, measured)) if measured else ()
+    rates = dict(traffic.bad_rates)
     for metric in compared:
         given = known.slow_rate if metric.compare and metric.compare.latency else known.error_rate
         if given is not None:
             edges = len(metric.compare.latency.edges_ms) if metric.compare and metric.compare.latency else 1
             rates[metric.name] = (_checked_rate(given),) * edges
-    pace = measured.requests_per_second if known.requests_per_second is None else known.requests_per_second
+    pace = traffic.requests_per_second if known.requests_per_second is None else known.requests_per_second
     if not pace > 0:
         return None, remarks
-    return replace(measured, requests_per_second=pace, bad_rates=rates), remarks
+    return replace(traffic, requests_per_second=pace, bad_rates=rates), remarks
 
 
 def _checked_rate(rate: float) -> float:
@@ -62,48 +60,37 @@ def _checked_rate(rate: float) -> float:
     return rate
 
 
-def _measure_traffic(
-    canary: Canary, compared: Sequence[Metric], known: KnownTraffic
-) -> tuple[Traffic, tuple[str, ...]]:
-    """What the primary served (the target, if there is no primary yet), from its counters."""
+def _measure(canary: Canary, known: KnownTraffic) -> Measured:
     window = parse_seconds("--window", known.window)
     now = datetime.now(UTC)
-    queries = {metric.name: plan_counters(canary, metric).query for metric in compared}
     recording = fetch_recording(
         known.prometheus,
-        (traffic_query(canary), *queries.values()),
+        traffic_queries(canary),
         start=now - timedelta(seconds=window),
         end=now,
-        step=min(60.0, window / 2),
+        step=min(canary.spec.analysis.tick_seconds(), window / 2),
     )
-    looks = [reading for _, reading in recording.counted(canary, traffic_query(canary))]
-    requests = sum(requests_of(reading.canary) + requests_of(reading.primary) for reading in looks)
-    remarks = [f"Measured over the last {known.window}: {words.count(requests)} requests."]
-    rates, events = dict[str, tuple[float, ...]](), dict[str, float]()
-    for metric in compared if requests else ():
-        rates[metric.name], total, seen = _bad_rates(canary, metric, recording)
-        remarks += [f"{metric.name}: {remark}" for remark in seen]
-        if metric.compare and metric.compare.counters:
-            events[metric.name] = total / window
-    return Traffic(requests_per_second=requests / window, bad_rates=rates, events_per_second=events), tuple(remarks)
+    return measure_traffic(canary, recording)
 
 
-def _bad_rates(canary: Canary, metric: Metric, recording: Recording) -> tuple[tuple[float, ...], float, list[str]]:
-    """The bad part of the requests, for latency at each edge; if none was bad, as if one had been. And their number."""
-    edges = metric.compare.edges_ms if metric.compare else ()
-    kinds = [f"slower than {edge:g} ms" for edge in edges] or ["failed"]
-    readings = [reading for _, reading in recording.counted(canary, plan_counters(canary, metric).query, edges)]
-    primary = [totals(reading.primary, len(kinds)) for reading in readings]
-    looks = primary if any(look[0] > 0 for look in primary) else [totals(r.canary, len(kinds)) for r in readings]
-    total, *bad = map(sum, zip(*looks, strict=True)) if looks else (0.0,)
-    if not total:
-        return (), 0.0, ["no requests were counted, so its verdicts cannot be predicted"]
-    remarks = [
-        f"none of {words.count(total)} requests {kind}; counted as one"
-        for kind, seen in zip(kinds, bad, strict=True)
-        if seen <= 0
-    ]
-    return tuple(max(seen, 1.0) / max(total, 2.0) for seen in bad), total, remarks
+def _remarks(canary: Canary, known: KnownTraffic, measured: Measured) -> Iterator[str]:
+    """How much was measured, what had to be assumed, and how much bad requests clump."""
+    yield f"Measured over the last {known.window}: {words.count(measured.requests)} requests."
+    for metric in counting(canary):
+        if metric.name not in measured.counted:
+            continue
+        counted = measured.counted[metric.name]
+        if not counted.total:
+            yield f"{metric.name}: no requests were counted, so its verdicts cannot be predicted"
+            continue
+        edges = metric.compare.edges_ms if metric.compare else ()
+        kinds = [f"slower than {edge:g} ms" for edge in edges] or ["failed"]
+        for kind, seen in zip(kinds, counted.bad, strict=True):
+            if seen <= 0:
+                yield f"{metric.name}: none of {words.count(counted.total)} requests {kind}; counted as one"
+        clumps = max(counted.dispersion)
+        if clumps > 1:
+            yield f"{metric.name}: bad requests come in clumps, so that verdicts need {clumps:.1f} times the requests"
 
 
 def parse_seconds(option: str, text: str) -> float:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +15,19 @@ from controller.api import Canary
 from controller.cli import words
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.manifests import load_canary
-from controller.cli.options import FilesOption, NameOption, Output, OutputOption
-from controller.cli.recording import fetch_recording, load_recording, parse_time, save_recording
+from controller.cli.options import (
+    EndOption,
+    FilesOption,
+    HeaderOption,
+    NameOption,
+    Output,
+    OutputOption,
+    PrometheusOption,
+    RecordedOption,
+    SaveOption,
+    StartOption,
+)
+from controller.cli.recording import Source
 from controller.cli.replay.page import render_page
 from controller.cli.replay.report import NOTES, as_json, quiet_sentences, rollout_reason
 from controller.core.simulation.recording import Recording
@@ -28,43 +36,16 @@ from controller.core.simulation.replay import replay as replay_recording
 from controller.core.simulation.run import Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the metrics come from: Prometheus and a time range, or a file.
-
-    Attributes:
-        prometheus: its address; empty if ``recorded`` is given.
-        start, end: times, or durations before now.
-        headers: ``NAME: VALUE``, for servers that require a token or a tenant.
-        recorded: a file that ``--save`` wrote.
-    """
-
-    prometheus: str = ""
-    start: str = ""
-    end: str = "now"
-    headers: Sequence[str] = ()
-    recorded: Path | None = None
-
-
 @reports_errors
 def replay(  # noqa: PLR0917 -- typer passes them by name
     files: FilesOption,
     name: NameOption = "",
-    prometheus: Annotated[str, typer.Option(metavar="URL", help="Prometheus server that has the metrics.")] = "",
-    start: Annotated[
-        str, typer.Option(metavar="TIME", help="2026-11-24T12:00 (UTC), or a duration: 24h is 24 hours ago.")
-    ] = "",
-    end: Annotated[str, typer.Option(metavar="TIME", help="Time as in --start, or now.")] = "now",
-    header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME: VALUE", help="HTTP header for Prometheus. Can be repeated."),
-    ] = None,
-    recorded: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Replay this file instead of querying Prometheus.")
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the metrics to this file, for --recorded.")
-    ] = None,
+    prometheus: PrometheusOption = "",
+    start: StartOption = "",
+    end: EndOption = "now",
+    header: HeaderOption = None,
+    recorded: RecordedOption = None,
+    save: SaveOption = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report with plots to this file.")
     ] = None,
@@ -77,11 +58,9 @@ def replay(  # noqa: PLR0917 -- typer passes them by name
 
     Shows what this Canary would have done in past rollouts, and how often it would have raised a false alarm.
     """
-    source = Source(prometheus=prometheus, start=start, end=end, headers=tuple(header or ()), recorded=recorded)
+    source = Source(prometheus, start, end, tuple(header or ()), recorded, save)
     canary, templates = load_canary(files, name)
-    recording = find_recording(canary, source, plan_recording(canary, templates))
-    if save:
-        save_recording(save, recording)
+    recording = source.find(plan_recording(canary, templates), canary.spec.analysis.tick_seconds())
     result = replay_recording(canary, templates, recording, most_quiet=quiet_runs)
     if html:
         _write_page(html, canary, recording, result)
@@ -89,33 +68,6 @@ def replay(  # noqa: PLR0917 -- typer passes them by name
         print(json.dumps(as_json(canary, recording, result), indent=2))
     else:
         _print(canary, recording, result)
-
-
-def find_recording(canary: Canary, source: Source, queries: Sequence[str]) -> Recording:
-    """The recording that ``source`` names."""
-    if (source.recorded is None) == (not source.prometheus):
-        raise CommandError("set either --prometheus with --start, or --recorded")
-    if source.recorded is not None:
-        return load_recording(source.recorded)
-    if not source.start:
-        raise CommandError("--start is missing: set a time as in 2026-11-24T12:00, or a duration before now as in 168h")
-    now = datetime.now(UTC)
-    headers = dict(_header(text) for text in source.headers)
-    return fetch_recording(
-        source.prometheus,
-        queries,
-        start=parse_time("--start", source.start, now),
-        end=parse_time("--end", source.end, now),
-        step=canary.spec.analysis.tick_seconds(),
-        headers=headers,
-    )
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise CommandError(f"--header {text!r}: must be NAME: VALUE")
-    return name.strip(), value.strip()
 
 
 def _write_page(path: Path, canary: Canary, recording: Recording, result: Replay) -> None:

@@ -111,7 +111,8 @@ def _comparison_plots(name: str, compare: Compare, looks: tuple[Look, ...]) -> I
             Level("good", "PASS", 1 / question.alpha),
         ]
     drawn = chart(f"{name}: evidence", [worse, better], levels=levels, label=_power, logarithmic=True)
-    verdict = str(seen[-1].verdict(compare)) if seen[-1] else "no requests counted"
+    last = seen[-1]
+    verdict = f"{last.verdict(compare)}: {last.describe(compare)}" if last else "no requests counted"
     yield _figure(
         f"{name}: evidence (dashed: enough for a verdict); final verdict: {verdict}", drawn, legend([worse, better])
     )

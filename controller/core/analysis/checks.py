@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
+from controller.api.compare import Compare
 from controller.api.durations import parse_duration
-from controller.api.metric import Compare, Metric
+from controller.api.metric import Metric
 from controller.core.analysis.comparisons import Compared, plan_comparison
 from controller.core.analysis.sides import mismatch_words, missing_traffic, served
 from controller.core.analysis.thresholds import judge, plan_query

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.api.canary import Canary
-from controller.api.metric import Compare, Metric
+from controller.api.compare import Compare
+from controller.api.metric import Metric
 from controller.core.analysis.counters import begin, plan_counters, plan_history, read_samples
 from controller.core.analysis.thresholds import TemplateError, Templates
 from controller.core.analysis.values import begin_values, plan_values, read_values

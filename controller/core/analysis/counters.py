@@ -16,7 +16,8 @@ from decimal import Decimal
 
 from controller.api import promql
 from controller.api.canary import Canary
-from controller.api.metric import Compare, CompareErrors, Metric
+from controller.api.compare import Compare, CompareErrors
+from controller.api.metric import Metric
 from controller.api.metric_template import MetricProvider
 from controller.api.side_queries import CompareCounters
 from controller.core.analysis.side_queries import render_sides, workloads

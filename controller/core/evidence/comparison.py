@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from controller.api.metric import Compare
+from controller.api.compare import Compare
 from controller.core.evidence.e_values import Counts
 from controller.core.evidence.planning import requests_left_to_pass
 from controller.core.evidence.question import EvidenceError, Question, Verdict

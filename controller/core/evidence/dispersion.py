@@ -15,7 +15,7 @@ A canary that is worse moves every z alike, and so does not change the differenc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -58,14 +58,11 @@ class Dispersion:
     @classmethod
     def seed(cls, primary: Sequence[tuple[float, float]]) -> Dispersion:
         """From (requests, bad requests) of the primary alone, look by look, before the canary has traffic."""
-        requests, bad = (sum(side) for side in zip(*primary, strict=True))
-        if not 0 < bad < requests:
-            return cls()
-        rate, estimate = bad / requests, cls(seeded=True)
-        for (n, x), (m, y) in pairwise(primary):
-            deviate = (y / m - x / n) / math.sqrt(rate * (1 - rate) * (1 / n + 1 / m))
+        estimate = cls(seeded=True)
+        deviates = tuple(_deviates(primary))
+        for deviate in deviates:
             estimate = replace(estimate, squares=_remember(estimate.squares, deviate**2))
-        return estimate
+        return estimate if deviates else cls()
 
     def look(self, now: Counts) -> Dispersion:
         """The estimate after one more look."""
@@ -94,8 +91,27 @@ class Dispersion:
     @property
     def value(self) -> float:
         """Phi; 1 where no more than chance (`CHANCE`) is seen."""
-        phi = self.squares / REMEMBERED
-        return phi if phi > 1 + CHANCE * math.sqrt(3 / REMEMBERED) else 1.0
+        return _beyond_chance(self.squares / REMEMBERED, REMEMBERED)
+
+
+def clumping(primary: Sequence[tuple[float, float]]) -> float:
+    """Phi of one side over all of its looks, (requests, bad requests) each; 1 where no more than chance is seen."""
+    squares = [deviate**2 for deviate in _deviates(primary)]
+    return _beyond_chance(sum(squares) / len(squares), len(squares)) if squares else 1.0
+
+
+def _beyond_chance(phi: float, looks: float) -> float:
+    return phi if phi > 1 + CHANCE * math.sqrt(3 / looks) else 1.0
+
+
+def _deviates(looks: Sequence[tuple[float, float]]) -> Iterator[float]:
+    """From look to look how much the rate moved, in standard deviations of chance; none where all or none are bad."""
+    served = [(n, x) for n, x in looks if n > 0]
+    requests, bad = sum(n for n, _ in served), sum(x for _, x in served)
+    if 0 < bad < requests:
+        rate = bad / requests
+        for (n, x), (m, y) in pairwise(served):
+            yield (y / m - x / n) / math.sqrt(rate * (1 - rate) * (1 / n + 1 / m))
 
 
 def _remember(squares: float, square: float) -> float:

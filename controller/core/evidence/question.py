@@ -6,16 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.api.compare import DEFAULT_RISK, DEFAULT_SENSITIVITY, MAX_RATIO, SENSITIVITIES, Compare, Limits
 from controller.api.errors import CanaryError
-from controller.api.metric import (
-    DEFAULT_HARMFUL_MARGIN,
-    DEFAULT_HARMFUL_RATIO,
-    DEFAULT_HARMLESS_MARGIN,
-    DEFAULT_HARMLESS_RATIO,
-    DEFAULT_RISK,
-    MAX_RATIO,
-    Compare,
-)
 from controller.core.evidence.e_values import Counts, Line, better_factors, worse_factors
 
 MOST_REQUESTS = 1e15  # in one look; whole numbers are exact up to here
@@ -24,8 +16,13 @@ MAX_MARGIN = 0.5  # a part of all requests; the line has to leave room beyond it
 SLACK = 1e-9  # relative: how far rounding alone may put bad above total
 
 
-HARMLESS = Line(DEFAULT_HARMLESS_RATIO, DEFAULT_HARMLESS_MARGIN / 100)
-HARMFUL = Line(DEFAULT_HARMFUL_RATIO, DEFAULT_HARMFUL_MARGIN / 100)
+def lines(limits: Limits) -> tuple[Line, Line]:
+    """The harmless and the harmful line of limits in percentage points."""
+    harmless = Line(limits.harmless_ratio, limits.harmless_margin / 100)
+    return harmless, Line(limits.harmful_ratio, limits.harmful_margin / 100)
+
+
+HARMLESS, HARMFUL = lines(SENSITIVITIES[DEFAULT_SENSITIVITY])
 
 
 class EvidenceError(CanaryError, ValueError):
@@ -74,12 +71,8 @@ class Question:
     @classmethod
     def of(cls, compare: Compare, metrics: int = 1) -> Question:
         """What a metric's ``compare`` asks, where so many metrics share the risk."""
-        return cls(
-            alpha=compare.risk,
-            harmless=Line(compare.harmless_limit, compare.harmless_margin / 100),
-            harmful=Line(compare.harmful_ratio, compare.harmful_margin / 100),
-            metrics=metrics,
-        )
+        harmless, harmful = lines(compare.limits)
+        return cls(alpha=compare.risk, harmless=harmless, harmful=harmful, metrics=metrics)
 
     def alternatives(self, primary_rate: float, *, harm: bool) -> tuple[Line, tuple[float, ...]]:
         """The line that bounds a null, and the factors on the canary's odds that lead away from it."""

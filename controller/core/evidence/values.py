@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from controller.api.metric import Compare
+from controller.api.compare import Compare
 from controller.core.evidence.question import EvidenceError, Question, Verdict
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.t_test import half_width, log_e_value

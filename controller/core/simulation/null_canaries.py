@@ -26,7 +26,7 @@ from controller.core.probes import (
 )
 from controller.core.simulation.recording import LULL, Recording, requests_of
 from controller.core.simulation.run import Ask, ReplayError, Run, ask_history, ask_recording, run
-from controller.core.simulation.schedule import plan_looks
+from controller.core.simulation.steps import plan_looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def try_null_canaries(
     null = _null_canary(canary, templates)
     if not null.spec.analysis.metrics:
         return ()
-    trials = _trials(traffic, busy, len(plan_looks(null.spec.analysis)))
+    trials = _trials(traffic, busy, len(plan_looks(null.spec.analysis).looks))
     return tuple(
         NullRun(pod, run(null, templates, _ask_null(canary, templates, recording, pod), recording, window))
         for _, (pod, window) in zip(range(most), trials, strict=False)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.api.canary import Canary
+from controller.api.compare import CompareErrors
 from controller.api.errors import CanaryError
-from controller.api.metric import CompareErrors
 from controller.core.analysis.counters import errors_query, read_samples
 from controller.core.evidence.readings import Reading, SeriesCounts, latest, since, totals
 from controller.core.probes import Sample

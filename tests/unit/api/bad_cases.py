@@ -11,7 +11,9 @@ def _canary(name: str, field: str, value: Any, words: str, path: str = "", *, ba
 
 _DURATION = 'must be a duration such as "30s", "1m30s" or "500ms"'
 _PERCENT = "must be 0 to 100 (percent)"
-_RATIOS = "harmfulRatio (default 2) must be above harmlessRatio (default 1.25, for latency 1.2, for value 1)"
+_CPU: dict[str, Any] = {"value": {"query": "cpu{{ workload }}", "better": "lower"}}
+_RATIOS = "harmfulRatio must be above harmlessRatio (see sensitivity for what is not set)"
+_MARGINS = "harmfulMargin must not be below harmlessMargin (see sensitivity for what is not set)"
 _STRATEGY = "exactly one of iterations, stepWeight, stepWeights must be set"
 _ANALYSIS = "spec.analysis"
 _SOURCE = (
@@ -350,6 +352,24 @@ BAD: tuple[Bad, ...] = (
         "spec.analysis.metrics[1].compare",
         base="compared",
     ),
+    *(
+        _canary(
+            f"{what} with sensitivity {sensitivity}",
+            "spec.analysis.metrics[0].compare",
+            {"sensitivity": sensitivity, **compare},
+            message,
+            "spec.analysis.metrics[0].compare",
+            base="compared",
+        )
+        for sensitivity, what, compare, message in (
+            ("low", "harmless above harmful", {"errors": {}, "harmlessRatio": 3.0}, _RATIOS),
+            ("low", "harmful below harmless errors", {"errors": {}, "harmfulRatio": 1.5}, _RATIOS),
+            ("low", "harmful below a harmless value", {**_CPU, "harmfulRatio": 1.2}, _RATIOS),
+            ("high", "harmless above harmful", {"errors": {}, "harmlessRatio": 1.5}, _RATIOS),
+            ("high", "harmful below harmless latency", {"latency": {"edges": ["1s"]}, "harmfulRatio": 1.1}, _RATIOS),
+            ("high", "a harmless margin above the harmful one", {"errors": {}, "harmlessMargin": 0.2}, _MARGINS),
+        )
+    ),
     _canary(
         "harmless ratio of nothing",
         "spec.analysis.metrics[0].compare.harmlessRatio",
@@ -361,7 +381,7 @@ BAD: tuple[Bad, ...] = (
         "a harmful margin below the harmless one",
         "spec.analysis.metrics[0].compare.harmfulMargin",
         0.01,
-        "harmfulMargin must not be below harmlessMargin (defaults: 0.5 and 0.05)",
+        _MARGINS,
         "spec.analysis.metrics[0].compare",
         base="compared",
     ),
@@ -369,7 +389,7 @@ BAD: tuple[Bad, ...] = (
         "a harmless margin above the default of the harmful one",
         "spec.analysis.metrics[1].compare.harmlessMargin",
         0.6,
-        "harmfulMargin must not be below harmlessMargin (defaults: 0.5 and 0.05)",
+        _MARGINS,
         "spec.analysis.metrics[1].compare",
         base="compared",
     ),

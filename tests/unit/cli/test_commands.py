@@ -23,7 +23,7 @@ def test_the_help_lists_every_command_with_the_first_sentence_of_its_own_help():
     assert code == 0
     lines = (line.split(maxsplit=1) for line in shown.partition("Commands:")[2].splitlines() if line)
     listed = {name: sentence.strip() for name, sentence in lines}
-    assert list(listed) == ["run", "get", "watch", "lint", "plan", "replay", "crds"]
+    assert list(listed) == ["run", "get", "watch", "lint", "plan", "replay", "tune", "crds"]
     assert listed == {name: canary(name, "--help")[1].splitlines()[2].strip() for name in listed}
 
 

@@ -231,7 +231,7 @@ def test_traffic_is_measured_from_the_primary_s_counters(planned):
     }
     assert found["remarks"][0] == "Measured over the last 30m: 36,000 requests."
     assert {verdict["metric"] for verdict in found["verdicts"]} == {"errors", "latency"}
-    assert {form["step"] for _, form, _ in prometheus.requests} == {"60"}
+    assert {form["step"] for _, form, _ in prometheus.requests} == {"30"}
 
 
 def test_without_failed_requests_one_counts_as_failed(planned):
@@ -239,6 +239,26 @@ def test_without_failed_requests_one_counts_as_failed(planned):
         found = planned("--prometheus", prometheus.address, metrics=[ERRORS])
     assert found["traffic"]["badRates"]["errors"] == [pytest.approx(1 / 3600)]
     assert "errors: none of 3,600 requests failed; counted as one" in found["remarks"]
+
+
+def test_errors_that_come_in_bursts_are_measured_and_need_more_requests(planned):
+    def served(burst: int) -> dict[str, Any]:
+        """A hundred errors in ten minutes, all at once or evenly."""
+
+        def answer(_: str, start: float, end: float, step: float) -> Matrix:
+            good, bad = counters(start, end, step, good=50.0, bad=1.0)
+            bad["values"] = [[time, str(burst * (float(value) // burst))] for time, value in bad["values"]]
+            return [good, bad]
+
+        with Prometheus(answer).serve() as prometheus:
+            return planned("--prometheus", prometheus.address, metrics=[ERRORS])
+
+    even, bursts = served(1), served(100)
+    needs = [[each["canaryRequests"] for each in found["verdicts"]] for found in (even, bursts)]
+    assert all(burst > 2 * steady for steady, burst in zip(*needs, strict=True))
+    (said,) = (remark for remark in bursts["remarks"] if "clumps" in remark)
+    assert said.startswith("errors: bad requests come in clumps, so that verdicts need ")
+    assert not any("clumps" in remark for remark in even["remarks"])
 
 
 def test_without_traffic_there_are_no_verdicts(planned):

@@ -275,6 +275,7 @@ CASES: tuple[Case, ...] = (
     Case(f"{COMPARE}.harmlessMargin", 2.0, analysis=metrics(FAR)),
     Case(f"{COMPARE}.harmfulRatio", 9.0, analysis=metrics(BETWEEN)),
     Case(f"{COMPARE}.harmfulMargin", 5.0, before=1.3, analysis=metrics(BETWEEN)),
+    Case(f"{COMPARE}.sensitivity", "low", analysis=metrics(BETWEEN)),
     Case(f"{COMPARE}.minRequests", 10**6, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
     Case(f"{HOOK}.name", "other", analysis=hooked()),

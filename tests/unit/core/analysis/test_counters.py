@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controller.api.canary import Canary
-from controller.api.metric import CompareErrors, CompareLatency, Metric
+from controller.api.compare import CompareErrors, CompareLatency
+from controller.api.metric import Metric
 from controller.api.metric_template import MetricProvider
 from controller.core.analysis.counters import errors_query, latency_query, plan_counters, plan_history, read_samples
 from controller.core.analysis.thresholds import TemplateError

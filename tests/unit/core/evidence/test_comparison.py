@@ -425,6 +425,8 @@ def test_new_pods_of_the_same_revision_add_to_the_evidence_and_warm_up_again():
         ({"harmlessRatio": 1e-6, "harmlessMargin": 0}, Line(1e-6), Line(2, 0.005)),
         ({"harmlessRatio": 1, "harmfulRatio": 1.0001}, Line(1, 0.0005), Line(1.0001, 0.005)),
         ({"harmlessMargin": 50, "harmfulMargin": 50}, Line(1.25, 0.5), Line(2, 0.5)),
+        ({"sensitivity": "low"}, Line(1.5, 0.002), Line(3, 0.01)),
+        ({"sensitivity": "high", "harmfulRatio": 4}, Line(1.1, 0.0001), Line(4, 0.001)),
     ],
 )
 def test_every_line_that_the_api_takes_can_be_tested(compare, harmless, harmful):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import pytest
 
-from controller.core.evidence.dispersion import REMEMBERED, Dispersion
+from controller.core.evidence.dispersion import REMEMBERED, Dispersion, clumping
 from controller.core.evidence.e_values import Counts
 from controller.core.evidence.question import EvidenceError, Question
 from controller.core.evidence.sequential import SequentialTest
@@ -125,6 +126,20 @@ def test_evidence_is_divided_by_what_was_known_before_and_else_by_what_the_look_
     seeded = SequentialTest.start(Question()).seed([(1000, 10)] * 30)
     assert seeded.rates[0].dispersion.seeded
     assert seeded.look([burst]).evidence > test.look([burst]).evidence / test.evidence
+
+
+@pytest.mark.parametrize(
+    ("clump", "expected"), [(1, pytest.approx(1)), (5, pytest.approx(5, rel=0.25)), (20, pytest.approx(20, rel=0.4))]
+)
+def test_over_many_looks_it_is_the_size_of_the_clumps(clump, expected):
+    random = Random(1)
+    looks = [(3000.0, clump * sum(random.random() < 0.01 for _ in range(3000 // clump))) for _ in range(200)]
+    assert clumping(looks) == expected
+
+
+@pytest.mark.parametrize("looks", [[], [(100, 1)], [(0, 0), (0, 0)], [(100, 0)] * 9, [(100, 100)] * 9])
+def test_looks_that_say_nothing_have_no_clumps(looks):
+    assert clumping(looks) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.api.metric import Compare
+from controller.api.compare import Compare
 from controller.core.evidence.question import EvidenceError, Question, Verdict
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.t_test import log_e_value

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.api.metric import Compare
+from controller.api.compare import Compare
 from controller.api.status import Phase
 from controller.core.decision import Decision
 from controller.core.evidence.comparison import Comparison

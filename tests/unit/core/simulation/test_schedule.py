@@ -17,7 +17,9 @@ from controller.core.evidence.question import Question, Verdict
 from controller.core.evidence.sequential import SequentialTest
 from controller.core.model import Routes
 from controller.core.probes import Value
-from controller.core.simulation.schedule import Expectation, Traffic, plan_schedule, plan_steps
+from controller.core.simulation.expectations import Expectation, Traffic
+from controller.core.simulation.schedule import plan_schedule
+from controller.core.simulation.steps import plan_steps
 from tests.builders import AB_TESTING, BLUE_GREEN, ERROR_RATE, WEIGHTED, canary_manifest, make_canary, webhook
 from tests.unit.core.cluster import progressing
 
