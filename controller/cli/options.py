@@ -36,6 +36,7 @@ HeaderOption = Annotated[
 RecordedOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Read this file instead of querying Prometheus.")
 ]
+QuietRunsOption = Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Maximum number of runs in quiet times.")]
 SaveOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Save the metrics to this file, for --recorded.")]
 NamespaceOption = Annotated[
     str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="List one namespace only.")

@@ -18,6 +18,7 @@ from controller.cli.options import (
     HeaderOption,
     NameOption,
     PrometheusOption,
+    QuietRunsOption,
     RecordedOption,
     SaveOption,
     StartOption,
@@ -38,6 +39,7 @@ def tune(  # noqa: PLR0917 -- typer passes them by name
     header: HeaderOption = None,
     recorded: RecordedOption = None,
     save: SaveOption = None,
+    quiet_runs: QuietRunsOption = 200,
 ) -> None:
     """Propose the settings of each comparison from recorded traffic.
 
@@ -57,7 +59,7 @@ def tune(  # noqa: PLR0917 -- typer passes them by name
             trials = list[Trial]()
             candidates = find_candidates(canary, measured.traffic, metric)
             risk = metric.compare.risk if metric.compare else 0.0
-            for trial in try_candidates(canary, templates, recording, metric, candidates):
+            for trial in try_candidates(canary, templates, recording, metric, candidates, most_runs=quiet_runs):
                 trials.append(trial)
                 status.update(f"{metric.name}: {len(trials)} of {len(candidates)} settings tried")
                 if trial.holds(risk):

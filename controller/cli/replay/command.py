@@ -23,6 +23,7 @@ from controller.cli.options import (
     Output,
     OutputOption,
     PrometheusOption,
+    QuietRunsOption,
     RecordedOption,
     SaveOption,
     StartOption,
@@ -49,9 +50,7 @@ def replay(  # noqa: PLR0917 -- typer passes them by name
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report with plots to this file.")
     ] = None,
-    quiet_runs: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Maximum number of runs in quiet times.")
-    ] = 200,
+    quiet_runs: QuietRunsOption = 200,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Test a Canary on recorded metrics.

@@ -26,13 +26,11 @@ ANALYSIS: dict[str, Any] = {
     "maxWeight": 50,
     "metrics": [ERRORS, {**ERROR_RATE, "templateRef": {"name": "error-rate"}}],
 }
-POINTS = 120
+POINTS = 240
 
 
-def tune(
-    folder: Path, serves: Callable[[int], Served], analysis: dict[str, Any] = ANALYSIS, *arguments: str
-) -> tuple[int, str]:
-    """Exit status and output over an hour in which the pods served like that."""
+def tune(folder: Path, serves: Callable[[int], Served], analysis: dict[str, Any] = ANALYSIS) -> tuple[int, str]:
+    """Exit status and output over two hours in which the pods served like that."""
     documents = [canary_manifest(analysis=analysis), error_rate_template().to_dict()]
     documents[1]["metadata"]["namespace"] = "prod"
     (folder / "canary.yaml").write_text(yaml.safe_dump_all(documents))
@@ -40,9 +38,9 @@ def tune(
     series = Traffic(POINTS, serves).series()
     templates = {"prod/error-rate": error_rate_template()}
     recording = recorded(POINTS, dict.fromkeys(plan_recording(canary, templates), series), step=30.0)
-    save_recording(folder / "hour.json", recording)
-    called = ["tune", "-f", str(folder / "canary.yaml"), "--recorded", str(folder / "hour.json"), *arguments]
-    result = CliRunner().invoke(app, called)
+    save_recording(folder / "hours.json", recording)
+    called = ["tune", "-f", str(folder / "canary.yaml"), "--recorded", str(folder / "hours.json")]
+    result = CliRunner().invoke(app, [*called, "--quiet-runs", "4"])
     return result.exit_code, result.output
 
 
@@ -57,13 +55,16 @@ def alike(requests: int) -> Callable[[int], Served]:
 
 
 def test_the_patch_is_a_valid_analysis_with_the_evidence_above_it(tmp_path):
-    code, shown = tune(tmp_path, alike(3000))
+    code, shown = tune(tmp_path, alike(1000))
     assert code == 0, shown
     evidence = [line for line in shown.splitlines() if line.startswith("# ")]
-    assert evidence[0].startswith("# prod/backend, 2026-01-01 12:00:00 to 2026-01-01 12:59:30 UTC, 1,07")
+    assert evidence[0].startswith("# prod/backend, 2026-01-01 12:00:00 to 2026-01-01 13:59:30 UTC, 717,000 requests")
     assert evidence[1].startswith("# errors: 1.00% of the primary's requests are bad, in clumps of 1.0")
-    assert "# errors: 0 false alarms in " in evidence[2]
-    assert evidence[-1] == "# errors: a doubling of the bad requests is found after 1m; before: not in the plan"
+    assert evidence[2].startswith(
+        "# errors: 0 false alarms in 4 runs with one pod of the primary as the canary; the risk"
+    )
+    assert evidence[3] == "# errors: 4 runs cannot show a risk of 5.0%; that takes 20 or more"
+    assert evidence[-1] == "# errors: a doubling of the bad requests is found after 2m; before: not in the plan"
     patch = yaml.safe_load(shown)["spec"]["analysis"]
     assert patch == {
         "metrics": [
