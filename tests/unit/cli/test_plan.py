@@ -247,8 +247,8 @@ def test_errors_that_come_in_bursts_are_measured_and_need_more_requests(planned)
 
         def answer(_: str, start: float, end: float, step: float) -> Matrix:
             good, bad = counters(start, end, step, good=50.0, bad=1.0)
-            bad["values"] = [[time, str(burst * (float(value) // burst))] for time, value in bad["values"]]
-            return [good, bad]
+            values = [[time, str(burst * (float(value) // burst))] for time, value in bad["values"]]
+            return [good, {**bad, "values": values}]
 
         with Prometheus(answer).serve() as prometheus:
             return planned("--prometheus", prometheus.address, metrics=[ERRORS])
