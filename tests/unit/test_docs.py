@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -15,9 +16,12 @@ import yaml
 from typer.testing import CliRunner
 
 from controller.api import parse_canary
+from controller.api.compare import SENSITIVITIES, Compare
 from controller.api.support import UNSUPPORTED, Unsupported
 from controller.cli import app
 from controller.cli.flagger import REFUSED, WITHOUT_EFFECT
+from controller.core.evidence.planning import requests_to_fail, requests_to_pass
+from controller.core.evidence.question import Question
 from stack.load import parse
 from tests.builders import canary_manifest
 
@@ -136,3 +140,22 @@ def test_the_lists_of_what_is_not_supported_are_complete():
     if os.environ.get("UPDATE_GOLDEN") == "1":
         page.write_text(generated)
     assert page.read_text() == generated, "docs/from-flagger.md is outdated; run `make generate`"
+
+
+def planned(question: Question, rate: float) -> list[str]:
+    """A row of docs/statistics.md: canary requests until FAIL at 2x, 4x and 10x, and until PASS, at a share of 10%."""
+    fails = [requests_to_fail(question, primary_rate=rate, ratio=ratio, canary_share=0.1) for ratio in (2, 4, 10)]
+    needs = [*fails, requests_to_pass(question, primary_rate=rate, canary_share=0.1)]
+    return [f"{each:,.0f}" if math.isfinite(each) else "never: it is harmless" for each in needs]
+
+
+@pytest.mark.parametrize("sensitivity", SENSITIVITIES)
+def test_the_requests_by_sensitivity_are_those_that_the_product_plans_with(sensitivity):
+    compare = Compare.model_validate({"errors": {}, "sensitivity": sensitivity})
+    row = f"| `{sensitivity}` | {' | '.join(planned(Question.of(compare), 0.005))} |"
+    assert row in read("docs/statistics.md").splitlines()
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.005, 0.02])
+def test_the_requests_by_error_rate_are_those_that_the_product_plans_with(rate):
+    assert f"| {rate:.1%} | {' | '.join(planned(Question(), rate))} |".replace(".0%", "%") in read("docs/statistics.md")
