@@ -9,6 +9,7 @@ from functools import cached_property
 from controller.api.analysis import Analysis
 from controller.api.canary import Canary
 from controller.api.status import Phase
+from controller.api.support import unsupported_fields
 from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Event, Measure
 from controller.core.model import Facts, Manifest, Observation, Routes, State
@@ -59,6 +60,11 @@ class Tick:
     @cached_property
     def _revision_facts(self) -> tuple[str, dict[str, str]]:
         return revision_facts(self.facts)
+
+    @cached_property
+    def unsupported(self) -> tuple[str, ...]:
+        """The fields of the Canary that would be ignored, each with the reason; several policies ask."""
+        return unsupported_fields(self.canary)
 
     @property
     def revision(self) -> str:

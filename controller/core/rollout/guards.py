@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controller.api.support import unsupported_fields
 from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.decision import Decision, Event, ReturnTraffic
 from controller.core.model import Routes, State
@@ -24,8 +23,7 @@ def suspension(tick: Tick) -> str:
 
 def unsupported_problem(tick: Tick) -> str:
     """Which fields would be ignored: what the user asked for would not happen; empty when there are none."""
-    problems = unsupported_fields(tick.canary)
-    return "not supported: " + "; ".join(problems) if problems else ""
+    return "not supported: " + "; ".join(tick.unsupported) if tick.unsupported else ""
 
 
 def rival_problem(tick: Tick) -> str:
