@@ -13,7 +13,7 @@ from components._shared.image import build_image
 from components._shared.options import child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
-from controller.api.names import CANARY_PLURAL, GROUP, METRIC_TEMPLATE_PLURAL
+from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, METRIC_TEMPLATE_PLURAL
 from stack.config import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
 
@@ -23,7 +23,7 @@ _READ = ("get", "list", "watch")
 _OWN = (*_READ, "create", "update", "delete")
 
 RULES: Sequence[Rule] = (
-    Rule(GROUP, [METRIC_TEMPLATE_PLURAL], _READ),
+    Rule(GROUP, [METRIC_TEMPLATE_PLURAL, ALERT_PROVIDER_PLURAL], _READ),
     # A deleted Canary that Flagger managed waits for its finalizer to be removed, which is a patch.
     Rule(GROUP, [CANARY_PLURAL], [*_READ, "patch"]),
     Rule(GROUP, [f"{CANARY_PLURAL}/status"], ["update"]),

@@ -204,8 +204,8 @@ class BuildConfig(Model):
 class TrustConfig(Model):
     cross_namespace_references: Boolean = Field(
         True,
-        description="Whether a Canary may use a MetricTemplate of another namespace. When false, the MetricTemplates "
-        "of this stack are in the namespace of the apps.",
+        description="Whether a Canary may use MetricTemplates and AlertProviders of another namespace. When false, the "
+        "MetricTemplates of this stack are in the namespace of the apps.",
     )
     hosts: list[HostPattern] = Field(
         default_factory=list,

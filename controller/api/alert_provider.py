@@ -1,4 +1,4 @@
-"""AlertProvider: a chat channel that receives notifications."""
+"""AlertProvider: a chat channel, or another webhook, that receives alerts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,26 @@ class AlertProviderSpec(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one("address", "secretRef", attributes=("address", "secret_ref")),)
 
-    type: Literal["slack", "msteams", "discord", "rocket", "gchat"] = Field(description="Chat service.")
-    channel: str | None = Field(None, description="Channel to post to.")
-    username: str | None = Field(None, description="Name to post as.")
+    type: Literal["slack", "msteams", "discord", "rocket", "gchat", "webhook"] = Field(
+        description="Chat service; webhook is any server that takes a POST of JSON, and is not part of Flagger's API."
+    )
+    channel: str | None = Field(
+        None, description="Channel to post to, of slack, discord and rocket. Defaults to general."
+    )
+    username: str | None = Field(
+        None, description="Name to post as, of slack, discord and rocket. Defaults to flagger."
+    )
     address: Url | None = Field(None, description="URL of the incoming webhook.")
-    proxy: str | None = Field(None, description="URL of the HTTP proxy to use.")
-    secret_ref: SecretRef | None = Field(None, description="Secret that holds the keys address and token.")
+    proxy: Url | None = Field(None, description="URL of the HTTP proxy to use.")
+    secret_ref: SecretRef | None = Field(
+        None,
+        description="Secret with the key address, the URL of the incoming webhook, and for slack and webhook"
+        " optionally the key token, which is sent as a bearer token.",
+    )
 
 
 class AlertProvider(Resource):
-    """A chat channel that receives notifications about Canaries."""
+    """An AlertProvider names a chat channel, or another webhook, that receives alerts about Canaries."""
 
     api_version: Literal["flagger.app/v1beta1"] = API_VERSION
     kind: Literal["AlertProvider"] = ALERT_PROVIDER_KIND

@@ -86,6 +86,10 @@ class NamespacedRef(Model):
     name: Name = Field(description="Name of the object.")
     namespace: str | None = Field(None, description="Namespace of the object. Defaults to the namespace of the Canary.")
 
+    def key(self, namespace: str) -> str:
+        """``NAMESPACE/NAME`` of the object, for a Canary in ``namespace``."""
+        return f"{self.namespace or namespace}/{self.name}"
+
 
 class SecretRef(Model):
     """Reference to a Secret in the same namespace."""

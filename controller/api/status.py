@@ -103,6 +103,12 @@ class CanaryStatus(_Observed):
     split: OpenObject | None = Field(
         None, description="The canary's share of the requests in this rollout, against its weights."
     )
+    alerted: tuple[str, ...] = Field(
+        (), description="What alerts were sent for, and whose end was not announced yet; see spec.analysis.alerts."
+    )
+    closed_since: MicroTime | None = Field(
+        None, description="Since when a webhook has kept the next step from being taken; alerts need it."
+    )
     reason: str = Field("", description="What happened last, or what holds the Canary up, in one word.")
     message: str = Field(
         "",

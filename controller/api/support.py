@@ -99,13 +99,12 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
             "spec.analysis.webhooks[].type", _WEIGHTS_ONLY, only=("confirm-traffic-increase",), beside=_has_iterations
         ),
         Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
-        Unsupported("spec.analysis.alerts", "alerts are not sent yet"),
     ),
     "MetricTemplate": (
         Unsupported("spec.provider.type", "only prometheus is supported yet", unless=("prometheus",)),
         Unsupported("spec.provider.region", "not used with prometheus"),
     ),
-    "AlertProvider": (Unsupported("spec.type", "alerts are not sent yet"),),
+    "AlertProvider": (),
 }
 
 

@@ -52,7 +52,7 @@ class Webhook(Model):
     disable_tls: Boolean = Field(
         False, alias="disableTLS", description="Skip verification of the endpoint's TLS certificate."
     )
-    mute_alert: Boolean = Field(False, description="Do not send an alert when this webhook fails.")
+    mute_alert: Boolean = Field(False, description="Do not send an alert when this webhook holds up the rollout.")
     metadata: StringMap = Field(default_factory=dict, description="Keys and values to send in the request body.")
 
     @property
@@ -70,6 +70,6 @@ class Alert(Model):
 
     name: Name = Field(description="Name of the alert.")
     severity: Literal["", "info", "warn", "error"] = Field(
-        "", description="Minimum severity to send. Defaults to info."
+        "", description="Lowest severity to send: info sends all, warn sends warn and error. Defaults to info."
     )
     provider_ref: NamespacedRef = Field(description="AlertProvider to send the alert through.")

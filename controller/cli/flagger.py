@@ -15,7 +15,6 @@ BOOLEANS = frozenset(
 )
 
 WITHOUT_EFFECT: Mapping[str, str] = {
-    "cluster-name": "alerts are not supported",
     "control-loop-interval": "a Canary is reconciled when it changes, and every analysis.interval",
     "enable-config-tracking": "ConfigMaps and Secrets are always tracked",
     "enable-leader-election": "there is no leader election; run one replica, with strategy Recreate",
@@ -25,10 +24,6 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "kubeconfig-burst": "requests to the Kubernetes API are not throttled by the client",
     "kubeconfig-qps": "requests to the Kubernetes API are not throttled by the client",
     "leader-election-namespace": "there is no leader election; run one replica, with strategy Recreate",
-    "msteams-proxy-url": "alerts are not supported",
-    "slack-channel": "alerts are not supported",
-    "slack-proxy-url": "alerts are not supported",
-    "slack-user": "alerts are not supported",
     "threadiness": "Canaries are reconciled concurrently",
     "zap-encoding": "logs are JSON",
     "zap-replace-globals": "there is one logger",
@@ -38,27 +33,20 @@ WITHOUT_EFFECT: Mapping[str, str] = {
 REFUSED: Mapping[str, str] = {
     "kubeconfig-service-mesh": "a service mesh in another cluster is not supported",
     "master": "set the address in the kubeconfig",
-    "msteams-url": "alerts are not supported; use --event-webhook",
-    "slack-url": "alerts are not supported; use --event-webhook",
 }
 """Options that cannot be ignored without a change of behaviour; empty values are allowed."""
-
-ENVIRONMENT: Mapping[str, str] = {"SLACK_URL": "slack-url", "MSTEAMS_URL": "msteams-url"}
-"""Variables that Flagger reads in place of options."""
 
 _OPTION = re.compile(r"--?([a-z][a-z0-9-]+)(?:=(.*))?", re.DOTALL)
 TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 
 
-def translate(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def translate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The arguments for ``canary run``, and what to log about those without effect.
 
     Raises:
-        BadParameter: an option, or its environment variable, is refused.
+        BadParameter: an option is refused.
     """
-    for variable, name in ENVIRONMENT.items():
-        _refuse(name, environment.get(variable, ""), f"environment variable {variable}")
     kept: list[str] = []
     notes: list[str] = []
     remaining = iter(arguments)
@@ -75,7 +63,7 @@ def translate(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple
             continue
         if value is None:
             value = next(remaining, "")
-        _refuse(name, value, f"--{name}")
+        _refuse(name, value)
         if name in WITHOUT_EFFECT and value not in FALSE:
             notes.append(f"--{name}={value} has no effect: {WITHOUT_EFFECT[name]}")
     return kept, notes
@@ -89,7 +77,8 @@ def _boolean(name: str, value: str | None) -> str:
     return value
 
 
-def _refuse(name: str, value: str, where: str) -> None:
+def _refuse(name: str, value: str) -> None:
+    where = f"--{name}"
     if name in REFUSED and value:
         raise typer.BadParameter(REFUSED[name], param_hint=where)
     if name == "enable-config-tracking" and value in FALSE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,5 +51,5 @@ class CommandGroup(typer.core.TyperGroup):
         if args and args[0].startswith("-") and args[0] != "--help":
             args = [DEFAULT_COMMAND, *args]
         if args and args[0] == DEFAULT_COMMAND:
-            args, ctx.obj = translate(args, os.environ)
+            args, ctx.obj = translate(args)
         return super().parse_args(ctx, args)

@@ -25,7 +25,7 @@ from controller.cli.errors import reports_errors
 from controller.cli.manifests import Document, UnreadableFile, read_documents
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.sides import doubts
-from controller.core.analysis.thresholds import missing_templates, plan_query, template_key
+from controller.core.analysis.thresholds import missing_templates, plan_query
 from controller.core.model import Manifest
 from controller.core.objects.ownership import find_rival
 from controller.core.probes import QueryFailed
@@ -124,7 +124,7 @@ def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTe
     missing = missing_templates(canary, templates)
     for number, metric in enumerate(canary.spec.analysis.metrics):
         path = f"spec.analysis.metrics[{number}]"
-        references = {f"{path}.{field}": template_key(canary, each) for field, each in metric.template_refs.items()}
+        references = {f"{path}.{field}": each.key(canary.namespace) for field, each in metric.template_refs.items()}
         unknown = {field: key for field, key in references.items() if key in missing}
         for field, key in unknown.items():
             found = f"{field}: MetricTemplate {key} is not in these files; it must exist in the cluster"

@@ -16,6 +16,7 @@ from controller.api.durations import DEFAULT_INTERVAL_FLOOR, parse_duration
 from controller.api.names import SELECTOR_LABELS
 from controller.cli.errors import reports_errors
 from controller.cli.flagger import FALSE
+from controller.core.messages import USERNAME
 from controller.shell.kubernetes.errors import StartError, StoppedError
 from controller.shell.reporting.logs import configure_logs
 from controller.shell.settings import Settings
@@ -44,6 +45,21 @@ def run(  # noqa: PLR0917 -- typer passes them by name
             metavar="URL", envvar="EVENT_WEBHOOK_URL", help="Webhook that receives the events of all Canaries."
         ),
     ] = "",
+    slack_url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", envvar="SLACK_URL", help="Slack webhook for the alerts of Canaries without any of their own."
+        ),
+    ] = "",
+    slack_user: Annotated[str, typer.Option(metavar="NAME", help="Name to post to Slack as.")] = USERNAME,
+    slack_channel: Annotated[str, typer.Option(metavar="NAME", help="Slack channel to post to.")] = "",
+    slack_proxy_url: Annotated[str, typer.Option(metavar="URL", help="HTTP proxy on the way to Slack.")] = "",
+    msteams_url: Annotated[
+        str,
+        typer.Option(metavar="URL", envvar="MSTEAMS_URL", help="The same for a workflow of Microsoft Teams."),
+    ] = "",
+    msteams_proxy_url: Annotated[str, typer.Option(metavar="URL", help="HTTP proxy on the way to Teams.")] = "",
+    cluster_name: Annotated[str, typer.Option(metavar="NAME", help="Name of the cluster, shown in alerts.")] = "",
     selector_labels: Annotated[
         str,
         typer.Option(
@@ -51,7 +67,7 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         ),
     ] = ",".join(SELECTOR_LABELS),
     no_cross_namespace_refs: Annotated[
-        str, typer.Option(metavar="BOOLEAN", help="Reject MetricTemplates of other namespaces.")
+        str, typer.Option(metavar="BOOLEAN", help="Reject MetricTemplates and AlertProviders of other namespaces.")
     ] = "false",
     allowed_hosts: Annotated[
         str,
@@ -92,6 +108,13 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         allowed_addresses=_items(allowed_addresses),
         port=port,
         event_webhook=event_webhook,
+        slack_url=slack_url,
+        slack_user=slack_user,
+        slack_channel=slack_channel,
+        slack_proxy_url=slack_proxy_url,
+        msteams_url=msteams_url,
+        msteams_proxy_url=msteams_proxy_url,
+        cluster_name=cluster_name,
     )
     configure_logs(settings.log_level)
     for note in context.obj:
@@ -135,7 +158,11 @@ def parse_settings(*, minimum_interval: str, **options: Any) -> Settings:
     try:
         return Settings(minimum_interval=floor, **options)
     except pydantic.ValidationError as error:
-        problems = [
-            f"--{str(each['loc'][0]).replace('_', '-')} {each['input']!r}: {each['msg']}" for each in error.errors()
-        ]
-        raise StartError("; ".join(problems)) from None
+        problems = [f"{_option(str(each['loc'][0]), each['input'])}: {each['msg']}" for each in error.errors()]
+        raise StartError("; ".join(dict.fromkeys(problems))) from None
+
+
+def _option(name: str, value: Any) -> str:
+    """An option with its value, unless that may be secret."""
+    option = f"--{name.replace('_', '-')}"
+    return option if name in ("slack_url", "msteams_url") else f"{option} {value!r}"

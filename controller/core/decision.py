@@ -103,6 +103,39 @@ class Event:
     type: Literal["Normal", "Warning"] = "Normal"
 
 
+Severity: TypeAlias = Literal["info", "warn", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where an alert goes.
+
+    Attributes:
+        alert: its name in ``spec.analysis.alerts``.
+        provider: the AlertProvider, ``NAMESPACE/NAME``.
+    """
+
+    alert: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A message to people.
+
+    Attributes:
+        severity: how bad it is.
+        text: what has happened.
+        fields: names and values that are shown below it.
+        to: its receivers; empty for those of the controller's own options.
+    """
+
+    severity: Severity
+    text: str
+    fields: tuple[tuple[str, str], ...] = ()
+    to: tuple[Receiver, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """``decide`` cannot go on without these answers.
@@ -118,7 +151,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one tick does, in this order: actions (stop at the first that fails), status, events, hooks, upkeep.
+    """What one tick does, in this order: actions (up to the first that fails), status, events, alerts, hooks, upkeep.
 
     Attributes:
         state: what the status says afterwards.
@@ -126,6 +159,7 @@ class Decision:
         upkeep: desired values that the state does not depend on: what cannot be written must keep no traffic on a
             canary, nor a failed check from being counted.
         events: recorded once the status is written.
+        alerts: sent after that, at most once: a crash in between loses them.
         hooks: called after that; their answers become events and nothing else.
         requeue_after: seconds until the next tick is due whatever the watches say; None: only a watch wakes it.
     """
@@ -136,6 +170,7 @@ class Decision:
     hooks: tuple[HookProbe, ...] = ()
     requeue_after: float | None = None
     upkeep: tuple[Action, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ class State:
         checks: the last analysis, metric by metric.
         evidence: what ``compare`` has gathered in this rollout, by metric.
         split: how the requests were shared out in it, where ``compare`` counts them and weights decide.
+        alerted: what people were told and not yet told the end of: failures, and what lasts (`rollout.alerts`).
+        closed_since: since when a gate has kept the next step from being taken, where somebody wants alerts.
         reason: what happened last, or what holds the Canary up, in one word (`rollout.phases.Reason`).
         message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
     """
@@ -102,6 +104,8 @@ class State:
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     split: Split | None = None
+    alerted: tuple[str, ...] = ()
+    closed_since: datetime | None = None
     reason: str = ""
     message: str = ""
 
@@ -135,6 +139,8 @@ class Options:
             for the Canary's. Empty: all.
         allowed_gateways: patterns of ``spec.service.gateways``, as in ``istio-system/public`` or ``{namespace}/*``.
             Empty: all.
+        alerts: whether Canaries without ``spec.analysis.alerts`` send theirs to receivers of the controller's own.
+        cluster_name: shown in alerts; empty: not.
     """
 
     minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
@@ -142,6 +148,8 @@ class Options:
     cross_namespace_refs: bool = True
     allowed_hosts: tuple[str, ...] = ()
     allowed_gateways: tuple[str, ...] = ()
+    alerts: bool = False
+    cluster_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ def state_from_status(canary: Canary) -> State:
         ),
         evidence=_evidence_of(canary),
         split=_split_of(status),
+        alerted=status.alerted,
+        closed_since=status.closed_since,
         reason=status.reason,
         message=status.message,
     )
@@ -130,10 +132,12 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             ),
             "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
             "split": _SPLIT.dump_python(state.split, mode="json", by_alias=True) if state.split else None,
+            "alerted": state.alerted,
+            "closed_since": state.closed_since,
             "reason": state.reason,
             "message": state.message,
             "observed_generation": canary.metadata.generation,
-            "conditions": _conditions(state.phase, _outcome(canary, state), canary.status.conditions, now),
+            "conditions": _conditions(state.phase, outcome(canary, state), canary.status.conditions, now),
         }
     )
 
@@ -143,8 +147,8 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _outcome(canary: Canary, state: State) -> str:
-    """The condition's message: Flagger's, or what a promotion has left unproven."""
+def outcome(canary: Canary, state: State) -> str:
+    """The phase in a sentence, as the condition has it: Flagger's, or what a promotion has left unproven."""
     unproven = inconclusive(canary, state) if state.phase is Phase.SUCCEEDED and not canary.spec.skip_analysis else ()
     return f"{WITHOUT_PROOF} {'; '.join(unproven)}" if unproven else CONDITION_MESSAGES.get(state.phase, "")
 
@@ -162,13 +166,13 @@ def _conditions(phase: Phase, message: str, before: tuple[Condition, ...], now: 
     old = next((condition for condition in before if condition.type == PROMOTED), None)
     if old is not None and old.reason == phase:
         return before
-    outcome, second = _OUTCOMES.get(phase, "Unknown"), now.replace(microsecond=0)
+    status, second = _OUTCOMES.get(phase, "Unknown"), now.replace(microsecond=0)
     new = Condition(
         type=PROMOTED,
-        status=outcome,
+        status=status,
         reason=phase.value,
         message=message,
         last_update_time=second,
-        last_transition_time=old.last_transition_time if old is not None and old.status == outcome else second,
+        last_transition_time=old.last_transition_time if old is not None and old.status == status else second,
     )
     return (*(condition for condition in before if condition.type != PROMOTED), new)

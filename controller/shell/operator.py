@@ -25,6 +25,7 @@ from controller.shell.outside import Outside, open_outside
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reconciler.reconciler import Reconciler
 from controller.shell.reconciler.tasks import CanaryTasks
+from controller.shell.reporting.alerts import AlertSender
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.metrics import Metrics
 from controller.shell.server import serve
@@ -37,7 +38,7 @@ RECURSION_LIMIT = 12_000
 below 2 MiB. The parser then refuses it."""
 
 FLUSH_SECONDS = 3
-"""How long a controller that is stopped goes on sending events."""
+"""How long a controller that is stopped goes on sending alerts, and then events."""
 
 CONNECTIONS = 50
 """To the API server, beside the watches; asyncio reserves 256 KiB for each one with TLS."""
@@ -62,9 +63,7 @@ async def operate(access: Access, settings: Settings) -> None:
         port = await stack.enter_async_context(serve(metrics, tasks, settings.port))
         log.info("Starting canary controller %s, /metrics and /healthz on port %d", __version__, port)
         kube = KubeClient(cluster, access.server, metrics.count_request)
-        outside = Outside(
-            session, settings.allowed_addresses, trusted=(settings.metrics_server, settings.event_webhook)
-        )
+        outside = Outside(session, settings.allowed_addresses, trusted=settings.addresses)
         operator = _Operator(kube, outside, tasks, metrics, settings)
         await _run_kopf(access, settings, operator)
         if operator.ended.done() and not operator.ended.cancelled():
@@ -121,11 +120,13 @@ class _Operator:
         self._tasks = tasks
         self._metrics = metrics
         self._recorder = EventRecorder(kube, outside, _now, settings.event_webhook)
+        self._alerts = AlertSender(kube, outside, self._recorder.record, settings.alert_providers)
         self._reconciler = Reconciler(
             kube=kube,
             cache=self.cache,
             runner=ProbeRunner(outside, kube, self.cache, settings.metrics_server),
             recorder=self._recorder,
+            alerts=self._alerts,
             metrics=metrics,
             depend=self._depend,
             clock=_now,
@@ -151,6 +152,7 @@ class _Operator:
 
     async def stop(self) -> None:
         await self._tasks.stop()
+        await self._alerts.flush(FLUSH_SECONDS)
         await self._recorder.flush(FLUSH_SECONDS)
         for task in (*self._background, *self._reconciler.background):
             task.cancel()
@@ -168,6 +170,7 @@ class _Operator:
         target = ((last_seen.get("spec") or {}).get("targetRef") or {}).get("name", "")
         self._metrics.remove(name, namespace, str(target))
         self._recorder.forget(str(last_seen["metadata"]["uid"]))
+        self._alerts.forget(str(last_seen["metadata"]["uid"]))
         self.cache.keep_bodies(self._tasks.needed())
         self._reconciler.give_back_orphans()
 

@@ -1,4 +1,4 @@
-"""HTTP requests to servers that a Canary's author chose: webhooks and metric providers.
+"""HTTP requests to servers that a Canary's author chose: webhooks, metric providers and chats.
 
 Nothing about such a server is trusted. Every answer becomes a value, bounded in size and time; redirects are not
 followed; neither paths and credentials of a URL nor control characters of an answer reach a message. One Canary cannot
@@ -94,6 +94,7 @@ class Outside:
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         body: Any = None,
+        proxy: str | None = None,
         limit: int = ANSWER_BYTES,
     ) -> Answer | NoAnswer:
         """Send one request. Never raises.
@@ -108,18 +109,19 @@ class Outside:
             params: appended to the URL.
             form: sent as the body of a form.
             body: sent as JSON.
+            proxy: URL of the HTTP proxy to go through; it must be allowed as well.
             limit: bytes to read of the answer.
         """
         try:
-            origin = URL(url).origin()
+            origin, *proxies = [URL(each).origin() for each in (url, proxy) if each]
         except ValueError:
-            return NoAnswer("is not a URL")
-        host = origin.host or ""
-        if origin not in self._trusted and not self._may_call(host, caller.namespace):
-            return NoAnswer("is not called: --allowed-addresses of the controller has no pattern for this host")
+            return NoAnswer("is not called: its URL, or that of its proxy, is not one")
+        if not all(self._may_call(each, caller.namespace) for each in (origin, *proxies)):
+            what = "this host and its proxy" if proxies else "this host"
+            return NoAnswer(f"is not called: --allowed-addresses of the controller has no pattern for {what}")
         try:
             async with (
-                self._budget.take(caller, host),
+                self._budget.take(caller, origin.host or ""),
                 asyncio.timeout(seconds),
                 self._session.request(
                     method,
@@ -128,6 +130,7 @@ class Outside:
                     params=params,
                     data=form,
                     json=body,
+                    proxy=proxy,
                     ssl=verify,
                     allow_redirects=False,
                 ) as response,
@@ -140,9 +143,10 @@ class Outside:
         except Exception as error:  # noqa: BLE001 -- whatever a server makes aiohttp raise, it is a failed request
             return NoAnswer(f"failed: {_problem(error)}")
 
-    def _may_call(self, host: str, namespace: str) -> bool:
+    def _may_call(self, origin: URL, namespace: str) -> bool:
         patterns = (pattern.replace("{namespace}", namespace) for pattern in self._allowed)
-        return not self._allowed or any(fnmatchcase(host, pattern) for pattern in patterns)
+        trusted = not self._allowed or origin in self._trusted
+        return trusted or any(fnmatchcase(origin.host or "", pattern) for pattern in patterns)
 
 
 @asynccontextmanager

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 from pydantic.dataclasses import dataclass
 
+from controller.api.alert_provider import AlertProviderSpec
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.api.names import SELECTOR_LABELS
+from controller.core.messages import USERNAME
 from controller.core.model import Options
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+")]
+OptionalUrl = HttpUrl | Literal[""]
 Label = Annotated[str, StringConstraints(pattern=r"^[\w./-]+$")]
 Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -26,13 +30,17 @@ class Settings:
         log_level: lowest severity that is logged.
         minimum_interval: lower bound of every Canary's ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
-        cross_namespace_refs: whether a Canary may use a MetricTemplate of another namespace.
+        cross_namespace_refs: whether a Canary may use MetricTemplates and AlertProviders of another namespace.
         allowed_hosts: patterns of ``spec.service.hosts`` beside the namespace's own Services; empty: all.
         allowed_gateways: patterns of ``spec.service.gateways``; empty: all.
-        allowed_addresses: patterns of the host names that webhooks and metric providers may have; empty: all.
+        allowed_addresses: patterns of the host names that webhooks, metric providers and alerts may have; empty: all.
         namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
         event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
+        slack_url, msteams_url: incoming webhooks that get the alerts of Canaries without any of their own. Secret.
+        slack_user, slack_channel: who posts to Slack, and where.
+        slack_proxy_url, msteams_proxy_url: HTTP proxies on the way.
+        cluster_name: shown in alerts.
     """
 
     metrics_server: HttpUrl = "http://prometheus:9090"
@@ -45,7 +53,28 @@ class Settings:
     allowed_addresses: Patterns = ()
     namespaces: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    event_webhook: HttpUrl | Literal[""] = ""
+    event_webhook: OptionalUrl = ""
+    slack_url: OptionalUrl = field(default="", repr=False)
+    slack_user: str = USERNAME
+    slack_channel: str = ""
+    slack_proxy_url: OptionalUrl = ""
+    msteams_url: OptionalUrl = field(default="", repr=False)
+    msteams_proxy_url: OptionalUrl = ""
+    cluster_name: str = ""
+
+    @property
+    def alert_providers(self) -> tuple[AlertProviderSpec, ...]:
+        """The receivers of alerts that the options name."""
+        slack = {"type": "slack", "address": self.slack_url, "proxy": self.slack_proxy_url or None}
+        slack |= {"username": self.slack_user, "channel": self.slack_channel}
+        teams = {"type": "msteams", "address": self.msteams_url, "proxy": self.msteams_proxy_url or None}
+        return tuple(AlertProviderSpec.model_validate(each) for each in (slack, teams) if each["address"])
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The URLs that the options name; they need no pattern in ``allowed_addresses``."""
+        own = (self.metrics_server, self.event_webhook, self.slack_url, self.msteams_url)
+        return tuple(url for url in (*own, self.slack_proxy_url, self.msteams_proxy_url) if url)
 
     @property
     def options(self) -> Options:
@@ -56,4 +85,6 @@ class Settings:
             cross_namespace_refs=self.cross_namespace_refs,
             allowed_hosts=self.allowed_hosts,
             allowed_gateways=self.allowed_gateways,
+            alerts=bool(self.alert_providers),
+            cluster_name=self.cluster_name,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from controller.api.canary import Canary
@@ -33,18 +33,32 @@ async def ask_webhook(outside: Outside, canary: Canary, probe: HookProbe) -> Pas
     return await post(outside, Caller(canary.namespace, canary.name, urgent=urgent), probe.webhook, payload)
 
 
-async def post(outside: Outside, caller: Caller, webhook: Webhook, payload: Mapping[str, Any]) -> Passed | Refused:
-    """POST ``payload``, again up to ``webhook.retries`` times where that may help."""
+async def post(
+    outside: Outside,
+    caller: Caller,
+    webhook: Webhook,
+    payload: Any,
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    proxy: str | None = None,
+    agrees: Callable[[Answer], bool] = lambda _: True,
+) -> Passed | Refused:
+    """POST ``payload``, again up to ``webhook.retries`` times where that may help.
+
+    ``agrees`` looks at an answer whose status does; the rest is as in `Outside.ask`.
+    """
     for attempt in range(1, webhook.retries + 2):
         answer = await outside.ask(
             caller,
             "POST",
             webhook.url,
+            headers=headers,
             body=payload,
+            proxy=proxy,
             verify=not webhook.disable_tls,
             seconds=webhook.timeout_seconds,
         )
-        if isinstance(answer, Answer) and answer.status in _AGREES:
+        if isinstance(answer, Answer) and answer.status in _AGREES and agrees(answer):
             return Passed()
         if isinstance(answer, Answer) and answer.status not in _RETRIED:
             break

@@ -183,3 +183,13 @@ def test_a_secret_is_refused_without_showing_it() -> None:
 def test_without_crds_the_program_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no CRD in"):
         read_crds(tmp_path)
+
+
+def test_the_alerts_of_an_app_are_those_of_its_canary() -> None:
+    alerts: dict[str, dict[str, Any]] = {
+        "on-call": {"severity": "error", "providerRef": {"name": "chat", "namespace": "istio-system"}},
+        "team": {"providerRef": {"name": "team"}},
+    }
+    program = run_program({"controller": {"image": IMAGE}, "apps": {"backend": {"analysis": {"alerts": alerts}}}})
+    canary = next(each for each in program.of_kind("Canary") if each.name == "backend")
+    assert canary.inputs["spec"]["analysis"]["alerts"] == [{"name": name, **alert} for name, alert in alerts.items()]

@@ -60,11 +60,6 @@ def render_query(template: str, values: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def template_key(canary: Canary, reference: NamespacedRef) -> str:
-    """``NAMESPACE/NAME`` of the MetricTemplate that a metric refers to."""
-    return f"{reference.namespace or canary.namespace}/{reference.name}"
-
-
 def missing_templates(canary: Canary, templates: Templates, *, dry_runs: bool = True) -> tuple[str, ...]:
     """``NAMESPACE/NAME`` of the MetricTemplates that metrics refer to, dry runs or not, and that do not exist."""
     return tuple(key for key in _wanted(canary, dry_runs=dry_runs) if key not in templates)
@@ -78,7 +73,7 @@ def broken_templates(canary: Canary, templates: Templates, *, dry_runs: bool = T
 
 def _wanted(canary: Canary, *, dry_runs: bool) -> tuple[str, ...]:
     metrics = (metric for metric in canary.spec.analysis.metrics if dry_runs or not metric.dry_run)
-    wanted = (template_key(canary, each) for metric in metrics for each in metric.template_refs.values())
+    wanted = (each.key(canary.namespace) for metric in metrics for each in metric.template_refs.values())
     return tuple(dict.fromkeys(wanted))
 
 
@@ -108,7 +103,7 @@ def find_source(canary: Canary, reference: NamespacedRef | None, query: str, tem
     if reference is None:
         address = canary.spec.metrics_server
         return Source(query, MetricProvider(type="prometheus", address=address) if address else None, canary.namespace)
-    key = template_key(canary, reference)
+    key = reference.key(canary.namespace)
     found = templates.get(key, f"MetricTemplate {key} does not exist")
     if isinstance(found, str):
         raise TemplateError(found)

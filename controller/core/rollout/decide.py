@@ -15,6 +15,7 @@ from controller.core.decision import Decision, Measure
 from controller.core.model import Observation, State
 from controller.core.rollout import guards, progress, promotion, rollback, waits
 from controller.core.rollout import start as idle
+from controller.core.rollout.alerts import with_alerts
 from controller.core.tick import Tick
 
 Policy: TypeAlias = Callable[[Tick], Decision | Measure | None]
@@ -95,6 +96,8 @@ def decide(state: State, observation: Observation) -> Measure | Decision:
     tick = Tick(state, observation)
     for policy in (*GUARDS, *POLICIES[state.phase]):
         outcome = policy(tick)
+        if isinstance(outcome, Decision):
+            return with_alerts(tick, outcome)
         if outcome is not None:
             return outcome
     return Decision(state)

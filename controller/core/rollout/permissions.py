@@ -22,11 +22,16 @@ def not_allowed(canary: Canary, options: Options) -> tuple[str, ...]:
 
 
 def _references(canary: Canary, options: Options) -> Iterator[str]:
-    for number, metric in enumerate(canary.spec.analysis.metrics):
-        for path, reference in metric.template_refs.items():
-            if options.cross_namespace_refs or reference.namespace in (None, "", canary.namespace):
-                continue
-            field = f"spec.analysis.metrics[{number}].{path}.namespace"
+    analysis = canary.spec.analysis
+    references = {
+        f"metrics[{number}].{path}": reference
+        for number, metric in enumerate(analysis.metrics)
+        for path, reference in metric.template_refs.items()
+    }
+    references |= {f"alerts[{number}].providerRef": alert.provider_ref for number, alert in enumerate(analysis.alerts)}
+    for path, reference in references.items():
+        if not options.cross_namespace_refs and reference.namespace not in (None, "", canary.namespace):
+            field = f"spec.analysis.{path}.namespace"
             yield f"{field}: references to other namespaces are disabled (--no-cross-namespace-refs)"
 
 

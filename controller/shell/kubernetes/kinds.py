@@ -38,6 +38,7 @@ class Kind:
 
 CANARY = Kind("Canary", "canaries", "flagger.app/v1beta1")
 METRIC_TEMPLATE = Kind("MetricTemplate", "metrictemplates", "flagger.app/v1beta1")
+ALERT_PROVIDER = Kind("AlertProvider", "alertproviders", "flagger.app/v1beta1")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps/v1")
 SERVICE = Kind("Service", "services", "v1")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling/v2")
@@ -53,7 +54,7 @@ WATCHED = (CANARY, METRIC_TEMPLATE, DEPLOYMENT, SERVICE, AUTOSCALER, VIRTUAL_SER
 CONFIGS = (CONFIG_MAP, SECRET)
 """Watched by their metadata only: a cluster's Secrets are many, large and mostly unrelated."""
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*WATCHED, *CONFIGS, EVENT)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*WATCHED, *CONFIGS, ALERT_PROVIDER, EVENT)}
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
@@ -16,6 +14,7 @@ from controller.core.analysis.thresholds import number_of
 from controller.core.probes import History, NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import ANSWER_BYTES, QUOTED, Answer, NoAnswer, Outside, printable, server_of
+from controller.shell.secrets import decoded
 
 T = TypeVar("T")
 
@@ -123,19 +122,12 @@ def _authorization(secret: Mapping[str, Any]) -> dict[str, str]:
     """Raises ValueError for a Secret that has neither."""
     if not secret:
         return {}
-    values = {name: _decoded(name, text) for name, text in (secret.get("data") or {}).items()}
+    values = decoded(secret)
     if "token" in values:
         return {"Authorization": f"Bearer {values['token']}"}
     if "username" in values and "password" in values:
         return {"Authorization": aiohttp.encode_basic_auth(values["username"], values["password"])}
     raise ValueError(f"Secret {secret['metadata']['name']!r} has neither a token nor a username and password")
-
-
-def _decoded(name: str, text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode().strip()
-    except (binascii.Error, UnicodeDecodeError):
-        raise ValueError(f"key {name!r} of the Secret is not text in base64") from None
 
 
 def _data(answer: Answer) -> Mapping[str, Any] | str:

@@ -10,7 +10,6 @@ from controller.api.canary import Canary
 from controller.api.errors import InvalidObject
 from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_metric_template
-from controller.core.analysis.thresholds import template_key
 from controller.core.model import Facts, Manifest, Options, Rival
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import find_rival, owner_reference
@@ -140,7 +139,7 @@ def _target_autoscaler(cache: Cache, canary: Canary) -> Manifest | None:
 def _template_places(canary: Canary) -> Iterator[tuple[str, str]]:
     for metric in canary.spec.analysis.metrics:
         for reference in metric.template_refs.values():
-            namespace, _, name = template_key(canary, reference).partition("/")
+            namespace, _, name = reference.key(canary.namespace).partition("/")
             yield namespace, name
 
 

@@ -1,4 +1,4 @@
-"""The loop of one Canary, top to bottom: observe, decide (running probes on the way), act, status, events, hooks."""
+"""The loop of one Canary: observe, decide (running probes on the way), act, status, events, alerts, hooks."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from controller.shell.reconciler.act import act, apply_write, refresh
 from controller.shell.reconciler.observe import dependencies, observe
 from controller.shell.reconciler.orphans import give_back_orphans
 from controller.shell.reconciler.probes import ProbeRunner
+from controller.shell.reporting.alerts import AlertSender
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.logs import canary_log
 from controller.shell.reporting.metrics import Metrics
@@ -70,6 +71,7 @@ class Reconciler:
     cache: Cache
     runner: ProbeRunner
     recorder: EventRecorder
+    alerts: AlertSender
     metrics: Metrics
     depend: Callable[[Key, frozenset[Key]], object]
     clock: Callable[[], datetime]
@@ -145,6 +147,8 @@ class Reconciler:
         self.metrics.observe_status(canary, before, decision.state)
         for event in decision.events:
             self._record(manifest, canary, event)
+        for alert in decision.alerts:
+            self.alerts.send(manifest, alert)
         if decision.hooks:  # they block nothing, so their timeouts must not either
             self._in_background(self._call_hooks(manifest, canary, decision), "call hooks")
         await act(self.kube, self.cache, facts, decision.upkeep)

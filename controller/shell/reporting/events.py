@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from controller.api.names import API_VERSION, CANARY_KIND
@@ -26,6 +27,7 @@ from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, NotFound
 from controller.shell.kubernetes.kinds import EVENT
 from controller.shell.outside import Outside, without_controls
+from controller.shell.reporting.lanes import Lanes
 from controller.shell.reporting.logs import canary_log
 from controller.shell.webhooks import post
 
@@ -73,8 +75,7 @@ class EventRecorder:
         self._clock = clock
         self._default = (Webhook(name="event-webhook", url=default_webhook, type="event"),) if default_webhook else ()
         self._to_cluster: asyncio.Queue[_Entry] = asyncio.Queue(QUEUE_LENGTH)
-        self._to_webhooks: dict[str, deque[_Entry]] = {}
-        self._senders: dict[str, asyncio.Task[None]] = {}
+        self._to_webhooks = Lanes("event webhooks", WEBHOOK_QUEUE_LENGTH)
         self._sent: OrderedDict[tuple[str, str, str], _Sent] = OrderedDict()
         self._allowances: dict[str, Allowance] = {}
 
@@ -90,14 +91,13 @@ class EventRecorder:
             log.warning("too many events are waiting, this one is only logged: %s", event.message)
         else:
             self._to_cluster.put_nowait(entry)
-        if listeners and not self._queue_for_webhooks(entry):
+        if listeners and not self._to_webhooks.add(str(metadata["uid"]), partial(self._call_webhooks, entry)):
             log.warning("too many events are waiting for the event webhooks, they do not get: %s", event.message)
 
     def forget(self, uid: str) -> None:
         """Forget the Canary with this uid, which was deleted."""
         self._allowances.pop(uid, None)
-        if sender := self._senders.get(uid):
-            sender.cancel()
+        self._to_webhooks.forget(uid)
 
     async def run(self) -> None:
         """Send what is recorded; never returns."""
@@ -105,8 +105,7 @@ class EventRecorder:
             while True:
                 await self._send_next()
         finally:
-            for sender in self._senders.values():
-                sender.cancel()
+            self._to_webhooks.close()
 
     async def flush(self, seconds: float) -> None:
         """Wait until all is sent, at most so many seconds."""
@@ -152,24 +151,6 @@ class EventRecorder:
     def _may_send(self, uid: str) -> bool:
         now = asyncio.get_running_loop().time()
         return self._allowances.setdefault(uid, Allowance(BURST, REFILL_SECONDS, now)).take_if_left(now)
-
-    def _queue_for_webhooks(self, entry: _Entry) -> bool:
-        """False if the queue is full. Each Canary has a queue and a task: a webhook that hangs delays its own only."""
-        uid = str(entry.canary["metadata"]["uid"])
-        queue = self._to_webhooks.setdefault(uid, deque())
-        if len(queue) >= WEBHOOK_QUEUE_LENGTH:
-            return False
-        queue.append(entry)
-        if uid not in self._senders:
-            self._senders[uid] = asyncio.create_task(self._send_to_webhooks(uid, queue), name=f"event webhooks {uid}")
-        return True
-
-    async def _send_to_webhooks(self, uid: str, queue: deque[_Entry]) -> None:
-        try:
-            while queue:
-                await self._call_webhooks(queue.popleft())
-        finally:
-            del self._to_webhooks[uid], self._senders[uid]
 
     async def _call_webhooks(self, entry: _Entry) -> None:
         metadata = entry.canary["metadata"]

@@ -33,11 +33,6 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
         ("spec.provider", "nginx", "spec.provider: only istio is supported"),
         ("spec.targetRef.kind", "DaemonSet", "spec.targetRef.kind: only a Deployment is supported"),
         ("spec.service.appProtocol", "TCP", "spec.service.appProtocol: TCP routes are not supported yet"),
-        (
-            "spec.analysis.alerts",
-            [{"name": "a", "providerRef": {"name": "b"}}],
-            "spec.analysis.alerts: alerts are not sent yet",
-        ),
         ("spec.revertOnDeletion", True, "spec.revertOnDeletion: deleting the Canary does not restore the target yet"),
         (
             "spec.analysis.match",
@@ -66,7 +61,7 @@ def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
         ("spec.revertOnDeletion", False),
         ("spec.service.delegation", False),
         ("spec.service.appProtocol", "http"),
-        ("spec.analysis.alerts", []),
+        ("spec.analysis.alerts", [{"name": "a", "providerRef": {"name": "b"}}]),
         ("spec.analysis.advance", "threshold"),
         (
             "spec.analysis.metrics",
@@ -82,13 +77,11 @@ def test_a_value_that_changes_nothing_is_not_reported(field, value):
     assert unsupported_fields(parse_canary(changed(GOOD["Canary weighted"], field, value))) == ()
 
 
-def test_templates_and_alert_providers_are_checked_too():
+def test_templates_are_checked_too():
     assert unsupported_fields(parse_metric_template(GOOD["MetricTemplate datadog"])) == (
         "spec.provider.type: only prometheus is supported yet",
     )
-    assert unsupported_fields(parse_alert_provider(GOOD["AlertProvider by-secret"])) == (
-        "spec.type: alerts are not sent yet",
-    )
+    assert unsupported_fields(parse_alert_provider(GOOD["AlertProvider by-secret"])) == ()
 
 
 @pytest.mark.parametrize("kind", UNSUPPORTED)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from controller import __version__
+from controller.api.alert_provider import AlertProviderSpec
 from controller.cli import app, run
 from controller.cli.flagger import BOOLEANS, REFUSED, WITHOUT_EFFECT
 from controller.shell.reporting.logs import canary_log, configure_logs
@@ -17,7 +18,8 @@ from controller.shell.settings import Settings
 
 @pytest.fixture(autouse=True)
 def own_logging(monkeypatch):
-    monkeypatch.delenv("EVENT_WEBHOOK_URL", raising=False)
+    for variable in ("EVENT_WEBHOOK_URL", "SLACK_URL", "MSTEAMS_URL"):
+        monkeypatch.delenv(variable, raising=False)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -85,8 +87,6 @@ def test_the_event_webhook_can_be_in_the_environment(started):
     "arguments",
     [
         "-mesh-provider=linkerd",
-        "-slack-url=https://hooks.slack.com/services/x",
-        "-msteams-url https://teams/x",
         "-master=https://api:6443",
         "-kubeconfig-service-mesh=/mesh",
         "-enable-config-tracking=false",
@@ -100,11 +100,51 @@ def test_an_option_that_cannot_be_honoured_is_a_usage_error_that_names_it(starte
     assert arguments.split()[-1 if arguments.startswith("run") else 0].partition("=")[0].lstrip("-") in result.output
 
 
-@pytest.mark.parametrize("variable", ["SLACK_URL", "MSTEAMS_URL"])
-def test_alerts_by_an_environment_variable_are_a_usage_error_that_names_it(started, variable):
-    result = CliRunner(env={variable: "https://hooks/x"}).invoke(app, ["run"])
-    assert (result.exit_code, started) == (2, [])
-    assert variable in result.output
+SLACK, TEAMS = "https://hooks.slack.com/services/x", "https://x.logic.azure.com/workflows/x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (f"-slack-url={SLACK} -msteams-url {TEAMS}", {}),
+        ("run", {"SLACK_URL": SLACK, "MSTEAMS_URL": TEAMS}),
+    ],
+)
+def test_alerts_are_sent_to_slack_and_teams_by_option_or_environment_variable(started, arguments, environment):
+    assert CliRunner(env=environment).invoke(app, arguments.split()).exit_code == 0
+    (settings,) = started
+    assert settings == Settings(slack_url=SLACK, msteams_url=TEAMS)
+    assert [(each.type, each.address, each.username) for each in settings.alert_providers] == [
+        ("slack", SLACK, "flagger"),
+        ("msteams", TEAMS, None),
+    ]
+    assert settings.options.alerts
+    assert SLACK not in repr(settings)
+    assert TEAMS not in repr(settings)
+
+
+def test_the_options_of_slack_are_those_of_an_alert_provider(started):
+    options = f"-slack-url={SLACK} -slack-user=canary -slack-channel=on-call -slack-proxy-url=http://proxy:3128"
+    CliRunner().invoke(app, [*options.split(), "-cluster-name=eu-1"])
+    (settings,) = started
+    assert settings.alert_providers == (
+        AlertProviderSpec(type="slack", address=SLACK, username="canary", channel="on-call", proxy="http://proxy:3128"),
+    )
+    assert settings.options.cluster_name == "eu-1"
+    assert settings.addresses == (settings.metrics_server, SLACK, "http://proxy:3128")
+
+
+@pytest.mark.parametrize("option", ["-slack-url", "-msteams-url"])
+def test_a_secret_url_that_is_wrong_is_named_and_not_shown(caplog, option):
+    result = CliRunner().invoke(app, [f"{option}=hooks/secret"])
+    assert result.exit_code != 0
+    assert f"-{option}" in result.output
+    assert "secret" not in result.output
+
+
+def test_without_a_url_there_is_no_receiver():
+    assert Settings(slack_channel="on-call").alert_providers == ()
+    assert not Settings().options.alerts
 
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)

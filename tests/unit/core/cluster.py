@@ -15,7 +15,7 @@ from controller.api.metric_template import MetricTemplate
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.decision import Action, Decision, Delete, Put, Scale, Write
+from controller.core.decision import Action, Alert, Decision, Delete, Put, Scale, Write
 from controller.core.model import Facts, Manifest, Options, Rival, State
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
@@ -97,6 +97,7 @@ class Cluster:
         refusal: what the API server refused in the last tick.
         writes: every write done, in order.
         events: every event's message, in order.
+        alerts: every alert, in order.
         asked: every probe's key, in order.
         called: the key of every hook that a decision called, in order.
     """
@@ -115,6 +116,7 @@ class Cluster:
     refusal: str = ""
     writes: list[Write] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     called: list[str] = field(default_factory=list)
     _parsed: tuple[int, Any, Canary] | None = None
@@ -201,6 +203,7 @@ class Cluster:
                 raise CrashError
             self.write_status(decision.state)
             self.events += [event.message for event in decision.events]
+            self.alerts += decision.alerts
             self.called += [f"{hook.key}/{hook.phase}" for hook in decision.hooks]
             self._act(decision.upkeep, done + 1, crash)
         except RefusedError as error:
@@ -360,7 +363,7 @@ def progressing(weight: int, canary: Mapping[str, Any] | None = None, *objects: 
 
 def forget(cluster: Cluster) -> None:
     """Note from here on."""
-    cluster.writes, cluster.events, cluster.asked, cluster.called = [], [], [], []
+    cluster.writes, cluster.events, cluster.alerts, cluster.asked, cluster.called = [], [], [], [], []
 
 
 def settled(cluster: Cluster, seconds: float = 0.0, *, most: int = 12) -> Cluster:

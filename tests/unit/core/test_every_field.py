@@ -25,7 +25,7 @@ from controller.api import (
     parse_metric_template,
     unsupported_fields,
 )
-from controller.core.probes import HookProbe, MetricProbe, Probe, ProbeResult, Value
+from controller.core.probes import HookProbe, MetricProbe, Probe, ProbeResult, Refused, Value
 from tests.builders import (
     AB_TESTING,
     BLUE_GREEN,
@@ -135,6 +135,8 @@ SERVICE, ANALYSIS = "canary.spec.service", "canary.spec.analysis"
 METRIC, COMPARE = f"{ANALYSIS}.metrics[]", f"{ANALYSIS}.metrics[].compare"
 HOOK, ALERT, AFFINITY = f"{ANALYSIS}.webhooks[]", f"{ANALYSIS}.alerts[]", f"{ANALYSIS}.sessionAffinity"
 ALERTED = {**WEIGHTED, "alerts": [{"name": "chat", "providerRef": {"name": "chat"}}]}
+CLOSED = "closed"
+"""A webhook of this name refuses."""
 STICKY = {**WEIGHTED, "sessionAffinity": {"cookieName": "canary"}}
 ELSEWHERE = {"apiVersion": "v1", "kind": "Ingress", "name": "backend"}
 CASES: tuple[Case, ...] = (
@@ -284,7 +286,7 @@ CASES: tuple[Case, ...] = (
     Case(f"{HOOK}.timeout", "5s", analysis=hooked()),
     Case(f"{HOOK}.retries", 2, analysis=hooked()),
     Case(f"{HOOK}.disableTLS", True, analysis=hooked()),
-    Case(f"{HOOK}.muteAlert", True, analysis={**ALERTED, **hooked()}),
+    Case(f"{HOOK}.muteAlert", True, analysis={**ALERTED, **hooked(name=CLOSED, type="confirm-rollout")}),
     Case(f"{HOOK}.metadata{{}}", "y", analysis=hooked()),
     Case(f"{ALERT}.name", "other", analysis=ALERTED),
     Case(f"{ALERT}.severity", "error", analysis=ALERTED),
@@ -366,6 +368,8 @@ class Recorder(Cluster):
             case HookProbe():
                 # Of a webhook the shell sends the rest (tests/unit/shell/test_webhooks.py).
                 self.notes.append(f"{probe.webhook.model_dump(exclude={'mute_alert'})} {probe.phase} {probe.checksum}")
+                if probe.webhook.name == CLOSED:
+                    return Refused("403 Forbidden")
             case _:
                 self.notes.append(repr(probe))
         if isinstance(probe, MetricProbe):
@@ -382,6 +386,7 @@ class Recorder(Cluster):
         self.answers |= {"counters/errors": self.mesh.errors(), "counters/latency": self.mesh.latency()}
         decision = self.tick(10)
         self.notes += [repr(decision.actions), repr(decision.hooks), repr(decision.requeue_after), *self.events]
+        self.notes += [repr(decision.alerts)]
         self.notes += [repr(self.writes), decision.state.message]
         self.events, self.writes = [], []
 

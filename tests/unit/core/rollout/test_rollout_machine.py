@@ -46,6 +46,7 @@ WEBHOOKS = [
 GATES = [f"webhook/{hook['type']}/{hook['name']}" for hook in WEBHOOKS]
 GATES_BEFORE_TRAFFIC = GATES[:2]
 ROLLBACK = webhook("abort", "rollback")
+ALERTS = [{"name": "chat", "providerRef": {"name": "chat"}}]
 ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "weighted": WEIGHTED,
     "to a lower limit": {**WEIGHTED, "maxWeight": 30},
@@ -68,7 +69,7 @@ IN_ANALYSIS = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
 def analysis_of(name: str) -> dict[str, Any]:
     base = ANALYSES[name]
     hooks = [hook for hook in WEBHOOKS if "iterations" not in base or hook["type"] != "confirm-traffic-increase"]
-    return {**base, "metrics": [ERROR_RATE], "webhooks": [*hooks, ROLLBACK]}
+    return {**base, "metrics": [ERROR_RATE], "webhooks": [*hooks, ROLLBACK], "alerts": ALERTS}
 
 
 def target() -> dict[str, Any]:
@@ -113,6 +114,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.cluster = Cluster.of(canary, target(), make_autoscaler(), make_config("backend-config", {"level": "1"}))
         settled(self.cluster)
         assert self.cluster.phase is Phase.INITIALIZED
+        self.cluster.alerts = []
         self.pods, self.tried, self.tried_ports = None, {self.wanted}, {9898}
 
     # --- what happens ---
@@ -225,6 +227,7 @@ class RolloutMachine(RuleBasedStateMachine):
             remembered = self.cluster.phase is Phase.PROMOTING
             assert self.was_tried(self.primary_runs) or remembered, "a promotion is half done, and nobody knows"
             self.note_pods()
+            self.cluster.alerts = []
             unharmed.tick(seconds)
             assert end_of(copy.deepcopy(self.cluster)) == end_of(unharmed)
         else:
@@ -272,6 +275,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def look(self, before: State, ran: tuple[str, str]) -> None:
         """After a whole tick from the state ``before``, when the primary ran ``ran``."""
         state, runs = self.cluster.state, self.primary_runs
+        self.look_at_alerts(before, state)
         self.note_pods()
         if ("ConfigMap", "backend-config-primary") not in self.cluster.objects:
             assert state.message, "a lost copy is never silent"
@@ -293,6 +297,14 @@ class RolloutMachine(RuleBasedStateMachine):
         measured = before.phase in IN_ANALYSIS and (before.routes != Routes() or before.iterations > 0)
         if measured and state.phase in IN_ANALYSIS and self.cluster.answers.get(METRIC, GOOD) != GOOD:
             assert state.routes.canary_weight <= before.routes.canary_weight
+
+    def look_at_alerts(self, before: State, state: State) -> None:
+        """One for what has changed, which the status remembers; none for what stays as it is."""
+        moved = (before.phase, before.reason, before.applied) != (state.phase, state.reason, state.applied)
+        told, self.cluster.alerts = self.cluster.alerts, []
+        assert len(told) <= int(moved or before.alerted != state.alerted), (told, before, state)
+        if moved and state.phase in (Phase.FAILED, Phase.SUCCEEDED) and before.phase not in END_PHASES:
+            assert told or state.reason in (Reason.BACK_TO_FAILED, Reason.BACK_TO_PROMOTED)
 
     def look_at_routes(self, state: State) -> None:
         primary, canary = self.cluster.weights()

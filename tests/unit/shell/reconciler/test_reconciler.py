@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from controller.api.names import API_VERSION
 from controller.core.model import Options
 from controller.core.objects.ownership import ADOPTED_BY
 from controller.core.probes import HookProbe, NoValues, Passed, Pending, ProbeResult, Refused, Value
@@ -20,6 +21,8 @@ from controller.shell.kubernetes.kinds import WATCHED
 from controller.shell.reconciler import reconciler as reconcile
 from controller.shell.reconciler.reconciler import TICKS_AT_ONCE, Reconciler
 from controller.shell.reconciler.tasks import CanaryTasks
+from controller.shell.reporting import alerts
+from controller.shell.reporting.alerts import AlertSender
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.metrics import Metrics
 from tests.builders import (
@@ -87,6 +90,7 @@ class Stage:
             cache=self.cache,
             runner=self.runner,  # type: ignore[arg-type]
             recorder=self.recorder,
+            alerts=AlertSender(self.kube, None, self.recorder.record),  # type: ignore[arg-type]  # `post` is replaced
             metrics=self.metrics,
             depend=self.tasks.depend,
             clock=self.now,
@@ -205,6 +209,29 @@ async def test_a_new_version_is_promoted_step_by_step():
         assert seen == [[80, 20], [60, 40], [50, 50], [100, 0]]
         primary = stage.kube.object("Deployment", "prod", "backend-primary")
         assert primary["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:2"
+
+
+@pytest.mark.parametrize(("answers", "told"), [(Passed(), 0), (Refused("answered 404: no_service"), 2)])
+async def test_alerts_are_sent_once_the_status_is_written_and_hold_nothing_up(monkeypatch, answers, told):
+    phases: list[str] = []
+    async with initialised(alerts=[{"name": "team", "providerRef": {"name": "chat"}}]) as stage:
+
+        async def post(outside, caller, webhook, payload, **rest):
+            phases.append(stage.status["phase"])
+            await asyncio.sleep(3600)
+            return answers
+
+        monkeypatch.setattr(alerts, "post", post)
+        spec = {"type": "slack", "address": "https://hooks.test/secret"}
+        metadata = {"name": "chat", "namespace": "prod"}
+        stage.kube.set({"apiVersion": API_VERSION, "kind": "AlertProvider", "metadata": metadata, "spec": spec})
+        await stage.new_version("podinfo:2")
+        await stage.settle(20 * INTERVAL)
+        assert (phases, stage.status["phase"]) == (["Progressing"], "Succeeded")
+        await stage.settle(2 * 3600)
+        assert phases == ["Progressing", "Succeeded"]
+        unsent = "Alert team to AlertProvider prod/chat not sent: answered 404: no_service"
+        assert [count for message, count in stage.events if message == unsent] == [told] * bool(told)
 
 
 async def test_at_rest_nothing_is_asked_of_the_api():
