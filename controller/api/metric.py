@@ -9,10 +9,12 @@ from pydantic import Field
 
 from controller.api.base import Boolean, Model, Name, Number, PositiveDuration, StringMap
 from controller.api.compare import Compare
+from controller.api.durations import parse_duration
 from controller.api.references import NamespacedRef
 from controller.api.rules import Rule
 
 DEFAULT_METRIC_INTERVAL = "1m"
+DEFAULT_METRIC_INTERVAL_SECONDS = parse_duration(DEFAULT_METRIC_INTERVAL)
 REQUEST_SUCCESS_RATE = "request-success-rate"
 REQUEST_DURATION = "request-duration"
 BUILTIN_METRICS = (REQUEST_SUCCESS_RATE, REQUEST_DURATION)

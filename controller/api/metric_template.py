@@ -29,14 +29,16 @@ class MetricProvider(Model):
         "dynatrace",
         "keptn",
         "splunk",
-    ] = Field(description="Type of the metrics server. Only prometheus is supported.")
-    address: str = Field("", description="URL of the metrics server.")
+    ] = Field(description="Type of the metrics server (docs/providers.md).")
+    address: str = Field("", description="URL of the metrics server. datadog and newrelic have a default.")
     headers: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="HTTP headers to send with each query, by name."
     )
     secret_ref: SecretRef | None = Field(
         None,
-        description="Secret that holds the credentials. For Prometheus the keys are token, or username and password.",
+        description="Secret that holds the credentials. Its keys depend on the type: token, or username and password,"
+        " of prometheus; datadog_api_key and datadog_application_key; newrelic_account_id and newrelic_query_key;"
+        " username and password of graphite; token and org of influxdb; dynatrace_token; sf_token_key of splunk.",
     )
     region: str | None = Field(None, description="Region (CloudWatch only).")
     insecure_skip_verify: Boolean = Field(False, description="Skip verification of the server's TLS certificate.")

@@ -101,8 +101,13 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
     ),
     "MetricTemplate": (
-        Unsupported("spec.provider.type", "only prometheus is supported yet", unless=("prometheus",)),
-        Unsupported("spec.provider.region", "not used with prometheus"),
+        Unsupported(
+            "spec.provider.type",
+            "this provider is not supported yet",
+            only=("cloudwatch", "externalmetrics", "stackdriver"),
+        ),
+        Unsupported("spec.provider.type", "Keptn is no longer developed; query its data source", only=("keptn",)),
+        Unsupported("spec.provider.region", "used with cloudwatch only"),
     ),
     "AlertProvider": (),
 }

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from controller.api.metric import DEFAULT_METRIC_INTERVAL_SECONDS
 from controller.api.metric_template import MetricProvider
 from controller.api.status import Phase
 from controller.api.webhook import Webhook
@@ -51,6 +52,7 @@ class MetricProbe:
         namespace: where the provider's Secret lives.
         earlier: how many metrics of this name stand before it; Flagger's API lets names repeat.
         side: whose number it is, of a metric that compares two; empty for a threshold.
+        interval: how far back to look, seconds, for a provider whose queries do not say it.
     """
 
     name: str
@@ -59,6 +61,7 @@ class MetricProbe:
     namespace: str = ""
     earlier: int = 0
     side: Literal["", "canary", "primary"] = ""
+    interval: float = DEFAULT_METRIC_INTERVAL_SECONDS
 
     @property
     def key(self) -> str:

@@ -94,6 +94,7 @@ class Outside:
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         body: Any = None,
+        text: str | None = None,
         proxy: str | None = None,
         limit: int = ANSWER_BYTES,
     ) -> Answer | NoAnswer:
@@ -109,6 +110,7 @@ class Outside:
             params: appended to the URL.
             form: sent as the body of a form.
             body: sent as JSON.
+            text: sent as it is.
             proxy: URL of the HTTP proxy to go through; it must be allowed as well.
             limit: bytes to read of the answer.
         """
@@ -128,7 +130,7 @@ class Outside:
                     url,
                     headers=[("Accept-Encoding", "identity"), *headers],
                     params=params,
-                    data=form,
+                    data=form if text is None else text.encode(),
                     json=body,
                     proxy=proxy,
                     ssl=verify,

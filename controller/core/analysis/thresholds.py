@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from controller.api import promql
 from controller.api.canary import Canary
-from controller.api.durations import promql_duration
+from controller.api.durations import parse_duration, promql_duration
 from controller.api.errors import CanaryError
 from controller.api.metric import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Bounds, Metric, MetricSource
 from controller.api.metric_template import MetricProvider, MetricTemplate
@@ -87,7 +87,8 @@ def plan_query(canary: Canary, metric: Metric, templates: Templates) -> MetricPr
         return QueryFailed(str(error))
     same_name = [other for other in canary.spec.analysis.metrics if other.name == metric.name]
     earlier = next((index for index, other in enumerate(same_name) if other is metric), 0)
-    return MetricProbe(metric.name, query, source.provider, source.namespace, earlier)
+    interval = parse_duration(metric.interval)
+    return MetricProbe(metric.name, query, source.provider, source.namespace, earlier, interval=interval)
 
 
 class Source(NamedTuple):

@@ -11,7 +11,7 @@ from controller.api.metric import Metric
 from controller.api.side_queries import CompareValue
 from controller.core.analysis.counters import digest, question_of
 from controller.core.analysis.side_queries import render_sides
-from controller.core.analysis.thresholds import Templates, find_source
+from controller.core.analysis.thresholds import TemplateError, Templates, find_source
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.values import VALUE, ValueComparison
 from controller.core.probes import MetricProbe, NoValues, ProbeResult, QueryFailed, Value
@@ -24,10 +24,13 @@ def plan_values(canary: Canary, metric: Metric, templates: Templates) -> tuple[M
     """The queries for the canary's and the primary's number.
 
     Raises:
-        TemplateError: the template is missing, has an unknown placeholder, or does not tell the sides apart.
+        TemplateError: the template is missing, has an unknown placeholder, does not tell the sides apart, or is not
+            for Prometheus: of no other query is it known how far back it looks, so how far looks overlap.
     """
     value = _value_of(metric)
     source = find_source(canary, value.template_ref, value.query or "", templates)
+    if source.provider is not None and source.provider.type != "prometheus":
+        raise TemplateError(f"compare.value needs a MetricTemplate of type prometheus, not {source.provider.type}")
     of_canary, of_primary = render_sides(canary, metric, source.query)
     return (
         MetricProbe(metric.name, of_canary, source.provider, source.namespace, side="canary"),

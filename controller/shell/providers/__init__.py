@@ -1,15 +1,23 @@
-"""Metric providers: one module each, entered in `PROVIDERS`."""
+"""Metric providers: one module each; those that answer one request with numbers are entered in `DIALECTS`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from controller.api.metric import DEFAULT_METRIC_INTERVAL_SECONDS
 from controller.api.metric_template import MetricProvider
 from controller.core.probes import History, NoValues, QueryFailed, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import Outside, server_of
+from controller.shell.providers.datadog import DATADOG
+from controller.shell.providers.dynatrace import DYNATRACE
+from controller.shell.providers.graphite import GRAPHITE
+from controller.shell.providers.influxdb import INFLUXDB
+from controller.shell.providers.newrelic import NEWRELIC
 from controller.shell.providers.prometheus import Prometheus
+from controller.shell.providers.rest import Dialect, RestProvider
+from controller.shell.providers.splunk import SPLUNK
 
 
 class Provider(Protocol):
@@ -32,21 +40,32 @@ class Provider(Protocol):
         ...
 
 
-PROVIDERS: Mapping[str, type[Prometheus]] = {"prometheus": Prometheus}
+DIALECTS: Mapping[str, Dialect] = {
+    "datadog": DATADOG,
+    "dynatrace": DYNATRACE,
+    "graphite": GRAPHITE,
+    "influxdb": INFLUXDB,
+    "newrelic": NEWRELIC,
+    "splunk": SPLUNK,
+}
 
 
 def open_provider(
-    outside: Outside, caller: Caller, provider: MetricProvider, secret: Mapping[str, Any] | None
+    outside: Outside,
+    caller: Caller,
+    provider: MetricProvider,
+    secret: Mapping[str, Any] | None,
+    interval: float = DEFAULT_METRIC_INTERVAL_SECONDS,
 ) -> Provider | QueryFailed:
-    """The provider that a MetricTemplate describes; ``secret`` is the Secret it refers to.
+    """The provider that a MetricTemplate describes; ``secret`` is the Secret it refers to, ``interval`` in seconds.
 
     A type that is not supported, and a Secret that is missing, are failures of every query.
     """
-    opened = PROVIDERS.get(provider.type)
-    if opened is None:
-        return QueryFailed(f"metric provider {provider.type!r} is not supported; supported: {', '.join(PROVIDERS)}")
     if provider.secret_ref is not None and secret is None:
-        return QueryFailed(
-            f"Secret {provider.secret_ref.name!r} of the metric provider {server_of(provider.address)} not found"
-        )
-    return opened(outside, caller, provider, secret)
+        where = server_of(provider.address) if provider.address else provider.type
+        return QueryFailed(f"Secret {provider.secret_ref.name!r} of the metric provider {where} not found")
+    if provider.type == "prometheus":
+        return Prometheus(outside, caller, provider, secret)
+    if provider.type in DIALECTS:
+        return RestProvider(DIALECTS[provider.type], outside, caller, provider, secret, interval)
+    return QueryFailed(f"metric provider {provider.type!r} is not supported")

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from controller.api.canary import Canary
+from controller.api.metric import DEFAULT_METRIC_INTERVAL_SECONDS
 from controller.api.metric_template import MetricProvider
 from controller.core.decision import Measure
 from controller.core.probes import (
     CounterProbe,
     HistoryProbe,
     HookProbe,
+    MetricProbe,
     Passed,
     Pending,
     ProbeResult,
@@ -94,7 +96,7 @@ class ProbeRunner:
         return problems
 
     async def _query(self, canary: Canary, probe: Query) -> ProbeResult:
-        opened = await self._open(canary, probe.provider, probe.namespace)
+        opened = await self._open(canary, probe.provider, probe.namespace, probe)
         if isinstance(opened, QueryFailed):
             return opened
         match probe:
@@ -105,7 +107,9 @@ class ProbeRunner:
             case _:
                 return await opened.query(probe.query)
 
-    async def _open(self, canary: Canary, described: MetricProvider | None, namespace: str) -> Provider | QueryFailed:
+    async def _open(
+        self, canary: Canary, described: MetricProvider | None, namespace: str, probe: Query | None = None
+    ) -> Provider | QueryFailed:
         provider = described or self._default
         secret = None
         if provider.secret_ref is not None:
@@ -113,4 +117,6 @@ class ProbeRunner:
                 secret = await read_config(self._kube, self._cache, (SECRET.name, namespace, provider.secret_ref.name))
             except ClusterError as error:
                 return QueryFailed(str(error))
-        return open_provider(self._outside, Caller(canary.namespace, canary.name, urgent=True), provider, secret)
+        caller = Caller(canary.namespace, canary.name, urgent=True)
+        interval = probe.interval if isinstance(probe, MetricProbe) else DEFAULT_METRIC_INTERVAL_SECONDS
+        return open_provider(self._outside, caller, provider, secret, interval)

@@ -78,8 +78,10 @@ def test_a_value_that_changes_nothing_is_not_reported(field, value):
 
 
 def test_templates_are_checked_too():
-    assert unsupported_fields(parse_metric_template(GOOD["MetricTemplate datadog"])) == (
-        "spec.provider.type: only prometheus is supported yet",
+    datadog = GOOD["MetricTemplate datadog"]
+    assert unsupported_fields(parse_metric_template(datadog)) == ()
+    assert unsupported_fields(parse_metric_template(changed(datadog, "spec.provider.type", "keptn"))) == (
+        "spec.provider.type: Keptn is no longer developed; query its data source",
     )
     assert unsupported_fields(parse_alert_provider(GOOD["AlertProvider by-secret"])) == ()
 

@@ -54,6 +54,7 @@ def test_the_request_duration_is_the_99th_percentile_in_milliseconds():
         f"istio_request_duration_milliseconds_bucket{{{DESTINATION}}}[30s])) by (le))",
         None,
         "prod",
+        interval=30.0,
     )
 
 
@@ -63,6 +64,7 @@ def test_a_template_brings_its_provider_and_its_namespace():
         'errors{workload="backend",namespace="prod"}[30s]',
         MetricProvider(type="prometheus", address="http://prometheus.istio-system:9090"),
         "istio-system",
+        interval=30.0,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from controller.api.canary import Canary
 from controller.api.metric import Metric
 from controller.api.metric_template import MetricProvider
+from controller.api.parse import parse_metric_template
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.values import begin_values, plan_values, read_values, window_of
 from controller.core.evidence.readings import Reading
@@ -48,6 +49,16 @@ def test_the_target_of_a_template_is_each_side_so_that_a_threshold_and_a_compari
     assert ['workload="backend-primary"' in probe.query for probe in planned] == [False, True]
 
 
+DATADOG = parse_metric_template(
+    {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "MetricTemplate",
+        "metadata": {"name": "errors", "namespace": "prod"},
+        "spec": {"provider": {"type": "datadog"}, "query": "avg:errors{service:{{ target }}}"},
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("value", "templates", "said"),
     [
@@ -60,6 +71,12 @@ def test_the_target_of_a_template_is_each_side_so_that_a_threshold_and_a_compari
             {"istio-system/error-rate": error_rate_template(query="up")},
             "the query is the same for canary and primary; {{ workload }} must be in it",
             id="a template that does not tell the sides apart",
+        ),
+        pytest.param(
+            {"templateRef": {"name": "errors"}},
+            {"prod/errors": DATADOG},
+            "compare.value needs a MetricTemplate of type prometheus, not datadog",
+            id="a template for another server",
         ),
     ],
 )

@@ -51,6 +51,7 @@ class Stage:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.opened: list[FakeProvider] = []
+        self.intervals: list[float] = []
         self.kube = FakeKube(*manifests)
         cache = Cache(lambda key, before, after: None)
         for manifest in self.kube.objects("Secret"):
@@ -68,7 +69,8 @@ class Stage:
             raise
         return Passed()
 
-    def _open(self, outside, caller, provider, secret) -> FakeProvider | QueryFailed:
+    def _open(self, outside, caller, provider, secret, interval) -> FakeProvider | QueryFailed:
+        self.intervals.append(interval)
         if provider.secret_ref and secret is None:
             return QueryFailed("no secret")
         self.opened.append(FakeProvider(provider, secret))
@@ -100,6 +102,12 @@ TOKEN = make_config("credentials", {"token": base64.b64encode(b"abc").decode()},
 SECURED = MetricProvider.model_validate(
     {"type": "prometheus", "address": "http://p", "secretRef": {"name": "credentials"}}
 )
+
+
+async def test_a_provider_is_told_how_far_back_the_metric_looks(monkeypatch):
+    stage = Stage(monkeypatch)
+    await stage.runner.measure(make_canary(), Measure((MetricProbe("a", "q"), MetricProbe("b", "q", interval=300.0))))
+    assert stage.intervals == [60.0, 300.0]
 
 
 async def test_a_provider_s_secret_is_read_from_its_namespace(monkeypatch):

@@ -1,0 +1,438 @@
+"""Metric servers other than Prometheus, each as it talks: what it is sent, and what its answers mean.
+
+The server is a real one on loopback. What a provider's documentation shows as an answer is one here.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from controller.api.metric_template import MetricProvider
+from controller.core.probes import History, NoValues, QueryFailed, Samples, Value
+from controller.shell import providers
+from controller.shell.providers import DIALECTS, open_provider, rest
+from tests.unit.shell.fakes import CALLER, outside
+
+NOW = 1_700_000_000.0
+INTERVAL = 60.0
+
+
+@dataclass
+class Server:
+    """Answers every request with ``body`` and notes it."""
+
+    body: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    requests: list[web.Request] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        self.bodies.append(await request.text())
+        return web.Response(text=self.body, status=self.status, headers=self.headers)
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self.answer)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One provider.
+
+    Attributes:
+        query: a query.
+        secret: the keys of its Secret.
+        sent: method, path, query of the URL, headers and body that the query becomes.
+        values: answers, and the number that each is.
+        nothing: answers without a number.
+        several: an answer of two series.
+        errors: answers that say what is wrong (status, body), and the words that a message must have.
+        checked: the path of the request that shows whether the server can be used.
+    """
+
+    query: str
+    secret: Mapping[str, str]
+    sent: tuple[str, str, Mapping[str, str], Mapping[str, str], str]
+    values: Mapping[str, float]
+    nothing: tuple[str, ...]
+    several: str
+    errors: Mapping[tuple[int, str], str]
+    checked: str
+
+
+def influx(*rows: str, kind: str = "double") -> str:
+    """Annotated CSV as InfluxDB 2 writes it."""
+    head = (
+        f"#datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,{kind},string",
+        ",result,table,_start,_stop,_value,_field",
+    )
+    return "\r\n".join((*head, *rows, "", ""))
+
+
+def stream(*events: tuple[str, Any]) -> str:
+    """Server-sent events as SignalFlow writes them: pretty JSON, a data line for each of its lines."""
+    blocks = []
+    for kind, message in events:
+        lines = json.dumps(message, indent=1).splitlines()
+        blocks.append("\n".join((f"event: {kind}", *(f"data: {line}" for line in lines))))
+    return "\n\n".join(blocks) + "\n\n"
+
+
+def points(*data: tuple[str, Any]) -> dict[str, Any]:
+    return {"data": [{"tsId": name, "value": value} for name, value in data], "logicalTimestampMs": 1_700_000_000_000}
+
+
+def datadog(*values: Any) -> dict[str, Any]:
+    pairs = [[1_700_000_000_000.0 + 1000 * number, value] for number, value in enumerate(values)]
+    return {"metric": "trace.http.errors", "scope": "service:backend", "pointlist": pairs, "unit": None}
+
+
+def dynatrace(*values: Any) -> dict[str, Any]:
+    return {"dimensions": ["SERVICE-1"], "timestamps": [1_700_000_000_000] * len(values), "values": list(values)}
+
+
+STARTED = ("control-message", {"event": "STREAM_START", "timestampMs": 1})
+ENDED = ("control-message", {"event": "END_OF_CHANNEL", "timestampMs": 2})
+
+CASES: Mapping[str, Case] = {
+    "datadog": Case(
+        query="avg:trace.http.errors{service:backend}",
+        secret={"datadog_api_key": "api-key-1234", "datadog_application_key": "app-key-1234"},
+        sent=(
+            "GET",
+            "/api/v1/query",
+            {"query": "avg:trace.http.errors{service:backend}", "from": "1699999400", "to": "1700000000"},
+            {"DD-API-KEY": "api-key-1234", "DD-APPLICATION-KEY": "app-key-1234"},
+            "",
+        ),
+        values={
+            json.dumps({"status": "ok", "series": [datadog(1.5, 2.5)]}): 1.5,
+            json.dumps({"status": "ok", "series": [datadog(None, 2.5)]}): 2.5,
+        },
+        nothing=(json.dumps({"status": "ok", "series": []}), json.dumps({"status": "ok", "series": [datadog(None)]})),
+        several=json.dumps({"series": [datadog(1), datadog(2)]}),
+        errors={
+            (403, '{"errors":["Forbidden"]}'): 'answered 403: {"errors":["Forbidden"]}',
+            (200, '{"status":"error","error":"Error parsing query"}'): "Error parsing query",
+        },
+        checked="/api/v1/validate",
+    ),
+    "newrelic": Case(
+        query="SELECT filter(count(*), WHERE error) / count(*) FROM Transaction",
+        secret={"newrelic_account_id": "98765", "newrelic_query_key": "query-key-1234"},
+        sent=(
+            "GET",
+            "/v1/accounts/98765/query",
+            {"nrql": "SELECT filter(count(*), WHERE error) / count(*) FROM Transaction SINCE 60 seconds ago"},
+            {"X-Query-Key": "query-key-1234"},
+            "",
+        ),
+        values={
+            '{"results":[{"result":0.25}]}': 0.25,
+            '{"results":[{"average":12.5}],"metadata":{}}': 12.5,
+            '{"results":[{"count":3}]}': 3.0,
+        },
+        nothing=('{"results":[]}', '{"results":[{"result":null}]}', '{"results":[{"average":null}]}'),
+        several='{"results":[{"result":1},{"result":2}]}',
+        errors={(403, '{"error":"Invalid query key provided."}'): "answered 403: "},
+        checked="/v1/accounts/98765/query",
+    ),
+    "graphite": Case(
+        query="target=averageSeries(\n  app.{a,b}.errors\n)&from=-2min",
+        secret={"username": "user", "password": "password-1234"},
+        sent=(
+            "GET",
+            "/render",
+            {"target": "averageSeries( app.{a,b}.errors )", "from": "-2min", "format": "json"},
+            {"Authorization": "Basic " + base64.b64encode(b"user:password-1234").decode()},
+            "",
+        ),
+        values={
+            '[{"target":"a","datapoints":[[1,1700000000],[2.5,1700000060],[null,1700000120]]}]': 2.5,
+            '[{"target":"a","datapoints":[["3.5","1700000000"]]}]': 3.5,
+        },
+        nothing=("[]", '[{"target":"a","datapoints":[]}]', '[{"target":"a","datapoints":[[null,1700000000]]}]'),
+        several='[{"target":"a","datapoints":[[1,0]]},{"target":"b","datapoints":[[2,0]]}]',
+        errors={(400, "Invalid from time"): "answered 400: Invalid from time"},
+        checked="/render",
+    ),
+    "influxdb": Case(
+        query='from(bucket: "apps") |> range(start: -1m) |> mean()',
+        secret={"token": "token-1234567", "org": "shop"},
+        sent=(
+            "POST",
+            "/api/v2/query",
+            {"org": "shop"},
+            {"Authorization": "Token token-1234567", "Accept": "application/csv"},
+            json.dumps(
+                {
+                    "query": 'from(bucket: "apps") |> range(start: -1m) |> mean()',
+                    "type": "flux",
+                    "dialect": {"header": True, "annotations": ["datatype"]},
+                }
+            ),
+        ),
+        values={
+            influx(",_result,0,2023-11-14T22:12:20Z,2023-11-14T22:13:20Z,1.5,errors"): 1.5,
+            influx(",_result,0,,,1.5,errors", ",_result,0,,,2.5,errors"): 1.5,
+            influx(",_result,0,,,7,errors", kind="long"): 7.0,
+        },
+        nothing=("", "\r\n", influx(), influx(",_result,0,,,,errors")),
+        several=influx(",_result,0,,,1,a", ",_result,1,,,2,b"),
+        errors={
+            (401, '{"code":"unauthorized","message":"unauthorized access"}'): "answered 401: ",
+            (
+                200,
+                "#datatype,string,string\r\n,error,reference\r\n,Failed to parse query,897\r\n",
+            ): "Failed to parse query",
+            (200, influx(",_result,0,,,up,state", kind="string")): "_value is a string, it must be a number",
+        },
+        checked="/api/v2/query",
+    ),
+    "dynatrace": Case(
+        query="builtin:service.errors.total.rate",
+        secret={"dynatrace_token": "dt0c01.token-1234"},
+        sent=(
+            "GET",
+            "/api/v2/metrics/query",
+            {
+                "metricSelector": "builtin:service.errors.total.rate",
+                "resolution": "Inf",
+                "from": "1699999400000",
+                "to": "1700000000000",
+            },
+            {"Authorization": "Api-Token dt0c01.token-1234"},
+            "",
+        ),
+        values={json.dumps({"totalCount": 1, "result": [{"metricId": "m", "data": [dynatrace(1.5)]}]}): 1.5},
+        nothing=(
+            '{"result":[]}',
+            '{"result":[{"metricId":"m","data":[]}]}',
+            json.dumps({"result": [{"metricId": "m", "data": [dynatrace(None)]}]}),
+        ),
+        several=json.dumps({"result": [{"metricId": "m", "data": [dynatrace(1), dynatrace(2)]}]}),
+        errors={(401, '{"error":{"code":401,"message":"Token Authentication failed"}}'): "Token Authentication failed"},
+        checked="/api/v2/metrics",
+    ),
+    "splunk": Case(
+        query="data('errors', filter=filter('service', 'backend')).mean().publish()",
+        secret={"sf_token_key": "token-1234567"},
+        sent=(
+            "POST",
+            "/v2/signalflow/execute",
+            {"start": "1699999400000", "stop": "1700000000000", "immediate": "true"},
+            {"X-SF-Token": "token-1234567", "Content-Type": "text/plain"},
+            "data('errors', filter=filter('service', 'backend')).mean().publish()",
+        ),
+        values={
+            stream(STARTED, ("data", points(("AAA", 1.5))), ("data", points(("AAA", 2.5))), ENDED): 2.5,
+            stream(STARTED, ("data", points(("AAA", 3))), ("data", points(("AAA", None))), ENDED): 3.0,
+        },
+        nothing=(stream(STARTED, ENDED), stream(STARTED, ("data", points()), ENDED)),
+        several=stream(("data", points(("AAA", 1), ("BBB", 2)))),
+        errors={
+            (401, '{"message":"Unauthorized"}'): 'answered 401: {"message":"Unauthorized"}',
+            (200, stream(STARTED, ("error", {"error": 400, "message": "line 1: unknown function"}))): (
+                "line 1: unknown function"
+            ),
+        },
+        checked="/v2/metric",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def at_noon(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: NOW)
+
+
+def secret_of(keys: Mapping[str, str]) -> dict[str, Any] | None:
+    coded = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
+    return {"metadata": {"name": "keys"}, "data": coded} if coded else None
+
+
+@asynccontextmanager
+async def opened(name: str, server: Server, secret: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+    keys = CASES[name].secret if secret is None else secret
+    spec: dict[str, Any] = {"type": name, **({"secretRef": {"name": "keys"}} if keys else {})}
+    async with server.serve() as address, outside() as it:
+        described = MetricProvider.model_validate({**spec, "address": f"{address}/"})
+        yield open_provider(it, CALLER, described, secret_of(keys), INTERVAL)
+
+
+async def query(name: str, server: Server, **options: Any) -> Any:
+    async with opened(name, server, **options) as provider:
+        return await provider.query(CASES[name].query)
+
+
+ANSWERS: list[tuple[str, str, Value | NoValues]] = [
+    (name, body, Value(number)) for name, case in CASES.items() for body, number in case.values.items()
+]
+ANSWERS += [(name, body, NoValues()) for name, case in CASES.items() for body in case.nothing]
+ERRORS = [(name, *answer, words) for name, case in CASES.items() for answer, words in case.errors.items()]
+BROKEN = ("<html>login</html>", "[1]", '{"a": 1}', "null", '"text"', "[" * 100_000)
+
+
+def test_every_provider_has_a_case():
+    assert set(CASES) == set(DIALECTS)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_query_is_sent_as_the_provider_takes_it(name):
+    method, path, parameters, headers, body = CASES[name].sent
+    server = Server(next(iter(CASES[name].values)))
+    await query(name, server)
+    (request,) = server.requests
+    assert (request.method, request.path, dict(request.query)) == (method, path, parameters)
+    assert headers.items() <= dict(request.headers).items()
+    (sent,) = server.bodies
+    assert sent == body or json.loads(sent) == json.loads(body)
+
+
+@pytest.mark.parametrize(("name", "body", "meant"), ANSWERS)
+async def test_an_answer_is_a_number_or_none(name, body, meant):
+    assert await query(name, Server(body)) == meant
+
+
+@pytest.mark.parametrize(("name", "status", "body", "words"), ERRORS)
+async def test_what_the_provider_says_is_wrong_is_told(name, status, body, words):
+    failed = await query(name, Server(body, status))
+    assert isinstance(failed, QueryFailed)
+    assert words in failed.reason
+    assert failed.reason.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_several_series_are_an_error_that_names_them(name):
+    failed = await query(name, Server(CASES[name].several))
+    assert isinstance(failed, QueryFailed)
+    assert failed.reason.startswith("the query gives 2 series, it must give one: {")
+
+
+@pytest.mark.parametrize("body", BROKEN, ids=lambda body: body[:20])
+@pytest.mark.parametrize("name", CASES)
+async def test_a_body_of_something_else_is_no_number(name, body):
+    failed = await query(name, Server(body))
+    assert isinstance(failed, QueryFailed)
+    assert "gave a result that cannot be read: " in failed.reason
+    assert len(failed.reason) < 400
+
+
+@pytest.mark.parametrize("status", [302, 500])
+@pytest.mark.parametrize("name", CASES)
+async def test_no_other_status_is_an_answer(name, status):
+    server = Server(next(iter(CASES[name].values)), status, {"Location": "/login"} if status == 302 else {})
+    failed = await query(name, server)
+    assert isinstance(failed, QueryFailed)
+    assert f"answered {status}: " in failed.reason
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_server_that_is_slow_or_away_is_a_failure(monkeypatch, name):
+    hurried = {name: dataclasses.replace(DIALECTS[name], seconds=0.0)}
+    monkeypatch.setattr(providers, "DIALECTS", hurried)
+    failed = await query(name, Server(""))
+    assert isinstance(failed, QueryFailed)
+    assert failed.reason.endswith("gave no answer within 0s")
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, case in CASES.items() for key in case.secret])
+async def test_a_key_that_the_secret_does_not_have_is_named(name, key):
+    server = Server("")
+    others = {other: value for other, value in CASES[name].secret.items() if other != key} or {"other": "x"}
+    failed = await query(name, server, secret=others)
+    assert isinstance(failed, QueryFailed)
+    assert f"the Secret of spec.provider.secretRef must have the key {key}" in failed.reason
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_no_secret_is_quoted(name):
+    secret = CASES[name].secret
+    server = Server(f"you sent {' '.join(secret.values())}", 400)
+    failed = await query(name, server)
+    assert isinstance(failed, QueryFailed)
+    sent = [value for value in secret.values() if any(value in each for each in server.requests[0].headers.values())]
+    assert not [value for value in sent if value in failed.reason]
+
+
+@pytest.mark.parametrize(("status", "problem"), [(200, ""), (403, "answered 403: no")])
+@pytest.mark.parametrize("name", CASES)
+async def test_the_check_asks_for_little_and_says_what_is_wrong(name, status, problem):
+    server = Server("no", status)
+    async with opened(name, server) as provider:
+        assert (await provider.check()).endswith(problem)
+    assert [request.path for request in server.requests] == [CASES[name].checked]
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_counters_need_prometheus(name):
+    async with opened(name, Server("")) as provider:
+        answers: list[Samples | History | QueryFailed] = [
+            await provider.samples("q"),
+            await provider.history("q", 2, 5),
+        ]
+    reason = f"{name} has no counters; compare.counters needs a provider of type prometheus"
+    assert answers == [QueryFailed(reason)] * 2
+
+
+@pytest.mark.parametrize("name", ["graphite", "influxdb"])
+async def test_without_a_secret_there_are_no_credentials(name):
+    server = Server(next(iter(CASES[name].values)))
+    await query(name, server, secret={})
+    assert "Authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("address", ["", "backend:80", "http://x/?a=b", "http://x/#a"])
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"datadog", "newrelic"}))
+async def test_an_address_that_is_none_is_told(name, address):
+    described = MetricProvider.model_validate({"type": name, "address": address})
+    async with outside() as it:
+        provider = open_provider(it, CALLER, described, secret_of(CASES[name].secret))
+        assert not isinstance(provider, QueryFailed)
+        failed = await provider.query(CASES[name].query)
+    assert isinstance(failed, QueryFailed)
+    assert "spec.provider.address must be a URL that starts with http://" in failed.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "url"),
+    [
+        ("datadog", "", "https://api.datadoghq.com/api/v1/query"),
+        ("newrelic", "", "https://insights-api.newrelic.com/v1/accounts/98765/query"),
+        ("splunk", "https://api.us1.signalfx.com", "https://stream.us1.signalfx.com/v2/signalflow/execute"),
+        ("splunk", "wss://stream.us1.signalfx.com", "https://stream.us1.signalfx.com/v2/signalflow/execute"),
+        ("splunk", "wss://api.us1.signalfx.com/", "https://stream.us1.signalfx.com/v2/signalflow/execute"),
+    ],
+)
+def test_the_address_is_the_provider_s_default_or_one_of_its_hosts(name, address, url):
+    described = MetricProvider.model_validate({"type": name, "address": address})
+    question = rest.Question(described, CASES[name].secret, CASES[name].query, INTERVAL, NOW)
+    assert DIALECTS[name].ask(question).url == url
+
+
+async def test_a_query_of_graphite_has_a_target():
+    async with opened("graphite", Server("")) as provider:
+        failed = await provider.query("averageSeries(app.errors)")
+    assert "a query of Graphite has a target" in failed.reason
