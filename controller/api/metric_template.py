@@ -30,7 +30,10 @@ class MetricProvider(Model):
         "keptn",
         "splunk",
     ] = Field(description="Type of the metrics server (docs/providers.md).")
-    address: str = Field("", description="URL of the metrics server. datadog and newrelic have a default.")
+    address: str = Field(
+        "",
+        description="URL of the metrics server. cloudwatch, datadog and newrelic have a default; not for stackdriver.",
+    )
     headers: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="HTTP headers to send with each query, by name."
     )
@@ -38,9 +41,10 @@ class MetricProvider(Model):
         None,
         description="Secret that holds the credentials. Its keys depend on the type: token, or username and password,"
         " of prometheus; datadog_api_key and datadog_application_key; newrelic_account_id and newrelic_query_key;"
-        " username and password of graphite; token and org of influxdb; dynatrace_token; sf_token_key of splunk.",
+        " username and password of graphite; token and org of influxdb; dynatrace_token; sf_token_key of splunk;"
+        " project of stackdriver; aws_access_key_id and aws_secret_access_key of cloudwatch.",
     )
-    region: str | None = Field(None, description="Region (CloudWatch only).")
+    region: str | None = Field(None, description="Region, as in eu-west-1 (cloudwatch only).")
     insecure_skip_verify: Boolean = Field(False, description="Skip verification of the server's TLS certificate.")
 
 

@@ -101,13 +101,14 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
     ),
     "MetricTemplate": (
-        Unsupported(
-            "spec.provider.type",
-            "this provider is not supported yet",
-            only=("cloudwatch", "externalmetrics", "stackdriver"),
-        ),
+        Unsupported("spec.provider.type", "external metrics are not supported yet", only=("externalmetrics",)),
         Unsupported("spec.provider.type", "Keptn is no longer developed; query its data source", only=("keptn",)),
-        Unsupported("spec.provider.region", "used with cloudwatch only"),
+        Unsupported("spec.provider.region", "used with cloudwatch only", within=lambda it: it["type"] != "cloudwatch"),
+        Unsupported(
+            "spec.provider.address",
+            "not used with stackdriver: the controller's token is sent to Google only",
+            within=lambda it: it["type"] == "stackdriver",
+        ),
     ),
     "AlertProvider": (),
 }

@@ -10,6 +10,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.probes import History, NoValues, QueryFailed, Samples, Value
 from controller.shell.budget import Caller
 from controller.shell.outside import Outside, server_of
+from controller.shell.providers.cloudwatch import CLOUDWATCH
 from controller.shell.providers.datadog import DATADOG
 from controller.shell.providers.dynatrace import DYNATRACE
 from controller.shell.providers.graphite import GRAPHITE
@@ -18,6 +19,7 @@ from controller.shell.providers.newrelic import NEWRELIC
 from controller.shell.providers.prometheus import Prometheus
 from controller.shell.providers.rest import Dialect, RestProvider
 from controller.shell.providers.splunk import SPLUNK
+from controller.shell.providers.stackdriver import STACKDRIVER
 
 
 class Provider(Protocol):
@@ -41,12 +43,14 @@ class Provider(Protocol):
 
 
 DIALECTS: Mapping[str, Dialect] = {
+    "cloudwatch": CLOUDWATCH,
     "datadog": DATADOG,
     "dynatrace": DYNATRACE,
     "graphite": GRAPHITE,
     "influxdb": INFLUXDB,
     "newrelic": NEWRELIC,
     "splunk": SPLUNK,
+    "stackdriver": STACKDRIVER,
 }
 
 

@@ -6,9 +6,10 @@ A server is described by a `Dialect`: pure functions for the request and for wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import aiohttp
 
@@ -31,6 +32,14 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     text: str | None = None
+
+
+Send: TypeAlias = Callable[[Request], Awaitable[Answer]]
+"""Sends a request. Raises RequestError if there is no answer with status 200."""
+
+
+class RequestError(ValueError):
+    """A request that has failed; the message says where and how, and may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +87,16 @@ class Dialect:
             an error that the body tells; KeyError, TypeError and the like for a body that is another.
         check: the request that shows whether the server can be used. Raises as ``ask``.
         seconds: time for an answer; 5, as in Flagger, unless it takes another.
+        online: the statuses of the check's answer with which the server can be used.
+        sign_in: keys that are added to those of the Secret: the controller's own. Raises as ``ask`` and ``read``.
     """
 
     ask: Callable[[Question], Request]
     read: Callable[[str], Iterable[Sample]]
     check: Callable[[Question], Request]
     seconds: float = 5.0
+    online: Collection[int] = (200,)
+    sign_in: Callable[[Send, Question], Awaitable[Mapping[str, str]]] | None = None
 
 
 class RestProvider:
@@ -116,14 +129,17 @@ class RestProvider:
 
     async def query(self, query: str) -> Value | NoValues | QueryFailed:
         """The query's number."""
-        text = await self._send(self._dialect.ask, query)
-        if isinstance(text, QueryFailed):
-            return text
         try:
-            found = number_of(tuple(self._dialect.read(text)))
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, RecursionError) as error:
-            told = str(error) if type(error) is ValueError else f"{type(error).__name__} {error} in {text}"
-            return QueryFailed(f"{self._name} gave a result that cannot be read: {printable(told)[:QUOTED]}")
+            answer = await self._send(self._dialect.ask(await self._question(query)))
+        except RequestError as error:
+            return QueryFailed(str(error))
+        except _UNREADABLE as error:
+            return QueryFailed(f"{self._name}: {_told(error)}")
+        try:
+            found = number_of(tuple(self._dialect.read(answer.text)))
+        except _UNREADABLE as error:
+            told = answer.quoted(_told(error, answer.text))
+            return QueryFailed(f"{self._name} gave a result that cannot be read: {told}")
         return QueryFailed(printable(found.reason)) if isinstance(found, QueryFailed) else found
 
     async def samples(self, query: str) -> Samples | QueryFailed:  # noqa: ARG002 -- of Provider
@@ -134,8 +150,13 @@ class RestProvider:
 
     async def check(self) -> str:
         """Why the server cannot be used; empty if it can."""
-        text = await self._send(self._dialect.check, "")
-        return text.reason if isinstance(text, QueryFailed) else ""
+        try:
+            await self._send(self._dialect.check(await self._question("")), self._dialect.online)
+        except RequestError as error:
+            return str(error)
+        except _UNREADABLE as error:
+            return f"{self._name}: {_told(error)}"
+        return ""
 
     @property
     def _name(self) -> str:
@@ -146,14 +167,18 @@ class RestProvider:
             f"{self._provider.type} has no counters; compare.counters needs a provider of type prometheus"
         )
 
-    async def _send(self, request_of: Callable[[Question], Request], query: str) -> str | QueryFailed:
-        """The body of an answer with status 200."""
-        try:
-            secret = decoded(self._secret or {})
-            request = request_of(Question(self._provider, secret, query, self._interval, time.time()))
-        except ValueError as error:
-            return QueryFailed(f"{self._name}: {printable(str(error))[:QUOTED]}")
-        given = ((name, value) for name, values in self._provider.headers.items() for value in values)
+    async def _question(self, query: str) -> Question:
+        secret: Mapping[str, str] = decoded(self._secret or {})
+        question = Question(self._provider, secret, query, self._interval, time.time())
+        if self._dialect.sign_in is None:
+            return question
+        own = await self._dialect.sign_in(partial(self._send, signing_in=True), question)
+        return replace(question, secret={**secret, **own})
+
+    async def _send(self, request: Request, statuses: Collection[int] = (200,), *, signing_in: bool = False) -> Answer:
+        """What a template says of headers and certificates is about its own server."""
+        headers = {} if signing_in else self._provider.headers
+        given = ((name, value) for name, values in headers.items() for value in values)
         answer = await self._outside.ask(
             self._caller,
             request.method,
@@ -162,13 +187,14 @@ class RestProvider:
             headers=[*given, *request.headers.items()],
             body=request.body,
             text=request.text,
-            verify=not self._provider.insecure_skip_verify,
+            verify=signing_in or not self._provider.insecure_skip_verify,
             seconds=self._dialect.seconds,
         )
         if isinstance(answer, NoAnswer):
-            return QueryFailed(f"{self._name} {answer.reason}")
-        problem = _problem(answer)
-        return QueryFailed(f"{self._name} answered {answer.status}{problem}") if problem else answer.text
+            raise RequestError(f"{server_of(request.url)} {answer.reason}")
+        if problem := _problem(answer, statuses):
+            raise RequestError(f"{server_of(request.url)} answered {answer.status}{problem}")
+        return answer
 
 
 def basic_auth(question: Question) -> dict[str, str]:
@@ -185,9 +211,19 @@ def series(number: object, **labels: object) -> Sample:
     return Sample({name: str(value) for name, value in labels.items()}, float(number))
 
 
-def _problem(answer: Answer) -> str:
+_UNREADABLE = (AttributeError, IndexError, KeyError, OSError, OverflowError, RecursionError, TypeError, ValueError)
+"""What a body of another shape makes a dialect raise."""
+
+
+def _told(error: Exception, text: str = "") -> str:
+    """What a message says: the words of a dialect, else the kind of the error, and the body."""
+    told = str(error) if type(error) is ValueError else f"{type(error).__name__} {error}: {text}".removesuffix(": ")
+    return printable(told)[: 2 * QUOTED]
+
+
+def _problem(answer: Answer, statuses: Collection[int]) -> str:
     if 300 <= answer.status < 400:
         return ": redirects are not followed, the address must be the final one"
     if not answer.complete:
         return f" with more than can be read: {answer.quoted()}"
-    return "" if answer.status == 200 else f": {answer.quoted()}"
+    return "" if answer.status in statuses else f": {answer.quoted()}"

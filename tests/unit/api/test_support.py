@@ -83,6 +83,15 @@ def test_templates_are_checked_too():
     assert unsupported_fields(parse_metric_template(changed(datadog, "spec.provider.type", "keptn"))) == (
         "spec.provider.type: Keptn is no longer developed; query its data source",
     )
+    regional = changed(datadog, "spec.provider.region", "eu-west-1")
+    assert unsupported_fields(parse_metric_template(regional)) == ("spec.provider.region: used with cloudwatch only",)
+    assert unsupported_fields(parse_metric_template(changed(regional, "spec.provider.type", "cloudwatch"))) == ()
+    google = changed(
+        changed(datadog, "spec.provider.type", "stackdriver"), "spec.provider.address", "https://x.example"
+    )
+    assert unsupported_fields(parse_metric_template(google)) == (
+        "spec.provider.address: not used with stackdriver: the controller's token is sent to Google only",
+    )
     assert unsupported_fields(parse_alert_provider(GOOD["AlertProvider by-secret"])) == ()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.probes import History, NoValues, QueryFailed, Samples, Value
 from controller.shell import providers
 from controller.shell.providers import DIALECTS, open_provider, rest
+from controller.shell.providers.cloudwatch import sign
 from tests.unit.shell.fakes import CALLER, outside
 
 NOW = 1_700_000_000.0
@@ -114,7 +116,51 @@ def dynatrace(*values: Any) -> dict[str, Any]:
 STARTED = ("control-message", {"event": "STREAM_START", "timestampMs": 1})
 ENDED = ("control-message", {"event": "END_OF_CHANNEL", "timestampMs": 2})
 
+
+def cloudwatch(*results: Mapping[str, Any]) -> str:
+    return json.dumps({"MetricDataResults": [{"StatusCode": "Complete", **each} for each in results], "Messages": []})
+
+
+def google(*points: Any) -> str:
+    """A series for each, of its points from the newest on; as the API writes them."""
+    data = [{"labelValues": [{}], "pointData": [{"values": [value]} for value in each]} for each in points]
+    return json.dumps({"timeSeriesDescriptor": {}, "timeSeriesData": data})
+
+
+QUERIES = [{"Id": "e1", "Expression": "m1 / m2", "Label": "ErrorRate"}]
+NEWEST = {"Id": "e1", "Label": "ErrorRate", "Timestamps": [1.7e9, 1.69e9], "Values": [1.5, 2.5]}
+
 CASES: Mapping[str, Case] = {
+    "cloudwatch": Case(
+        query=json.dumps(QUERIES),
+        secret={"aws_access_key_id": "AKID-1234567", "aws_secret_access_key": "secret-1234567"},
+        sent=(
+            "POST",
+            "/",
+            {},
+            {
+                "Content-Type": "application/x-amz-json-1.0",
+                "X-Amz-Target": "GraniteServiceVersion20100801.GetMetricData",
+                "X-Amz-Date": "20231114T221320Z",
+            },
+            json.dumps(
+                {
+                    "StartTime": 1_699_999_400,
+                    "EndTime": 1_700_000_000,
+                    "MaxDatapoints": 20,
+                    "MetricDataQueries": QUERIES,
+                }
+            ),
+        ),
+        values={cloudwatch(NEWEST): 1.5},
+        nothing=(cloudwatch(), cloudwatch({**NEWEST, "Values": []})),
+        several=cloudwatch(NEWEST, {**NEWEST, "Id": "e2"}),
+        errors={
+            (403, '{"__type":"AccessDeniedException","message":"not authorized"}'): "not authorized",
+            (200, cloudwatch({**NEWEST, "StatusCode": "InternalError"})): "InternalError: e1",
+        },
+        checked="/",
+    ),
     "datadog": Case(
         query="avg:trace.http.errors{service:backend}",
         secret={"datadog_api_key": "api-key-1234", "datadog_application_key": "app-key-1234"},
@@ -258,11 +304,36 @@ CASES: Mapping[str, Case] = {
         },
         checked="/v2/metric",
     ),
+    "stackdriver": Case(
+        query="fetch k8s_container | metric 'errors' | mean",
+        secret={"project": "shop-1234567"},
+        sent=(
+            "POST",
+            "/v3/projects/shop-1234567/timeSeries:query",
+            {},
+            {"Authorization": "Bearer ya29.token-1234"},
+            json.dumps({"query": "fetch k8s_container | metric 'errors' | mean"}),
+        ),
+        values={
+            google([{"doubleValue": 1.5}, {"doubleValue": 2.5}]): 1.5,
+            google([{"int64Value": "7"}]): 7.0,
+        },
+        nothing=("{}", google(), google([])),
+        several=google([{"doubleValue": 1}], [{"doubleValue": 2}]),
+        errors={
+            (400, '{"error":{"code":400,"message":"Line 1: syntax error","status":"INVALID_ARGUMENT"}}'): (
+                "Line 1: syntax error"
+            )
+        },
+        checked="/v3/projects/shop-1234567/timeSeries:query",
+    ),
 }
 
 
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(time, "time", lambda: NOW)
 
 
@@ -272,11 +343,22 @@ def secret_of(keys: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 @asynccontextmanager
+async def metadata_server() -> AsyncIterator[None]:
+    """Google's, on a node; the tokens are for whoever asks with its header."""
+    async with Server('{"access_token":"ya29.token-1234","expires_in":3599}').serve() as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GCE_METADATA_HOST", url.removeprefix("http://"))
+            patch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING", "")
+            yield
+
+
+@asynccontextmanager
 async def opened(name: str, server: Server, secret: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
     keys = CASES[name].secret if secret is None else secret
     spec: dict[str, Any] = {"type": name, **({"secretRef": {"name": "keys"}} if keys else {})}
-    async with server.serve() as address, outside() as it:
-        described = MetricProvider.model_validate({**spec, "address": f"{address}/"})
+    async with metadata_server(), server.serve() as address, outside() as it:
+        os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING"] = address
+        described = MetricProvider.model_validate({**spec, "address": f"{address}/", "region": "eu-west-1"})
         yield open_provider(it, CALLER, described, secret_of(keys), INTERVAL)
 
 
@@ -290,7 +372,7 @@ ANSWERS: list[tuple[str, str, Value | NoValues]] = [
 ]
 ANSWERS += [(name, body, NoValues()) for name, case in CASES.items() for body in case.nothing]
 ERRORS = [(name, *answer, words) for name, case in CASES.items() for answer, words in case.errors.items()]
-BROKEN = ("<html>login</html>", "[1]", '{"a": 1}', "null", '"text"', "[" * 100_000)
+BROKEN: tuple[str, ...] = ("<html>login</html>", "[1]", '{"a": 1}', "null", '"text"', "[" * 100_000)
 
 
 def test_every_provider_has_a_case():
@@ -367,14 +449,15 @@ async def test_a_key_that_the_secret_does_not_have_is_named(name, key):
     assert server.requests == []
 
 
+@pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("name", CASES)
-async def test_no_secret_is_quoted(name):
+async def test_no_secret_is_quoted(name, status):
     secret = CASES[name].secret
-    server = Server(f"you sent {' '.join(secret.values())}", 400)
+    server = Server(f"you sent {' '.join(secret.values())}", status)
     failed = await query(name, server)
     assert isinstance(failed, QueryFailed)
     sent = [value for value in secret.values() if any(value in each for each in server.requests[0].headers.values())]
-    assert not [value for value in sent if value in failed.reason]
+    assert not [value for value in sent if value in failed.reason and not value.startswith("AKID")], "an id is none"
 
 
 @pytest.mark.parametrize(("status", "problem"), [(200, ""), (403, "answered 403: no")])
@@ -405,7 +488,7 @@ async def test_without_a_secret_there_are_no_credentials(name):
 
 
 @pytest.mark.parametrize("address", ["", "backend:80", "http://x/?a=b", "http://x/#a"])
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"datadog", "newrelic"}))
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"cloudwatch", "datadog", "newrelic", "stackdriver"}))
 async def test_an_address_that_is_none_is_told(name, address):
     described = MetricProvider.model_validate({"type": name, "address": address})
     async with outside() as it:
@@ -419,6 +502,7 @@ async def test_an_address_that_is_none_is_told(name, address):
 @pytest.mark.parametrize(
     ("name", "address", "url"),
     [
+        ("cloudwatch", "", "https://monitoring.eu-west-1.amazonaws.com/"),
         ("datadog", "", "https://api.datadoghq.com/api/v1/query"),
         ("newrelic", "", "https://insights-api.newrelic.com/v1/accounts/98765/query"),
         ("splunk", "https://api.us1.signalfx.com", "https://stream.us1.signalfx.com/v2/signalflow/execute"),
@@ -427,9 +511,105 @@ async def test_an_address_that_is_none_is_told(name, address):
     ],
 )
 def test_the_address_is_the_provider_s_default_or_one_of_its_hosts(name, address, url):
-    described = MetricProvider.model_validate({"type": name, "address": address})
+    described = MetricProvider.model_validate({"type": name, "address": address, "region": "eu-west-1"})
     question = rest.Question(described, CASES[name].secret, CASES[name].query, INTERVAL, NOW)
     assert DIALECTS[name].ask(question).url == url
+
+
+def test_a_signature_is_that_of_aws_s_own_example():
+    """post-vanilla of the test suite for signature version 4."""
+    keys = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    signed = sign({"Host": "example.amazonaws.com"}, "", keys, ("us-east-1", "service"), 1_440_938_160)
+    assert signed["Authorization"] == (
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+        "SignedHeaders=host;x-amz-date, "
+        "Signature=5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
+    )
+
+
+CREDENTIALS = {"AccessKeyId": "ASIA-1234567", "SecretAccessKey": "secret", "SessionToken": "session-1234567"}
+ASSUMED = {"AssumeRoleWithWebIdentityResponse": {"AssumeRoleWithWebIdentityResult": {"Credentials": CREDENTIALS}}}
+
+
+async def test_without_a_secret_cloudwatch_is_asked_as_the_controller_s_role(monkeypatch, tmp_path):
+    (tmp_path / "token").write_text("web-identity\n")
+    sts = Server(json.dumps(ASSUMED))
+    async with sts.serve() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+        monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/canary")
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+        server = Server(cloudwatch(NEWEST))
+        assert await query("cloudwatch", server, secret={}) == Value(1.5)
+        sts.status, sts.body = 403, "ExpiredTokenException"
+        failed = await query("cloudwatch", server, secret={})
+    assert sts.requests[0].content_type == "application/x-www-form-urlencoded"
+    assert "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fcanary" in sts.bodies[0]
+    assert "WebIdentityToken=web-identity" in sts.bodies[0]
+    headers = server.requests[0].headers
+    assert headers["X-Amz-Security-Token"] == "session-1234567"
+    assert headers["Authorization"].startswith(
+        "AWS4-HMAC-SHA256 Credential=ASIA-1234567/20231114/eu-west-1/monitoring/"
+    )
+    assert failed == QueryFailed(f"{url} answered 403: ExpiredTokenException")
+
+
+async def test_without_a_secret_and_a_role_cloudwatch_is_not_asked(monkeypatch):
+    server = Server(cloudwatch(NEWEST))
+    failed = await query("cloudwatch", server, secret={})
+    assert "neither a Secret with aws_access_key_id and aws_secret_access_key nor a role" in failed.reason
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID-1234567")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-1234567")
+    assert await query("cloudwatch", server, secret={}) == Value(1.5)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "said"),
+    [
+        ("SELECT AVG(x)", "eu-west-1", "a query of CloudWatch is a JSON list of MetricDataQueries"),
+        ('{"Id": "m1"}', "eu-west-1", "a query of CloudWatch is a JSON list of MetricDataQueries"),
+        ("[]", None, "spec.provider.region must be a region of AWS"),
+        ("[]", "evil.example.com/", "spec.provider.region must be a region of AWS"),
+    ],
+)
+async def test_what_cloudwatch_cannot_be_asked_says_why(written, region, said):
+    described = MetricProvider.model_validate({"type": "cloudwatch", "region": region})
+    async with outside() as it:
+        provider = open_provider(it, CALLER, described, secret_of(CASES["cloudwatch"].secret))
+        assert not isinstance(provider, QueryFailed)
+        failed = await provider.query(written)
+    assert isinstance(failed, QueryFailed)
+    assert failed.reason.startswith(f"cloudwatch: {said}")
+
+
+async def test_the_controller_s_token_goes_to_google_whatever_the_template_says():
+    described = MetricProvider.model_validate({"type": "stackdriver", "address": "https://evil.example.com"})
+    question = rest.Question(described, {"project": "shop", "access_token": "ya29"}, "q", INTERVAL, NOW)
+    assert DIALECTS["stackdriver"].ask(question).url == (
+        "https://monitoring.googleapis.com/v3/projects/shop/timeSeries:query"
+    )
+
+
+async def test_a_sign_in_has_no_header_of_the_template(monkeypatch):
+    metadata, server = Server('{"access_token":"ya29.token-1234"}'), Server("{}")
+    async with metadata.serve() as url, server.serve() as address, outside() as it:
+        monkeypatch.setenv("GCE_METADATA_HOST", url.removeprefix("http://"))
+        monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING", address)
+        described = MetricProvider.model_validate({"type": "stackdriver", "headers": {"X-Team": ["shop"]}})
+        provider = open_provider(it, CALLER, described, secret_of(CASES["stackdriver"].secret))
+        assert not isinstance(provider, QueryFailed)
+        assert await provider.query("q") == NoValues()
+    (asked,), (queried,) = metadata.requests, server.requests
+    assert asked.path == "/computeMetadata/v1/instance/service-accounts/default/token"
+    assert (asked.headers["Metadata-Flavor"], "X-Team" in asked.headers) == ("Google", False)
+    assert queried.headers["X-Team"] == "shop"
+
+
+async def test_a_key_of_google_s_service_account_is_refused_with_the_way_to_do_without():
+    server = Server("{}")
+    failed = await query("stackdriver", server, secret={"project": "shop", "serviceAccountKey": "{}"})
+    assert "the key serviceAccountKey is not supported; bind the controller's service account" in failed.reason
+    assert server.requests == []
 
 
 async def test_a_query_of_graphite_has_a_target():
