@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -97,11 +97,17 @@ def check_files(files: Sequence[str]) -> tuple[list[Finding], int]:
         for _, resource in parsed
         if isinstance(resource, MetricTemplate)
     }
+    chats = {
+        f"{resource.metadata.namespace}/{resource.metadata.name}"
+        for _, resource in parsed
+        if isinstance(resource, AlertProvider)
+    }
     canaries = [(document.value, resource.namespace) for document, resource in parsed if isinstance(resource, Canary)]
     for document, resource in parsed:
         findings += _unsupported(document, resource)
         if isinstance(resource, Canary):
             findings += _canary(document, resource, templates)
+            findings += _alerts(document, resource, chats)
             findings += _rival(document, [value for value, namespace in canaries if namespace == resource.namespace])
     order = {file: position for position, file in enumerate(files)}
     return sorted(findings, key=lambda finding: (order[finding.file], finding.line)), len(documents)
@@ -137,6 +143,15 @@ def _canary(document: Document, canary: Canary, templates: Mapping[str, MetricTe
         for variable in () if unknown else _unused_variables(metric, [templates[key] for key in references.values()]):
             unused = f"{path}.templateVariables: no query uses {{{{ variables.{variable} }}}}"
             yield _finding(document, Severity.WARNING, unused, f"{path}.templateVariables")
+
+
+def _alerts(document: Document, canary: Canary, known: Container[str]) -> Iterator[Finding]:
+    """A receiver that does not exist is found at the first alert otherwise, which may be that of a failure."""
+    for number, alert in enumerate(canary.spec.analysis.alerts):
+        path, key = f"spec.analysis.alerts[{number}].providerRef", alert.provider_ref.key(canary.namespace)
+        if key not in known:
+            found = f"{path}: AlertProvider {key} is not in these files; it must exist in the cluster"
+            yield _finding(document, Severity.NOTE, found, path)
 
 
 def _unused_variables(metric: Metric, templates: Iterable[MetricTemplate]) -> tuple[str, ...]:

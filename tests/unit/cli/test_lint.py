@@ -293,3 +293,19 @@ def test_a_variable_that_the_query_does_not_use_is_a_warning(check):
     assert finding.endswith(
         "warning: Canary prod/backend: spec.analysis.metrics[0].templateVariables: no query uses {{ variables.region }}"
     )
+
+
+def test_an_alert_to_nobody_is_a_note(check):
+    alerts = (
+        "    alerts:\n      - {name: chat, providerRef: {name: chat}}\n      - {name: all, providerRef: {name: all}}\n"
+    )
+    chat = (
+        "apiVersion: flagger.app/v1beta1\nkind: AlertProvider\nmetadata: {name: chat, namespace: prod}\n"
+        "spec: {type: slack, address: https://hooks.example.com/x}\n"
+    )
+    assert check(a=f"{CANARY}{alerts}---\n{TEMPLATE}---\n{chat}") == [
+        (
+            "a.yaml:17: note: Canary prod/backend: spec.analysis.alerts[1].providerRef: "
+            "AlertProvider prod/all is not in these files; it must exist in the cluster"
+        )
+    ]
