@@ -21,6 +21,9 @@ FIELD_MANAGER: Final = "canary-controller"
 CONFIG_TRACKING_ANNOTATION: Final = "flagger.app/config-tracking"
 """Annotation of a ConfigMap or Secret; ``disabled`` excludes it from the revision, and the primary uses it uncopied."""
 
+ACTION_ANNOTATION: Final = "flagger.app/action"
+"""Annotation of a Canary: what a person asks of its rollout (`api.instruction`)."""
+
 SELECTOR_LABELS: Final = ("app", "name", "app.kubernetes.io/name")
 """Labels that can distinguish primary and canary pods, in order of preference."""
 

@@ -55,6 +55,15 @@ class CheckStatus(_Observed):
     dry_run: Boolean = Field(False, description="Whether the metric is a dry run: its result decides nothing.")
 
 
+class ActionStatus(_Observed):
+    """What became of the last action that a person asked for."""
+
+    text: str = Field(description="The annotation as it was written, shortened if it is long.")
+    nonce: Integer = Field(0, description="Highest nonce so far. The nonce of the next action must be above it.")
+    by: str = Field("", description="Who asked for it: as they said, else the field manager that wrote it.")
+    refused: str = Field("", description="Why it was refused or had no effect. Absent if it was done.")
+
+
 class CanaryStatus(_Observed):
     """The observed state of a Canary."""
 
@@ -109,6 +118,10 @@ class CanaryStatus(_Observed):
     closed_since: MicroTime | None = Field(
         None, description="Since when a webhook has kept the next step from being taken; alerts need it."
     )
+    revision: str = Field("", description="Digest of what the target would run: the revision that actions are for.")
+    paused_by: str = Field("", description="Who paused the rollout. Absent while it goes on.")
+    aborted_by: str = Field("", description="Who aborted the rollout. Absent once it is rolled back.")
+    last_action: ActionStatus | None = Field(None, description="What became of the last action asked for by hand.")
     reason: str = Field("", description="What happened last, or what holds the Canary up, in one word.")
     message: str = Field(
         "",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from controller.api.base import Boolean, Integer, Model, Name, PositiveDuration, StringMap, Url
 from controller.api.durations import parse_duration
 from controller.api.references import NamespacedRef
-from controller.api.rules import between
+from controller.api.rules import Rule, between
 
 DEFAULT_WEBHOOK_TIMEOUT = "10s"
 MAX_RETRIES = 10
@@ -30,10 +30,22 @@ class HookType(StrEnum):
 
 
 class Webhook(Model):
-    """An HTTP endpoint that the controller calls: a gate, which can block the rollout, or a hook."""
+    """An HTTP endpoint that the controller calls, or a gate that a person opens."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="url is required unless the type is confirm-rollout, confirm-traffic-increase or confirm-promotion",
+            cel="has(self.url) || (has(self.type) && self.type.startsWith('confirm-'))",
+            holds=lambda self: bool(self.url) or self.type.startswith("confirm-"),
+        ),
+    )
 
     name: Name = Field(description="Name of the webhook, used in messages.")
-    url: Url = Field(description="URL to send the POST request to.")
+    url: Url = Field(
+        "",
+        description="URL to send the POST request to. A webhook of a type confirm-* without a URL is a gate that a"
+        " person opens, with canary approve.",
+    )
     type: Literal[
         "",
         "confirm-rollout",

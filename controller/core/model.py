@@ -60,6 +60,23 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of the last instruction (`rollout.by_hand`).
+
+    Attributes:
+        text: as it was written, shortened when it is long.
+        nonce: the highest that was used so far.
+        by: who asked.
+        refused: why it was not done; empty if it was.
+    """
+
+    text: str
+    nonce: int
+    by: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """All that outlives a tick; it is the Canary's ``.status`` and nothing else.
 
@@ -83,6 +100,10 @@ class State:
         split: how the requests were shared out in it, where ``compare`` counts them and weights decide.
         alerted: what people were told and not yet told the end of: failures, and what lasts (`rollout.alerts`).
         closed_since: since when a gate has kept the next step from being taken, where somebody wants alerts.
+        revision: what the target would run, when that was last known.
+        paused: who paused the rollout; empty: nobody.
+        aborted: who aborted the rollout, until it is rolled back; empty: nobody.
+        answered: what became of the last instruction.
         reason: what happened last, or what holds the Canary up, in one word (`rollout.phases.Reason`).
         message: what holds the Canary up, for the reader of ``kubectl describe``; empty when nothing does.
     """
@@ -106,6 +127,10 @@ class State:
     split: Split | None = None
     alerted: tuple[str, ...] = ()
     closed_since: datetime | None = None
+    revision: str = ""
+    paused: str = ""
+    aborted: str = ""
+    answered: Answered | None = None
     reason: str = ""
     message: str = ""
 
@@ -174,6 +199,7 @@ class Facts:
         missing_configs: references of the target (not marked optional) to objects that do not exist.
         templates: MetricTemplates by ``NAMESPACE/NAME``, or what is wrong with one; one that does not exist is absent.
         rival: another Canary that claims the same object and came first.
+        actor: the field manager that wrote an instruction nobody has answered yet.
         options: of the controller.
     """
 
@@ -189,6 +215,7 @@ class Facts:
     missing_configs: tuple[str, ...] = ()
     templates: Mapping[str, MetricTemplate | str] = field(default_factory=dict)
     rival: Rival | None = None
+    actor: str = ""
     options: Options = Options()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Literal
 
@@ -11,11 +12,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from controller.api.canary import Canary
-from controller.api.status import CanaryStatus, CheckStatus, Condition, Phase
+from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, Condition, Phase
 from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.comparisons import still_asked
 from controller.core.evidence.split import Split
-from controller.core.model import Check, Evidence, Routes, State
+from controller.core.model import Answered, Check, Evidence, Routes, State
 
 PROMOTED = "Promoted"
 
@@ -70,6 +71,10 @@ def state_from_status(canary: Canary) -> State:
         split=_split_of(status),
         alerted=status.alerted,
         closed_since=status.closed_since,
+        revision=status.revision,
+        paused=status.paused_by,
+        aborted=status.aborted_by,
+        answered=_answered_of(status),
         reason=status.reason,
         message=status.message,
     )
@@ -89,6 +94,11 @@ def _evidence_of(canary: Canary) -> dict[str, Evidence]:
         if still_asked(canary, metric, comparison):
             evidence[metric.name] = comparison
     return evidence
+
+
+def _answered_of(status: CanaryStatus) -> Answered | None:
+    last = status.last_action
+    return Answered(last.text, last.nonce, last.by, last.refused) if last else None
 
 
 def _split_of(status: CanaryStatus) -> Split | None:
@@ -134,6 +144,10 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "split": _SPLIT.dump_python(state.split, mode="json", by_alias=True) if state.split else None,
             "alerted": state.alerted,
             "closed_since": state.closed_since,
+            "revision": state.revision,
+            "paused_by": state.paused,
+            "aborted_by": state.aborted,
+            "last_action": ActionStatus(**asdict(state.answered)) if state.answered else None,
             "reason": state.reason,
             "message": state.message,
             "observed_generation": canary.metadata.generation,

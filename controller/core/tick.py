@@ -8,6 +8,7 @@ from functools import cached_property
 
 from controller.api.analysis import Analysis
 from controller.api.canary import Canary
+from controller.api.instruction import Instruction, Verb
 from controller.api.status import Phase
 from controller.api.support import unsupported_fields
 from controller.api.webhook import HookType, Webhook
@@ -16,13 +17,18 @@ from controller.core.model import Facts, Manifest, Observation, Routes, State
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
 from controller.core.probes import HookProbe, Passed, Pending, ProbeResult, Refused
 
+STEPS_BY_HAND = (Verb.PROMOTE, Verb.PROMOTE_FULLY, Verb.WEIGHT)
+"""Steps that a person asks for: they wait neither for the next interval nor for the end of a pause."""
+_STEP_GATES = (HookType.CONFIRM_TRAFFIC_INCREASE, HookType.CONFIRM_PROMOTION)
+
 
 @dataclass(frozen=True)
 class Tick:
-    """State and observation of one tick, and what follows from the two."""
+    """State and observation of one tick, what a person asks for in it, and what follows from these."""
 
     state: State
     observation: Observation
+    instruction: Instruction | None = None
 
     @property
     def facts(self) -> Facts:
@@ -83,7 +89,7 @@ class Tick:
     @property
     def until_due(self) -> float:
         """Seconds until the next timed step, never more than an interval (a clock may have been set back)."""
-        if self.state.analysed_at is None:
+        if self.state.analysed_at is None or self.told(*STEPS_BY_HAND, Verb.APPROVE):
             return 0.0
         passed = (self.facts.now - self.state.analysed_at).total_seconds()
         return min(max(0.0, self.interval - passed), self.interval)
@@ -92,6 +98,16 @@ class Tick:
     def moved_on(self) -> bool:
         """Whether the target has another revision than the one applied; unknown, so no, while a config is missing."""
         return not self.facts.missing_configs and self.revision != self.state.applied
+
+    @property
+    def known_revision(self) -> str:
+        """The target's revision; while a config or the target is missing, the one last known."""
+        unknown = self.facts.target is None or self.facts.missing_configs
+        return self.state.revision if unknown else self.revision
+
+    def told(self, *verbs: Verb) -> bool:
+        """Whether a person asks for one of these in this tick."""
+        return self.instruction is not None and self.instruction.verb in verbs
 
     def entitled(self, state: State) -> str:
         """The revision that the primary may run in ``state``: what was promoted, or the first."""
@@ -152,10 +168,16 @@ class Tick:
         return readiness_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
 
     def ask(self, hook_type: HookType) -> Measure | list[tuple[Webhook, ProbeResult]]:
-        """The answers of the webhooks of a type, up to the first that does not agree; a Measure if one is missing."""
+        """The answers of the webhooks of a type, up to the first that does not agree; a Measure if one is missing.
+
+        A person who asks for the next step opens its gates; one who approves, those without a URL.
+        """
         answers: list[tuple[Webhook, ProbeResult]] = []
+        if hook_type in _STEP_GATES and self.told(Verb.PROMOTE):
+            return answers
         for probe in self.hooks(hook_type, self.state.phase):
-            result = self.observation.results.get(probe.key)
+            approved = Passed() if self.told(Verb.APPROVE) and not probe.webhook.url else None
+            result = approved or self.observation.results.get(probe.key)
             if result is None:
                 return self.waiting_for(probe)
             answers.append((probe.webhook, result))

@@ -21,6 +21,8 @@ _RETRIED = frozenset({429, *range(500, 600)} - {501})
 
 async def ask_webhook(outside: Outside, canary: Canary, probe: HookProbe) -> Passed | Refused:
     """POST to a gate or hook. Never raises: whatever does not agree, a time-out too, is a refusal."""
+    if not probe.webhook.url:
+        return Refused("a person has not approved yet")
     payload: dict[str, Any] = {
         "name": canary.name,
         "namespace": canary.namespace,

@@ -33,6 +33,7 @@ NEWS: Mapping[str, str] = {
 
 FAILURES: Mapping[str, Severity] = {
     Reason.ROLLBACK_REQUESTED: "warn",
+    Reason.ABORTED: "warn",
     Reason.CHECKS_FAILED: "error",
     Reason.CANARY_HARMFUL: "error",
     Reason.DEADLINE_EXCEEDED: "error",

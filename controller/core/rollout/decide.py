@@ -13,7 +13,7 @@ from typing import TypeAlias
 from controller.api.status import Phase
 from controller.core.decision import Decision, Measure
 from controller.core.model import Observation, State
-from controller.core.rollout import guards, progress, promotion, rollback, waits
+from controller.core.rollout import by_hand, guards, progress, promotion, rollback, waits
 from controller.core.rollout import start as idle
 from controller.core.rollout.alerts import with_alerts
 from controller.core.tick import Tick
@@ -42,6 +42,7 @@ _IDLE: tuple[Policy, ...] = (
     rollback.drain,  # before `stay`, which ends the tick
     idle.stay,  # no new revision: nothing below applies
     rollback.notice_revert,  # a revision that the primary runs needs no rollout
+    rollback.refuse_start,  # before `await_start`: what is wanted no more is waited for no more
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
     idle.await_start,  # no gate is asked for a rollout that could not begin
     idle.start,
@@ -52,6 +53,7 @@ _PROGRESS: tuple[Policy, ...] = (
     rollback.notice_revert,  # before `restart`: a revert is a new revision too, but needs no rollout
     progress.supersede,  # before `restart`: a suspended Canary must not be restarted
     progress.restart,  # what was measured says nothing about a newer revision
+    progress.obey_abort,  # after `restart`: it was meant for the former revision
     progress.restart_outgrown,  # after `restart`, which resets the traffic anyway
     rollback.drain,  # pods with other configs go before new ones start
     progress.restore_pods,  # before the waits: traffic leaves a canary without pods at once
@@ -94,10 +96,18 @@ def decide(state: State, observation: Observation) -> Measure | Decision:
         observation: one snapshot of the cluster, and the answers to the probes asked for so far in this tick.
     """
     tick = Tick(state, observation)
-    for policy in (*GUARDS, *POLICIES[state.phase]):
+    heard = by_hand.hear(tick)
+    if heard is None:
+        return _follow(tick)
+    outcome = _follow(by_hand.obeying(tick, heard))
+    return outcome if isinstance(outcome, Measure) else by_hand.answer(tick, heard, outcome)
+
+
+def _follow(tick: Tick) -> Measure | Decision:
+    for policy in (*GUARDS, *POLICIES[tick.state.phase]):
         outcome = policy(tick)
         if isinstance(outcome, Decision):
             return with_alerts(tick, outcome)
         if outcome is not None:
             return outcome
-    return Decision(state)
+    return Decision(tick.state)

@@ -110,7 +110,9 @@ def retargeted(tick: Tick) -> Decision | None:
     serving = any(serves(item) for (kind, _), item in tick.facts.owned.items() if kind == "Deployment")
     actions = (ReturnTraffic(),) if serving else ()
     event = Event(f"Target of {tick.canary_label} changed! Initializing {tick.target_label}")
-    return Decision(stamp(tick, Reason.TARGET_CHANGED, State()), actions, (event,), requeue_after=0.0)
+    return Decision(
+        stamp(tick, Reason.TARGET_CHANGED, State(answered=tick.state.answered)), actions, (event,), requeue_after=0.0
+    )
 
 
 def _give_up(tick: Tick, reason: Reason, message: str, *, lost: bool = False) -> Decision:

@@ -12,6 +12,8 @@ There are two kinds of reasons:
 - `MOVES`: the rollout goes on, back or over. The table has a row for each phase.
 - `HOLDS`: something has to be waited for or fixed. The phase stays, and the message says what to do.
 
+What a person asks for by hand (`ACTIONS`) is no way past these tables: it changes what the policies see (`by_hand`).
+
 A tick without a reason repeats what is true already, so that drift is undone; it keeps the phase and its reason.
 
 Between rollouts all traffic is on the primary, with one exception: a promotion whose primary does not come up ends
@@ -27,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from controller.api.errors import CanaryError
+from controller.api.instruction import Verb
 from controller.api.status import Phase
 
 
@@ -50,6 +53,7 @@ class Reason(StrEnum):
     TRAFFIC_RETURNED = "TrafficReturned"
     PROMOTED = "Promoted"
     ROLLBACK_REQUESTED = "RollbackRequested"
+    ABORTED = "Aborted"
     CHECKS_FAILED = "ChecksFailed"
     CANARY_HARMFUL = "CanaryHarmful"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -60,6 +64,7 @@ class Reason(StrEnum):
 
     # holds
     SUSPENDED = "Suspended"
+    PAUSED = "Paused"
     NOT_SUPPORTED = "NotSupported"
     NOT_ALLOWED = "NotAllowed"
     OBJECT_TAKEN = "ObjectTaken"
@@ -95,6 +100,7 @@ _IN_ANALYSIS: Mapping[Reason, Phase] = {
     Reason.ANALYSIS_CHANGED: Phase.PROGRESSING,
     Reason.REVERTED: Phase.INITIALIZED,
     Reason.ROLLBACK_REQUESTED: Phase.FAILED,
+    Reason.ABORTED: Phase.FAILED,
     Reason.CHECKS_FAILED: Phase.FAILED,
     Reason.CANARY_HARMFUL: Phase.FAILED,
     Reason.DEADLINE_EXCEEDED: Phase.FAILED,
@@ -110,6 +116,7 @@ MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
         **_BETWEEN_ROLLOUTS,
         Reason.BACK_TO_PROMOTED: Phase.SUCCEEDED,
         Reason.BACK_TO_FAILED: Phase.FAILED,
+        Reason.ABORTED: Phase.FAILED,
     },
     Phase.PROGRESSING: _IN_ANALYSIS,
     Phase.WAITING_PROMOTION: _IN_ANALYSIS,
@@ -134,12 +141,13 @@ MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
 }
 """What moves a Canary: phase, and what happened -> the next phase."""
 
-_ANALYSIS = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
+ANALYSIS = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 _IDLE = frozenset({Phase.INITIALIZED, Phase.WAITING, Phase.SUCCEEDED, Phase.FAILED})
 _ALL = frozenset(Phase) - {Phase.TERMINATING, Phase.TERMINATED}
 
 HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.SUSPENDED: _ALL,
+    Reason.PAUSED: ANALYSIS,
     Reason.NOT_SUPPORTED: _ALL,
     Reason.NOT_ALLOWED: _ALL,
     Reason.OBJECT_TAKEN: _ALL,
@@ -147,18 +155,31 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.SELECTOR_UNUSABLE: _ALL,
     Reason.REFERENCES_MISSING: _ALL - {Phase.FINALISING},
     Reason.CONFIG_LOST: _ALL,
-    Reason.TAKEN_OVER: _IDLE | _ANALYSIS | {Phase.PROMOTING},
-    Reason.PRIMARY_NOT_READY: _IDLE | _ANALYSIS | {Phase.INITIALIZING, Phase.PROMOTING},
-    Reason.CANARY_NOT_READY: _ANALYSIS,
-    Reason.CANARY_SCALED_TO_ZERO: _ANALYSIS,
-    Reason.CHECK_FAILED: _ANALYSIS,
-    Reason.VALUES_MISSING: _ANALYSIS,
-    Reason.WARMING_UP: _ANALYSIS,
-    Reason.HOOK_PENDING: _ANALYSIS,
-    Reason.ROLLBACK_BLOCKED: _ANALYSIS | {Phase.PROMOTING},
-    Reason.SUPERSEDED: _ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
+    Reason.TAKEN_OVER: _IDLE | ANALYSIS | {Phase.PROMOTING},
+    Reason.PRIMARY_NOT_READY: _IDLE | ANALYSIS | {Phase.INITIALIZING, Phase.PROMOTING},
+    Reason.CANARY_NOT_READY: ANALYSIS,
+    Reason.CANARY_SCALED_TO_ZERO: ANALYSIS,
+    Reason.CHECK_FAILED: ANALYSIS,
+    Reason.VALUES_MISSING: ANALYSIS,
+    Reason.WARMING_UP: ANALYSIS,
+    Reason.HOOK_PENDING: ANALYSIS,
+    Reason.ROLLBACK_BLOCKED: ANALYSIS | {Phase.PROMOTING},
+    Reason.SUPERSEDED: ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
 }
 """What a Canary waits for, and in which phases it may."""
+
+
+ACTIONS: Mapping[Verb, frozenset[Phase]] = {
+    Verb.PROMOTE: ANALYSIS,
+    Verb.PROMOTE_FULLY: ANALYSIS,
+    Verb.PAUSE: ANALYSIS,
+    Verb.RESUME: ANALYSIS,
+    Verb.ABORT: ANALYSIS | {Phase.WAITING},
+    Verb.RETRY: frozenset({Phase.FAILED}),
+    Verb.APPROVE: ANALYSIS | {Phase.WAITING},
+    Verb.WEIGHT: ANALYSIS,
+}
+"""What a person can ask for, and in which phases; elsewhere it is refused."""
 
 
 class IllegalTransition(CanaryError):  # noqa: N818  # what is wrong is the transition

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from controller.api.instruction import Verb
 from controller.api.webhook import HookType
 from controller.core.analysis.checks import Measured, baseline, has_just_begun, inconclusive, measure
 from controller.core.decision import Decision, Event, Measure
@@ -17,7 +18,7 @@ from controller.core.rollout.promotion import start_promotion
 from controller.core.rollout.rollback import roll_back
 from controller.core.rollout.settle import settle
 from controller.core.rollout.start import begin, scale_up
-from controller.core.rollout.strategies import fits, next_step
+from controller.core.rollout.strategies import Step, fits, next_step
 from controller.core.rollout.waits import find_wait, hold_for
 from controller.core.tick import Tick, passed, refused
 
@@ -51,6 +52,13 @@ def restart(tick: Tick) -> Decision | None:
     return begin(tick, Reason.RESTARTED, (event,))
 
 
+def obey_abort(tick: Tick) -> Decision | None:
+    """Until it is done: a primary that serves nothing lets no rollback happen."""
+    if not tick.state.aborted:
+        return None
+    return roll_back(tick, Reason.ABORTED, f"Rolling back {tick.canary_label} aborted by {tick.state.aborted}")
+
+
 def restart_outgrown(tick: Tick) -> Decision | None:
     """The analysis was edited, and the canary has traffic that this analysis would not have given it by now."""
     if fits(tick.analysis, tick.state.routes, tick.state.iterations) or tick.must_keep_traffic:
@@ -72,7 +80,9 @@ def restore_pods(tick: Tick) -> Decision | None:
 
 
 def skip_analysis(tick: Tick) -> Decision | None:
-    skipped = tick.canary.spec.skip_analysis and find_wait(tick) is None
+    """As the spec says, or a person who promotes this revision fully."""
+    asked = tick.canary.spec.skip_analysis or tick.told(Verb.PROMOTE_FULLY)
+    skipped = asked and find_wait(tick) is None
     return start_promotion(tick, ()) if skipped else None
 
 
@@ -204,7 +214,7 @@ def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decisio
         events = (*events, Event(remark, "Warning"))
     tick = replace(tick, state=replace(tick.state, message=remark, stalled_since=stalled))
     state, proven = tick.state, tick.analysis.compares and not inconclusive(tick.canary, tick.state)
-    step = next_step(tick.analysis, state.routes, state.iterations, proven=proven)
+    step = _step_by_hand(tick) or next_step(tick.analysis, state.routes, state.iterations, proven=proven)
     if step is None or step.gate is HookType.CONFIRM_PROMOTION:
         reported = _ask_to_promote(tick, events)
     elif step.gate is HookType.CONFIRM_TRAFFIC_INCREASE:
@@ -225,6 +235,13 @@ def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decisio
     )
     event = Event(step.announcement.format(canary=tick.canary_label))
     return settle(tick, Reason.ADVANCED, state, events=(*reported, event), requeue_after=tick.interval)
+
+
+def _step_by_hand(tick: Tick) -> Step | None:
+    if tick.instruction is None or tick.instruction.weight is None:
+        return None
+    weight = tick.instruction.weight
+    return Step(Routes(weight), tick.state.iterations, f"Advance {{canary}} canary weight {weight}")
 
 
 def _ask_for_traffic(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:

@@ -51,6 +51,14 @@ def _cannot_roll_back(tick: Tick, message: str, events: tuple[Event, ...]) -> De
     return replace(decision, events=(*events, *decision.events))
 
 
+def refuse_start(tick: Tick) -> Decision | None:
+    """A person says no to a revision that waits for approval: it has failed before it began."""
+    if not tick.state.aborted:
+        return None
+    waiting = replace(tick, state=replace(tick.state, applied=tick.revision, tracked_configs=tick.digests))
+    return roll_back(waiting, Reason.ABORTED, f"Rolling back {tick.canary_label} aborted by {tick.state.aborted}")
+
+
 def notice_revert(tick: Tick) -> Decision | None:
     """The target is back at what the primary runs: there is nothing to try, and the other revision may come again."""
     primary = tick.facts.primary

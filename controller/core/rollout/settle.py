@@ -24,7 +24,7 @@ from controller.core.objects.ownership import newly_adopted
 from controller.core.objects.promoted import lost_copies, record_primary
 from controller.core.objects.workload import primary_revision
 from controller.core.probes import HookProbe
-from controller.core.rollout.phases import HOLDS, Reason, next_phase
+from controller.core.rollout.phases import ANALYSIS, HOLDS, Reason, next_phase
 from controller.core.tick import Tick
 
 _MOVING = (Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING)
@@ -140,12 +140,14 @@ def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
     Raises:
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
-    before = tick.state
+    before, state = tick.state, replace(state, revision=tick.known_revision)
     if reason is None:
         over = not state.message and before.reason in HOLDS
         return replace(state, phase=before.phase, reason="" if over else before.reason)
     phase = next_phase(before.phase, reason)
     changed_at = before.transitioned_at if phase is before.phase else tick.facts.now
+    if phase not in ANALYSIS or state.applied != before.applied:  # what was asked of a rollout ends with it
+        state = replace(state, paused="", aborted="")
     return replace(state, phase=phase, reason=reason.value, transitioned_at=changed_at)
 
 

@@ -37,6 +37,7 @@ def initialise(tick: Tick) -> Decision:
         promoted=revision,
         tracked_configs=tick.digests,
         transitioned_at=tick.state.transitioned_at,
+        answered=tick.state.answered,
         scale_down=True,
         message=start_problem(tick),
     )

@@ -15,7 +15,7 @@ from controller.core.rollout import guards
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.rollback import roll_back
 from controller.core.rollout.settle import settle
-from controller.core.tick import Tick
+from controller.core.tick import STEPS_BY_HAND, Tick
 
 _NORMAL = (Reason.CANARY_NOT_READY, Reason.PRIMARY_NOT_READY)
 """What every rollout waits for."""
@@ -27,7 +27,7 @@ _PROBLEMS: tuple[tuple[Reason, Callable[[Tick], str]], ...] = (
     (Reason.SELECTOR_UNUSABLE, guards.overlap_problem),
 )
 """What the guards leave a canary without traffic alone for."""
-WAITS = (*_NORMAL, *(reason for reason, _ in _PROBLEMS), Reason.REFERENCES_MISSING)
+WAITS = (*_NORMAL, *(reason for reason, _ in _PROBLEMS), Reason.REFERENCES_MISSING, Reason.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def find_wait(tick: Tick) -> Wait | None:
     given_up = primary.expired or (tick.must_keep_traffic and tick.stalled_for > tick.deadline)
     if not primary.ready and not given_up and not tick.canary.spec.skip_analysis:
         return Wait(Reason.PRIMARY_NOT_READY, f"{tick.primary_label} not ready: {primary.detail}")
+    if tick.state.paused and not tick.told(*STEPS_BY_HAND):  # the last: what is wrong with the pods is not put off
+        return Wait(Reason.PAUSED, f"{tick.canary_label} was paused by {tick.state.paused}", counted=False)
     return None
 
 

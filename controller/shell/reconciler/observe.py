@@ -9,6 +9,7 @@ from datetime import datetime
 from controller.api.canary import Canary
 from controller.api.errors import InvalidObject
 from controller.api.metric_template import MetricTemplate
+from controller.api.names import ACTION_ANNOTATION
 from controller.api.parse import parse_metric_template
 from controller.core.model import Facts, Manifest, Options, Rival
 from controller.core.objects.configs import copied_refs
@@ -67,6 +68,19 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         rival=_rival(cache, canary),
         options=options,
     )
+
+
+async def find_actor(kube: Kube, canary: Canary) -> str:
+    """The field manager that wrote the action's annotation, which the caches leave out; empty where there is none.
+
+    Raises:
+        ClusterError: the Canary cannot be read.
+    """
+    live, field = await kube.get(CANARY, canary.namespace, canary.name), f"f:{ACTION_ANNOTATION}"
+    for entry in live["metadata"].get("managedFields") or ():
+        if field in entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:annotations", {}):
+            return str(entry.get("manager", ""))
+    return ""
 
 
 def find_target(cache: Cache, canary: Canary) -> Manifest | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from controller.core.model import Facts, Manifest, Options, Routes, State
 from controller.core.objects.routing import returns
 from controller.core.objects.workload import serves
 from controller.core.probes import Passed
+from controller.core.rollout.by_hand import unanswered
 from controller.core.rollout.drive import deciding
 from controller.core.status import state_from_status, status_from_state
 from controller.shell.allowance import Allowance
@@ -29,7 +30,7 @@ from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Transient
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
 from controller.shell.reconciler.act import act, apply_write, refresh
-from controller.shell.reconciler.observe import dependencies, observe
+from controller.shell.reconciler.observe import dependencies, find_actor, observe
 from controller.shell.reconciler.orphans import give_back_orphans
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reporting.alerts import AlertSender
@@ -140,6 +141,8 @@ class Reconciler:
         self.depend(key, dependencies(self.cache, canary))
         facts = await observe(self.kube, self.cache, canary, self.clock(), self.options)
         before = state_from_status(canary)
+        if unanswered(facts, before):
+            facts = replace(facts, actor=await find_actor(self.kube, canary))
         decision = await self._decide(before, facts)
         self._check_providers_once(manifest, facts, before, decision.state)
         facts = await act(self.kube, self.cache, facts, decision.actions)

@@ -172,7 +172,19 @@ BAD: tuple[Bad, ...] = (
     _canary("range in words", "spec.analysis.metrics[0].thresholdRange.max", "1%", 'must be of type number: "string"'),
     _canary("metric interval in days", "spec.analysis.metrics[0].interval", "1d", _DURATION),
     _canary("metric over no time", "spec.analysis.metrics[0].interval", "0s", "must be above 0"),
-    _canary("webhook without an address", "spec.analysis.webhooks[0].url", ABSENT, "Required value"),
+    _canary(
+        "webhook that is no gate, without an address",
+        "spec.analysis.webhooks[0].url",
+        ABSENT,
+        "url is required unless the type is confirm-rollout, confirm-traffic-increase or confirm-promotion",
+        "spec.analysis.webhooks[0]",
+    ),
+    _canary(
+        "gate with an empty address",
+        "spec.analysis.webhooks[0].url",
+        "",
+        "must start with http:// or https://",
+    ),
     _canary(
         "webhook address without a scheme",
         "spec.analysis.webhooks[0].url",

@@ -48,14 +48,14 @@ def test_a_bad_manifest_is_refused_with_the_path_and_what_is_allowed(bad: Bad):
 def test_every_problem_is_listed_under_the_name_of_the_object():
     manifest = changed(GOOD["Canary weighted"], "spec.service.port", 0)
     manifest = changed(manifest, "spec.analysis.maxWeight", 101)
-    manifest = changed(manifest, "spec.analysis.webhooks[1].url", ABSENT)
+    manifest = changed(manifest, "spec.analysis.webhooks[1].name", ABSENT)
     with pytest.raises(CanaryError) as caught:
         parse_canary(manifest)
     assert str(caught.value) == (
         'The Canary "prod/weighted" is invalid:\n'
         "  spec.service.port: Invalid value: 0: must be 1 to 65535\n"
         "  spec.analysis.maxWeight: Invalid value: 101: must be 0 to 100 (percent)\n"
-        "  spec.analysis.webhooks[1].url: Required value"
+        "  spec.analysis.webhooks[1].name: Required value"
     )
 
 

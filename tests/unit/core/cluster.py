@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from controller.api.canary import Canary
 from controller.api.metric_template import MetricTemplate
+from controller.api.names import ACTION_ANNOTATION
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
@@ -19,7 +20,7 @@ from controller.core.decision import Action, Alert, Decision, Delete, Put, Scale
 from controller.core.model import Facts, Manifest, Options, Rival, State
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
-from controller.core.objects.workload import generated_names
+from controller.core.objects.workload import generated_names, revision_facts
 from controller.core.objects.writes import plan_writes
 from controller.core.probes import (
     CounterProbe,
@@ -93,6 +94,7 @@ class Cluster:
         templates: the MetricTemplates.
         rival: see ``Facts``.
         options: see ``Facts``.
+        actor: see ``Facts``.
         refused: kinds of objects that the API server does not let the controller create or replace.
         refusal: what the API server refused in the last tick.
         writes: every write done, in order.
@@ -112,6 +114,7 @@ class Cluster:
     )
     rival: Rival | None = None
     options: Options = field(default_factory=Options)
+    actor: str = ""
     refused: set[str] = field(default_factory=set)
     refusal: str = ""
     writes: list[Write] = field(default_factory=list)
@@ -162,6 +165,7 @@ class Cluster:
             missing_configs=tuple(ref.key for ref in references if ref.key not in configs and not ref.optional),
             templates=dict(self.templates),
             rival=self.rival,
+            actor=self.actor,
             options=self.options,
         )
 
@@ -308,6 +312,17 @@ class Cluster:
         self.canary["metadata"]["generation"] += 1
         spec = {**self.canary["spec"], **changes}
         self.canary["spec"] = {key: value for key, value in spec.items() if value is not None}
+
+    def annotate(self, action: str) -> None:
+        """The user asks for an action."""
+        self.canary["metadata"].setdefault("annotations", {})[ACTION_ANNOTATION] = action
+        self._parsed = None
+
+    def ask(self, verb: str, *, revision: str = "", by: str = "alice") -> None:
+        """The user asks for an action on the revision that the target has, as in ``weight 20``."""
+        last = self.state.answered
+        nonce = last.nonce + 1 if last else 1
+        self.annotate(f"{verb} revision={revision or revision_facts(self.facts())[0]} nonce={nonce} by={by}")
 
     def set_weights(self, primary: int, canary: int) -> None:
         """Somebody edits the VirtualService by hand."""

@@ -71,7 +71,7 @@ def check(case: Case) -> None:
         hooks=decision.hooks,
         requeue_after=case.requeue_after,
     )
-    state = replace(decision.state, record=before.record)  # test_promoted.py looks at it
+    state = replace(decision.state, record=before.record, revision=before.revision)  # test_promoted.py looks at them
     whole = replace(decision, state=state, actions=(*decision.upkeep, *decision.actions), upkeep=())
     whole, expected = without_source(whole), without_source(expected)
     assert whole == expected

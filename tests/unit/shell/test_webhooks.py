@@ -116,3 +116,9 @@ async def test_a_receiver_that_is_not_there_is_a_refusal():
     answer = await ask(url)
     assert isinstance(answer, Refused)
     assert answer.reason.startswith(f"POST {server_of(url)} failed: Cannot connect to host 127.0.0.1")
+
+
+async def test_a_gate_without_a_url_is_closed_until_a_person_opens_it():
+    async with outside() as session:
+        gate = HookProbe(Webhook(name="lead", type="confirm-promotion"), Phase.PROGRESSING, "")
+        assert await ask_webhook(session, make_canary(), gate) == Refused("a person has not approved yet")

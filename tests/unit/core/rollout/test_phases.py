@@ -154,6 +154,7 @@ ANALYSING: Mapping[Reason, Callable[[Phase], Cluster]] = {
     Reason.ANALYSIS_CHANGED: but(at(20), lambda cluster: cluster.edit_analysis(maxWeight=10)),
     Reason.REVERTED: but(at(20), lambda cluster: cluster.set_image("podinfo:1")),
     Reason.ROLLBACK_REQUESTED: but(at(20), lambda c: c.answers.update({"webhook/rollback/rollback": Passed()})),
+    Reason.ABORTED: but(at(20), lambda cluster: cluster.ask("abort")),
     Reason.CHECKS_FAILED: but(at(20), lambda cluster: cluster.answers.update({"metric/error-rate": Value(100.0)})),
     Reason.CANARY_HARMFUL: but(at(20), harmful),
     Reason.DEADLINE_EXCEEDED: but(at(20), lambda cluster: cluster.roll_out("backend", "expired")),
@@ -173,6 +174,7 @@ SITUATIONS: Mapping[Phase, Mapping[Reason, Callable[[Phase], Cluster]]] = {
     Phase.WAITING: {
         **BETWEEN,
         Reason.BACK_TO_PROMOTED: idle,
+        Reason.ABORTED: but(pushed, lambda cluster: cluster.ask("abort")),
         Reason.BACK_TO_FAILED: lambda phase: with_state(idle(phase), promoted=OTHER_REVISION),
     },
     Phase.PROGRESSING: ANALYSING,

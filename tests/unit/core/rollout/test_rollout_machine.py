@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from controller.api.analysis import Strategy
-from controller.api.names import Names
+from controller.api.instruction import Verb
+from controller.api.names import ACTION_ANNOTATION, Names
 from controller.api.status import Phase
 from controller.core.model import Routes, State
 from controller.core.objects.leftovers import leftovers
@@ -37,11 +38,11 @@ from tests.builders import (
 from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, Health, settled
 
 WEBHOOKS = [
-    webhook("start", "confirm-rollout"),
+    {"name": "start", "type": "confirm-rollout"},
     webhook("smoke", "pre-rollout"),
     webhook("load", "rollout"),
     webhook("more", "confirm-traffic-increase"),
-    webhook("promote", "confirm-promotion"),
+    {"name": "promote", "type": "confirm-promotion"},
 ]
 GATES = [f"webhook/{hook['type']}/{hook['name']}" for hook in WEBHOOKS]
 GATES_BEFORE_TRAFFIC = GATES[:2]
@@ -57,6 +58,7 @@ ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "blue/green": BLUE_GREEN,
     "blue/green, mirrored": {**BLUE_GREEN, "mirror": True},
 }
+ASKED = (*(verb for verb in Verb if verb is not Verb.WEIGHT), "weight 7", "weight 40")
 METRIC = "metric/error-rate"
 GOOD = Value(0.0)
 ANSWERS: tuple[ProbeResult, ...] = (GOOD, GOOD, Value(100.0), NoValues(), QueryFailed("connection refused"))
@@ -100,6 +102,10 @@ class RolloutMachine(RuleBasedStateMachine):
         ran: what the primary was last seen to run.
         tried: what had traffic, or rounds, as a canary; and what the primary began with.
         tried_ports: the ports of the pods that had.
+        said: every text that asked for an action.
+        answered: those that were obeyed or refused.
+        promoted: what a person has promoted, fully or past a gate.
+        aborted: the revision that a person has aborted, until it is retried or another is applied.
     """
 
     cluster: Cluster
@@ -107,6 +113,10 @@ class RolloutMachine(RuleBasedStateMachine):
     tried: set[tuple[str, str]]
     ran: tuple[str, str]
     tried_ports: set[int | str]
+    said: list[str]
+    answered: set[str]
+    promoted: set[tuple[str, str]]
+    aborted: str
 
     @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
     def begin(self, analysis: str) -> None:
@@ -116,6 +126,7 @@ class RolloutMachine(RuleBasedStateMachine):
         assert self.cluster.phase is Phase.INITIALIZED
         self.cluster.alerts = []
         self.pods, self.tried, self.tried_ports = None, {self.wanted}, {9898}
+        self.said, self.answered, self.promoted, self.aborted = [], set(), set(), ""
 
     # --- what happens ---
 
@@ -198,6 +209,17 @@ class RolloutMachine(RuleBasedStateMachine):
     def suspend(self, *, suspend: bool) -> None:
         self.cluster.edit_canary(suspend=suspend)
 
+    @rule(verb=st.sampled_from(ASKED), stale=st.sampled_from([False, False, False, True]))
+    def ask_by_hand(self, verb: str, *, stale: bool) -> None:
+        self.cluster.ask(verb, revision=self.cluster.state.promoted if stale else "")
+        self.said.append(self.annotation)
+
+    @rule(index=st.integers(0, 9))
+    def ask_again(self, index: int) -> None:
+        """The same text comes back: a pipeline applies an old manifest."""
+        assume(index < len(self.said))
+        self.cluster.annotate(self.said[index])
+
     @rule(seconds=st.sampled_from([0, 4, 10, 60, 700]))
     def tick(self, seconds: int) -> None:
         before, ran = self.cluster.state, self.primary_runs
@@ -208,6 +230,7 @@ class RolloutMachine(RuleBasedStateMachine):
         had = self.situation
         self.cluster.asked = []
         self.cluster.tick()
+        self.look_at_answer(before, had)
         self.look(before, ran)
         self.look_at_judgement(before, had)
 
@@ -259,6 +282,9 @@ class RolloutMachine(RuleBasedStateMachine):
             cluster.roll_out(name, "ready")
         cluster.edit_canary(suspend=False)
         self.give_names_back()
+        self.tick(10)
+        if cluster.state.paused:
+            cluster.ask("resume")
         for _ in range(60):
             self.tick(10)
         state = cluster.state
@@ -291,7 +317,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.look_at_routes(state)
         if is_ours(service := self.cluster.objects["Service", self.names.primary_service]):
             assert service["spec"]["ports"][0]["targetPort"] in self.tried_ports
-        if runs != ran:
+        if runs != ran and runs not in self.promoted:
             assert self.cluster.answers.get(METRIC, GOOD) == GOOD
             assert self.cluster.answers.get("webhook/confirm-promotion/promote", Passed()) == Passed()
         measured = before.phase in IN_ANALYSIS and (before.routes != Routes() or before.iterations > 0)
@@ -305,6 +331,32 @@ class RolloutMachine(RuleBasedStateMachine):
         assert len(told) <= int(moved or before.alerted != state.alerted), (told, before, state)
         if moved and state.phase in (Phase.FAILED, Phase.SUCCEEDED) and before.phase not in END_PHASES:
             assert told or state.reason in (Reason.BACK_TO_FAILED, Reason.BACK_TO_PROMOTED)
+
+    def look_at_answer(self, before: State, had: Situation) -> None:
+        """An action acts once or never; an abort ends with all traffic on the primary; a pause lets nothing advance."""
+        state, answered = self.cluster.state, self.cluster.state.answered
+        new = answered is not None and answered != before.answered
+        if answered is not None and new:
+            assert answered.text == self.annotation
+            assert answered.refused or answered.text not in self.answered, "an action acted twice"
+            assert answered.nonce >= (before.answered.nonce if before.answered else 0)
+            self.answered.add(answered.text)
+            verb = "" if answered.refused else answered.text.split()[0]
+            if verb.startswith("promote") or verb == "approve":
+                self.promoted.add(self.wanted)
+            if verb == "promote-fully" and self.pods:
+                self.tried.add(self.pods)
+            if verb in ("abort", "retry"):
+                self.aborted = state.applied if verb == "abort" else ""
+        elif self.cluster.refusal == "":
+            assert self.annotation in ("", answered.text if answered else ""), "an action that nobody answered"
+        if self.aborted != state.applied:
+            self.aborted = ""
+        if self.aborted:
+            assert state.phase in (*IN_ANALYSIS, Phase.FAILED, Phase.WAITING)
+            assert state.routes == Routes() or not had.primary_serves or self.cluster.refusal
+        if before.paused and state.paused and not new and had.primary_serves:
+            assert state.routes.canary_weight <= before.routes.canary_weight
 
     def look_at_routes(self, state: State) -> None:
         primary, canary = self.cluster.weights()
@@ -365,6 +417,10 @@ class RolloutMachine(RuleBasedStateMachine):
     @property
     def names(self) -> Names:
         return self.cluster.parsed.names
+
+    @property
+    def annotation(self) -> str:
+        return str(self.cluster.canary["metadata"].get("annotations", {}).get(ACTION_ANNOTATION, ""))
 
     @property
     def suspended(self) -> bool:

@@ -108,6 +108,7 @@ def comparable(state: State) -> State:
         record=None,
         applied="",
         promoted="",
+        revision="",
         tracked_configs={},
         transitioned_at=None,
         split=None,

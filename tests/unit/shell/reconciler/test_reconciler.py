@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controller.api.names import API_VERSION
+from controller.api.names import ACTION_ANNOTATION, API_VERSION
 from controller.core.model import Options
 from controller.core.objects.ownership import ADOPTED_BY
 from controller.core.probes import HookProbe, NoValues, Passed, Pending, ProbeResult, Refused, Value
@@ -232,6 +232,26 @@ async def test_alerts_are_sent_once_the_status_is_written_and_hold_nothing_up(mo
         assert phases == ["Progressing", "Succeeded"]
         unsent = "Alert team to AlertProvider prod/chat not sent: answered 404: no_service"
         assert [count for message, count in stage.events if message == unsent] == [told] * bool(told)
+
+
+async def test_an_action_by_hand_is_answered_at_once_and_names_the_field_manager_that_wrote_it():
+    async with initialised() as stage:
+        await stage.new_version("podinfo:2")
+        canary = stage.kube.object(*KEY)
+        metadata = canary["metadata"]
+        metadata["annotations"] = {ACTION_ANNOTATION: f"pause revision={stage.status['revision']} nonce=1"}
+        field: dict[str, Any] = {"f:metadata": {"f:annotations": {f"f:{ACTION_ANNOTATION}": {}}}}
+        metadata["managedFields"] = [
+            {"manager": "helm", "fieldsV1": {"f:spec": {}}},
+            {"manager": "kubectl-annotate", "fieldsV1": field},
+        ]
+        stage.kube.set(canary)
+        await stage.settle()
+        assert stage.status["pausedBy"] == "kubectl-annotate"
+        assert ("Action pause on backend.prod by kubectl-annotate", 1) in stage.events
+        stage.kube.requests.clear()
+        await stage.settle(3 * INTERVAL)
+        assert ("get", "Canary/backend") not in stage.kube.requests, "it is read once for each action"
 
 
 async def test_at_rest_nothing_is_asked_of_the_api():
