@@ -48,7 +48,7 @@ async def with_cluster(context: str, ask: Callable[[Kube], Awaitable[T]]) -> T:
     """What ``ask`` returns for the cluster of a kubeconfig context; empty for the current one."""
     access = find_access(context=context)
     async with access.open_session() as session:
-        return await ask(KubeClient(session, access.server, lambda _verb, _kind: None))
+        return await ask(KubeClient(session, access.server, lambda _verb, _kind: None, "canary-cli"))
 
 
 async def find_rows(kube: Kube, name: str = "", namespace: str = "") -> tuple[CanaryRow, ...]:

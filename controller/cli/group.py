@@ -15,13 +15,24 @@ COMMANDS: Mapping[str, str] = {
     "run": "Run the controller.",
     "get": "Show the Canaries of a cluster and their evidence.",
     "watch": "Show the Canaries of a cluster and refresh until interrupted.",
+    "wait": "Wait until a revision is promoted, rolled back or superseded.",
+    "promote": "Take the next step of a rollout now, or promote it.",
+    "pause": "Keep a rollout at its weight; a bad canary is still rolled back.",
+    "resume": "Let a paused rollout go on.",
+    "abort": "Roll back a rollout.",
+    "retry": "Start the rollout of a failed revision again.",
+    "approve": "Open the gate that a rollout waits for.",
+    "weight": "Set the traffic weight of a canary.",
     "lint": "Check manifests without a cluster.",
     "plan": "Predict how a rollout will run.",
     "replay": "Test a Canary on recorded metrics.",
     "tune": "Propose the settings of each comparison from recorded traffic.",
     "crds": "Print the CustomResourceDefinitions.",
 }
-"""The modules of `controller.cli` that hold a function of the same name, with the first sentence of its help."""
+"""The functions that are commands, with the first sentence of their help. Each is in the module of its name in
+`controller.cli`, or in that of `_MODULES`."""
+
+_MODULES = dict.fromkeys(("promote", "pause", "resume", "abort", "retry", "approve", "weight"), "by_hand")
 
 DEFAULT_COMMAND = "run"
 
@@ -38,7 +49,7 @@ class CommandGroup(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 -- click's signature
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"controller.cli.{cmd_name}")
+        module = importlib.import_module(f"controller.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         command.command(cmd_name)(getattr(module, cmd_name))
         return typer.main.get_command(command)

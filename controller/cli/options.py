@@ -47,6 +47,10 @@ AllNamespacesOption = Annotated[
 ContextOption = Annotated[
     str, typer.Option(metavar="NAME", help="kubeconfig context to use. Defaults to the current context.")
 ]
+InNamespaceOption = Annotated[
+    str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Namespace of the Canary.")
+]
+CanaryName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the Canary.")]
 CanaryArgument = Annotated[str, typer.Argument(metavar="NAME", help="Show one Canary only.")]
 
 

@@ -47,6 +47,8 @@ DESTINATION_RULE = Kind("DestinationRule", "destinationrules", "networking.istio
 CONFIG_MAP = Kind("ConfigMap", "configmaps", "v1")
 SECRET = Kind("Secret", "secrets", "v1")
 EVENT = Kind("Event", "events", "v1")
+SELF_REVIEW = Kind("SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io/v1")
+"""Answers who the caller is."""
 
 WATCHED = (CANARY, METRIC_TEMPLATE, DEPLOYMENT, SERVICE, AUTOSCALER, VIRTUAL_SERVICE, DESTINATION_RULE)
 """Watched whole."""
@@ -54,7 +56,7 @@ WATCHED = (CANARY, METRIC_TEMPLATE, DEPLOYMENT, SERVICE, AUTOSCALER, VIRTUAL_SER
 CONFIGS = (CONFIG_MAP, SECRET)
 """Watched by their metadata only: a cluster's Secrets are many, large and mostly unrelated."""
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*WATCHED, *CONFIGS, ALERT_PROVIDER, EVENT)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*WATCHED, *CONFIGS, ALERT_PROVIDER, EVENT, SELF_REVIEW)}
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:
