@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from controller.api.analysis import Analysis
-from controller.api.base import Boolean, Integer, Model, StringMap, Time, Url
+from controller.api.base import Boolean, Integer, Model, PositiveDuration, StringMap, Time, Url
 from controller.api.names import API_VERSION, CANARY_KIND, LONGEST_SERVICE_NAME, Names
 from controller.api.references import AutoscalerRef, IngressRef, RouteRef, TargetRef, UpstreamRef
 from controller.api.rules import Rule, at_least
@@ -102,6 +102,11 @@ class CanarySpec(Model):
         description="Maximum time in seconds without progress before a rollout is rolled back. Defaults to 600.",
     )
     skip_analysis: Boolean = Field(False, description="Promote a new revision without analysis.")
+    rollback_window: PositiveDuration | None = Field(
+        None,
+        description="How long after the primary has run a revision, going back to it skips the analysis, for example"
+        " 24h. Defaults to never. Not part of Flagger's API.",
+    )
     revert_on_deletion: Boolean = Field(
         False, description="Restore the replicas and the traffic of the target when the Canary is deleted."
     )

@@ -64,6 +64,13 @@ class ActionStatus(_Observed):
     refused: str = Field("", description="Why it was refused or had no effect. Absent if it was done.")
 
 
+class FormerStatus(_Observed):
+    """A revision that the primary has run."""
+
+    revision: str = Field(description="Digest as in lastPromotedSpec.")
+    until: Time = Field(description="When another revision was promoted; of the last, when it was promoted.")
+
+
 class CanaryStatus(_Observed):
     """The observed state of a Canary."""
 
@@ -119,6 +126,9 @@ class CanaryStatus(_Observed):
         None, description="Since when a webhook has kept the next step from being taken; alerts need it."
     )
     revision: str = Field("", description="Digest of what the target would run: the revision that actions are for.")
+    former: tuple[FormerStatus, ...] = Field(
+        (), description="What the primary runs and, within spec.rollbackWindow, has run, the last first."
+    )
     paused_by: str = Field("", description="Who paused the rollout. Absent while it goes on.")
     aborted_by: str = Field("", description="Who aborted the rollout. Absent once it is rolled back.")
     last_action: ActionStatus | None = Field(None, description="What became of the last action asked for by hand.")

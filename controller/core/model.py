@@ -60,6 +60,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Former:
+    """A revision that the primary has run, and when it or, later, another was promoted."""
+
+    revision: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """What became of the last instruction (`rollout.by_hand`).
 
@@ -101,6 +109,7 @@ class State:
         alerted: what people were told and not yet told the end of: failures, and what lasts (`rollout.alerts`).
         closed_since: since when a gate has kept the next step from being taken, where somebody wants alerts.
         revision: what the target would run, when that was last known.
+        former: what the primary runs and, within ``rollbackWindow``, has run, the last first.
         paused: who paused the rollout; empty: nobody.
         aborted: who aborted the rollout, until it is rolled back; empty: nobody.
         answered: what became of the last instruction.
@@ -128,6 +137,7 @@ class State:
     alerted: tuple[str, ...] = ()
     closed_since: datetime | None = None
     revision: str = ""
+    former: tuple[Former, ...] = ()
     paused: str = ""
     aborted: str = ""
     answered: Answered | None = None

@@ -12,11 +12,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from controller.api.canary import Canary
-from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, Condition, Phase
+from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, Condition, FormerStatus, Phase
 from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.comparisons import still_asked
 from controller.core.evidence.split import Split
-from controller.core.model import Answered, Check, Evidence, Routes, State
+from controller.core.model import Answered, Check, Evidence, Former, Routes, State
 
 PROMOTED = "Promoted"
 
@@ -72,6 +72,7 @@ def state_from_status(canary: Canary) -> State:
         alerted=status.alerted,
         closed_since=status.closed_since,
         revision=status.revision,
+        former=tuple(Former(each.revision, each.until) for each in status.former),
         paused=status.paused_by,
         aborted=status.aborted_by,
         answered=_answered_of(status),
@@ -145,6 +146,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "alerted": state.alerted,
             "closed_since": state.closed_since,
             "revision": state.revision,
+            "former": tuple(FormerStatus(revision=each.revision, until=each.until) for each in state.former),
             "paused_by": state.paused,
             "aborted_by": state.aborted,
             "last_action": ActionStatus(**asdict(state.answered)) if state.answered else None,

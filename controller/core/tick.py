@@ -8,12 +8,13 @@ from functools import cached_property
 
 from controller.api.analysis import Analysis
 from controller.api.canary import Canary
+from controller.api.durations import parse_duration
 from controller.api.instruction import Instruction, Verb
 from controller.api.status import Phase
 from controller.api.support import unsupported_fields
 from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Event, Measure
-from controller.core.model import Facts, Manifest, Observation, Routes, State
+from controller.core.model import Facts, Former, Manifest, Observation, Routes, State
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
 from controller.core.probes import HookProbe, Passed, Pending, ProbeResult, Refused
 
@@ -98,6 +99,13 @@ class Tick:
     def moved_on(self) -> bool:
         """Whether the target has another revision than the one applied; unknown, so no, while a config is missing."""
         return not self.facts.missing_configs and self.revision != self.state.applied
+
+    @property
+    def former(self) -> tuple[Former, ...]:
+        """What the primary has run within ``rollbackWindow``, the last first; going back to it needs no analysis."""
+        window, now = self.canary.spec.rollback_window, self.facts.now
+        seconds = parse_duration(window) if window else 0.0
+        return tuple(each for each in self.state.former if (now - each.until).total_seconds() < seconds)
 
     @property
     def known_revision(self) -> str:

@@ -80,10 +80,13 @@ def restore_pods(tick: Tick) -> Decision | None:
 
 
 def skip_analysis(tick: Tick) -> Decision | None:
-    """As the spec says, or a person who promotes this revision fully."""
-    asked = tick.canary.spec.skip_analysis or tick.told(Verb.PROMOTE_FULLY)
-    skipped = asked and find_wait(tick) is None
-    return start_promotion(tick, ()) if skipped else None
+    """As the spec says, a person who promotes this revision fully, or because the primary has run it lately."""
+    known = next((each for each in tick.former if each.revision == tick.state.applied), None)
+    asked = tick.canary.spec.skip_analysis or tick.told(Verb.PROMOTE_FULLY) or known is not None
+    if not asked or find_wait(tick) is not None:
+        return None
+    told = f"Analysis of {tick.target_label} skipped: {tick.primary_label} ran this revision until"
+    return start_promotion(tick, (Event(f"{told} {known.until:%Y-%m-%dT%H:%M:%SZ}"),) if known else ())
 
 
 def obey_rollback_hooks(tick: Tick) -> Decision | Measure | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.decision import Decision, Event
-from controller.core.model import Routes
+from controller.core.model import Former, Routes
 from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import Reason
@@ -18,6 +18,7 @@ from controller.core.rollout.start import begin
 from controller.core.rollout.strategies import next_promotion_weight
 from controller.core.tick import Tick
 
+_FORMER_AT_MOST = 10
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -89,6 +90,7 @@ def _give_up(tick: Tick, reason: str) -> Decision:
         tick.state,
         routes=Routes(weight),
         promoted=tick.state.applied,
+        former=_former(tick),
         iterations=0,
         message=message,
     )
@@ -116,6 +118,7 @@ def finalise(tick: Tick) -> Decision:
     state = replace(
         tick.state,
         promoted=tick.state.applied,
+        former=_former(tick, tick.state.applied),
         iterations=0,
         failed_checks=0,
         quiet_since=None,
@@ -125,3 +128,16 @@ def finalise(tick: Tick) -> Decision:
     events = (Event(f"Promotion completed! {end} {tick.target_label}"),)
     hooks, following = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED), 0.0 if tick.moved_on else None
     return settle(tick, Reason.PROMOTED, state, events=events, scale_to=0, hooks=hooks, requeue_after=following)
+
+
+def _former(tick: Tick, *taken: str) -> tuple[Former, ...]:
+    """What the primary has run, with the revisions that it has ``taken`` now; no promotion that was given up."""
+    if tick.canary.spec.rollback_window is None:
+        return ()
+    state, now = tick.state, tick.facts.now.replace(microsecond=0)
+    ran = not state.former or state.promoted in [each.revision for each in state.former]
+    latest = [Former(revision, now) for revision in (*taken, *([state.promoted] if ran else []))]
+    kept: dict[str, Former] = {}
+    for each in (*latest, *tick.former):
+        kept.setdefault(each.revision, each)
+    return tuple(kept.values())[:_FORMER_AT_MOST]

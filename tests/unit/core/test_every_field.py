@@ -42,7 +42,7 @@ from tests.unit.core.cluster import Cluster
 from tests.unit.core.mesh import CANARY, PRIMARY, Mesh
 
 ABSENT: Any = object()
-FIRST_TICKS, TICKS = 4, 16
+FIRST_TICKS, TICKS, LAST_TICKS = 4, 16, 3
 
 
 # --- the fields of the API --------------------------------------------------------------------------------------------
@@ -280,6 +280,7 @@ CASES: tuple[Case, ...] = (
     Case(f"{COMPARE}.sensitivity", "low", analysis=metrics(BETWEEN)),
     Case(f"{COMPARE}.minRequests", 10**6, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
+    Case("canary.spec.rollbackWindow", "1h"),
     Case(f"{HOOK}.name", "other", analysis=hooked()),
     Case(f"{HOOK}.url", "http://other.test", analysis=hooked()),
     *(Case(f"{HOOK}.type", kind, before="rollout", analysis=hooked()) for kind in ("pre-rollout", "rollback", "event")),
@@ -403,7 +404,7 @@ def objects() -> list[dict[str, Any]]:
 
 
 def rollout(canary: Mapping[str, Any], template: MetricTemplate, *, bad: float, half_ready: str = "") -> list[str]:
-    """What the controller does from the Canary's creation to the end of a rollout."""
+    """What the controller does from the Canary's creation to the end of a rollout, and on the way back."""
     cluster = Recorder.of(canary, *objects())
     assert isinstance(cluster, Recorder)
     cluster.notes, cluster.mesh, cluster.bad = [], Mesh(), bad
@@ -413,6 +414,9 @@ def rollout(canary: Mapping[str, Any], template: MetricTemplate, *, bad: float, 
     cluster.set_image("podinfo:2", canary["spec"]["targetRef"]["name"])
     for _ in range(TICKS):
         make_half_ready(cluster, half_ready)
+        cluster.step()
+    cluster.set_image("podinfo:1", canary["spec"]["targetRef"]["name"])
+    for _ in range(LAST_TICKS):
         cluster.step()
     return cluster.notes
 

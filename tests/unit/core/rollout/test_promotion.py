@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from controller.api.status import Phase
 from controller.core.model import Routes
 from controller.core.rollout.phases import Reason
 from tests.builders import WEIGHTED, canary_manifest, webhook
-from tests.unit.core.cluster import Cluster, progressing, settled
+from tests.unit.core.cluster import Cluster, initialized, progressing, rolled_out, settled
 from tests.unit.core.decisions import Case, check, kept, nothing, promoted, table, warning
 
 SLOWLY = {**WEIGHTED, "stepWeightPromotion": 20}
@@ -254,3 +256,64 @@ def test_a_hand_that_moves_the_weights_during_a_gradual_promotion_does_not_hold_
     for _ in range(4):
         settled(cluster, 10)
     assert (cluster.phase, cluster.weights()) == (Phase.SUCCEEDED, (100, 0))
+
+
+def going_back(window: str | None, hours: float) -> list[tuple[str, int]]:
+    """The way of podinfo:1, so long after podinfo:2 has taken its place."""
+    cluster = initialized(canary_manifest(rollbackWindow=window) if window else canary_manifest())
+    cluster.set_image("podinfo:2")
+    rolled_out(cluster)
+    assert cluster.phase is Phase.SUCCEEDED
+    cluster.now += timedelta(hours=hours)
+    cluster.set_image("podinfo:1")
+    way = rolled_out(cluster)
+    assert cluster.image("backend-primary") == "podinfo:1"
+    return [step for step in way if step[0] == "Progressing"]
+
+
+ANALYSED = [("Progressing", 0), ("Progressing", 20), ("Progressing", 40), ("Progressing", 50)]
+
+
+@pytest.mark.parametrize(
+    ("window", "hours", "way"),
+    [("24h", 23, [("Progressing", 0)]), ("24h", 25, ANALYSED), (None, 1, ANALYSED)],
+)
+def test_going_back_to_what_the_primary_has_run_lately_skips_the_analysis(window, hours, way):
+    assert going_back(window, hours) == way
+
+
+def test_a_revision_that_failed_meanwhile_was_never_run_by_the_primary_and_is_analysed():
+    cluster = initialized(canary_manifest(rollbackWindow="24h"))
+    cluster.set_image("podinfo:2")
+    cluster.tick()
+    cluster.ask("abort")
+    rolled_out(cluster)
+    assert (cluster.phase, cluster.state.former) == (Phase.FAILED, ())
+
+
+def test_a_revision_whose_promotion_was_given_up_is_analysed_again():
+    cluster = initialized(canary_manifest(rollbackWindow="24h"))
+    cluster.health["backend-primary"] = "expired"
+    cluster.set_image("podinfo:2")
+    rolled_out(cluster)
+    assert (cluster.phase, cluster.state.reason) == (Phase.FAILED, Reason.PRIMARY_FAILED)
+    given_up = cluster.state.promoted
+    cluster.set_image("podinfo:3")
+    cluster.health["backend-primary"] = "ready"
+    rolled_out(cluster)
+    assert cluster.image("backend-primary") == "podinfo:3"
+    assert given_up not in [each.revision for each in cluster.state.former]
+
+
+def test_what_the_primary_has_run_is_kept_once_each_as_long_as_the_window_and_bounded():
+    cluster = initialized(canary_manifest(rollbackWindow="24h", skipAnalysis=True))
+    first = cluster.state.promoted
+    for number in (2, 3, 1, *range(4, 18)):
+        cluster.set_image(f"podinfo:{number}")
+        rolled_out(cluster)
+        if number == 1:
+            assert [each.revision for each in cluster.state.former].index(first) == 0
+    kept = cluster.state.former
+    assert len(kept) == len({each.revision for each in kept}) == 10
+    assert [each.until for each in kept] == sorted((each.until for each in kept), reverse=True)
+    assert kept[0].revision == cluster.state.promoted
