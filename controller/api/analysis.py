@@ -177,6 +177,11 @@ class Analysis(Model):
         description="Largest increase of the canary's weight at once with advance: onEvidence, in percent. Defaults to"
         " maxWeight. Not part of Flagger's API.",
     )
+    on_failure: Literal["scaleDown", "freeze"] = Field(
+        "scaleDown",
+        description="What becomes of the pods of a canary that is rolled back. scaleDown: they are scaled to zero."
+        " freeze: they are kept, without traffic, until canary retry or canary abort. Not part of Flagger's API.",
+    )
     on_inconclusive: Literal["promote", "rollback", "gate"] | None = Field(
         None,
         description="What happens when the last step is done and a metric with compare has neither failed nor passed."

@@ -129,6 +129,7 @@ class CanaryStatus(_Observed):
     former: tuple[FormerStatus, ...] = Field(
         (), description="What the primary runs and, within spec.rollbackWindow, has run, the last first."
     )
+    frozen: Boolean = Field(False, description="Whether the pods of the failed canary are kept until retry or abort.")
     paused_by: str = Field("", description="Who paused the rollout. Absent while it goes on.")
     aborted_by: str = Field("", description="Who aborted the rollout. Absent once it is rolled back.")
     last_action: ActionStatus | None = Field(None, description="What became of the last action asked for by hand.")

@@ -110,6 +110,7 @@ class State:
         closed_since: since when a gate has kept the next step from being taken, where somebody wants alerts.
         revision: what the target would run, when that was last known.
         former: what the primary runs and, within ``rollbackWindow``, has run, the last first.
+        frozen: the pods of the failed canary are kept until a person retries or aborts.
         paused: who paused the rollout; empty: nobody.
         aborted: who aborted the rollout, until it is rolled back; empty: nobody.
         answered: what became of the last instruction.
@@ -138,6 +139,7 @@ class State:
     closed_since: datetime | None = None
     revision: str = ""
     former: tuple[Former, ...] = ()
+    frozen: bool = False
     paused: str = ""
     aborted: str = ""
     answered: Answered | None = None

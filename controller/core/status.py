@@ -32,6 +32,7 @@ CONDITION_MESSAGES: Mapping[Phase, str] = {
     Phase.FAILED: "Canary analysis failed, Deployment scaled to zero.",
 }
 
+FROZEN = "Canary analysis failed, Deployment kept until retry or abort."
 WITHOUT_PROOF = "Promotion finished without proof:"
 
 _OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
@@ -73,6 +74,7 @@ def state_from_status(canary: Canary) -> State:
         closed_since=status.closed_since,
         revision=status.revision,
         former=tuple(Former(each.revision, each.until) for each in status.former),
+        frozen=status.frozen,
         paused=status.paused_by,
         aborted=status.aborted_by,
         answered=_answered_of(status),
@@ -147,6 +149,7 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "closed_since": state.closed_since,
             "revision": state.revision,
             "former": tuple(FormerStatus(revision=each.revision, until=each.until) for each in state.former),
+            "frozen": state.frozen,
             "paused_by": state.paused,
             "aborted_by": state.aborted,
             "last_action": ActionStatus(**asdict(state.answered)) if state.answered else None,
@@ -165,6 +168,8 @@ def _finite(value: float | None) -> float | None:
 
 def outcome(canary: Canary, state: State) -> str:
     """The phase in a sentence, as the condition has it: Flagger's, or what a promotion has left unproven."""
+    if state.frozen:
+        return FROZEN
     unproven = inconclusive(canary, state) if state.phase is Phase.SUCCEEDED and not canary.spec.skip_analysis else ()
     return f"{WITHOUT_PROOF} {'; '.join(unproven)}" if unproven else CONDITION_MESSAGES.get(state.phase, "")
 

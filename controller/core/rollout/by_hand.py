@@ -64,6 +64,8 @@ def _refusal(tick: Tick, asked: Instruction) -> str:
 
 
 def _cannot_abort(tick: Tick, _: Instruction) -> str:
+    if tick.state.phase is Phase.FAILED:
+        return "" if tick.state.frozen else "the rollout is over"
     lost = tick.must_keep_traffic and tick.state.phase not in ANALYSIS
     return f"{tick.primary_label} serves nothing, so the canary keeps its traffic" if lost else ""
 
@@ -113,6 +115,8 @@ def obeying(tick: Tick, heard: Heard) -> Tick:
             state = replace(state, paused=who)
         case Verb.RESUME:
             state = replace(state, paused="")
+        case Verb.ABORT if state.frozen:
+            state = replace(state, frozen=False, scale_down=True, quiet_since=None)
         case Verb.ABORT:
             state = replace(state, aborted=who)
         case Verb.RETRY:

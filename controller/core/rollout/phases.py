@@ -174,7 +174,7 @@ ACTIONS: Mapping[Verb, frozenset[Phase]] = {
     Verb.PROMOTE_FULLY: ANALYSIS,
     Verb.PAUSE: ANALYSIS,
     Verb.RESUME: ANALYSIS,
-    Verb.ABORT: ANALYSIS | {Phase.WAITING},
+    Verb.ABORT: ANALYSIS | {Phase.WAITING, Phase.FAILED},
     Verb.RETRY: frozenset({Phase.FAILED}),
     Verb.APPROVE: ANALYSIS | {Phase.WAITING},
     Verb.WEIGHT: ANALYSIS,

@@ -18,25 +18,27 @@ from controller.core.tick import Tick
 def roll_back(
     tick: Tick, reason: Reason, message: str, events: tuple[Event, ...] = (), *, detail: str = ""
 ) -> Decision:
-    """All traffic to the primary; the pods go later (`drain`). The checks stay in the status to be read.
+    """All traffic to the primary; the pods go later (`drain`), or stay for a look. The checks stay in the status.
 
     A primary that serves nothing gets no traffic from a canary that does: that would turn a bad answer into none.
     """
     text = f"{message}: {detail}" if detail else message
     if tick.must_keep_traffic:
         return _cannot_roll_back(tick, text, events)
+    frozen = tick.analysis.on_failure == "freeze" and reason is not Reason.ABORTED
     state = replace(
         tick.state,
         routes=Routes(),
         iterations=0,
         failed_checks=0,
         stalled_since=None,
-        scale_down=True,
+        scale_down=not frozen,
+        frozen=frozen,
         quiet_since=None,
         message=text,
     )
-    scaling_down = Event(f"Canary failed! Scaling down {tick.canary_label}", "Warning")
-    events = (*events, Event(message, "Warning"), scaling_down)
+    after = f"Keeping {tick.target_label} until retry or abort" if frozen else f"Scaling down {tick.canary_label}"
+    events = (*events, Event(message, "Warning"), Event(f"Canary failed! {after}", "Warning"))
     hooks = tick.hooks(HookType.POST_ROLLOUT, Phase.FAILED)
     return settle(tick, reason, state, events=events, hooks=hooks, requeue_after=0.0)
 

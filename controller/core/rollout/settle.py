@@ -148,7 +148,8 @@ def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
     changed_at = before.transitioned_at if phase is before.phase else tick.facts.now
     if phase not in ANALYSIS or state.applied != before.applied:  # what was asked of a rollout ends with it
         state = replace(state, paused="", aborted="")
-    return replace(state, phase=phase, reason=reason.value, transitioned_at=changed_at)
+    frozen = state.frozen and phase is Phase.FAILED
+    return replace(state, phase=phase, reason=reason.value, transitioned_at=changed_at, frozen=frozen)
 
 
 def hold(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision:

@@ -280,6 +280,7 @@ CASES: tuple[Case, ...] = (
     Case(f"{COMPARE}.sensitivity", "low", analysis=metrics(BETWEEN)),
     Case(f"{COMPARE}.minRequests", 10**6, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
+    Case(f"{ANALYSIS}.onFailure", "freeze", analysis=metrics(ERROR_RATE)),
     Case("canary.spec.rollbackWindow", "1h"),
     Case(f"{HOOK}.name", "other", analysis=hooked()),
     Case(f"{HOOK}.url", "http://other.test", analysis=hooked()),

@@ -57,8 +57,12 @@ def waiting_for(type_: str, weight: int) -> Cluster:
     return cluster
 
 
-def failed() -> Cluster:
-    cluster = bad(at(20))
+def frozen() -> Cluster:
+    return failed(onFailure="freeze")
+
+
+def failed(**analysis: object) -> Cluster:
+    cluster = bad(at(20, **analysis))
     rolled_out(cluster)
     settled(cluster, 10)
     assert cluster.phase is Phase.FAILED
@@ -168,6 +172,11 @@ CASES = (
         0,
         Reason.ABORTED,
     ),
+    Case("abort lets the pods of a frozen canary go", frozen, "abort", Phase.FAILED, 0, Reason.CHECKS_FAILED),
+    Case(
+        "abort ends nothing that is over", failed, "abort", Phase.FAILED, 0, Reason.CHECKS_FAILED, "the rollout is over"
+    ),
+    Case("retry takes the pods of a frozen canary", frozen, "retry", Phase.PROGRESSING, 0, Reason.STARTED),
     Case("retry begins again", failed, "retry", Phase.PROGRESSING, 0, Reason.STARTED),
     Case(
         "approve opens the gate before the rollout",
@@ -375,6 +384,26 @@ def test_an_abort_is_done_once_the_primary_serves_again_whatever_the_metrics_say
     cluster.roll_out("backend-primary", "ready")
     cluster.tick(1)
     assert (cluster.phase, cluster.weights(), cluster.state.aborted) == (Phase.FAILED, (100, 0), "")
+
+
+def test_a_frozen_canary_keeps_its_pods_without_traffic_until_a_person_aborts():
+    cluster = frozen()
+    for _ in range(50):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.weights(), cluster.replicas("backend")) == (Phase.FAILED, (100, 0), 1)
+    assert cluster.canary["status"]["conditions"][0]["message"].endswith("kept until retry or abort.")
+    cluster.ask("abort")
+    settled(cluster)
+    settled(cluster, 10)
+    assert (cluster.phase, cluster.replicas("backend"), cluster.state.frozen) == (Phase.FAILED, 0, False)
+
+
+def test_an_aborted_canary_is_not_frozen():
+    cluster = at(20, onFailure="freeze")
+    cluster.ask("abort")
+    rolled_out(cluster)
+    settled(cluster, 10)
+    assert (cluster.state.frozen, cluster.replicas("backend")) == (False, 0)
 
 
 def test_what_was_asked_of_a_rollout_ends_with_it():

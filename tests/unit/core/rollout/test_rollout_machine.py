@@ -54,6 +54,7 @@ ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "by listed weights": {"interval": "10s", "threshold": 2, "stepWeights": [5, 45]},
     "mirrored first": {**WEIGHTED, "mirror": True, "mirrorWeight": 30},
     "promoted by steps": {**WEIGHTED, "stepWeightPromotion": 30},
+    "kept for a look": {**WEIGHTED, "onFailure": "freeze"},
     "A/B": AB_TESTING,
     "blue/green": BLUE_GREEN,
     "blue/green, mirrored": {**BLUE_GREEN, "mirror": True},
@@ -354,7 +355,10 @@ class RolloutMachine(RuleBasedStateMachine):
             self.aborted = ""
         if self.aborted:
             assert state.phase in (*IN_ANALYSIS, Phase.FAILED, Phase.WAITING)
+            assert not state.frozen
             assert state.routes == Routes() or not had.primary_serves or self.cluster.refusal
+        if before.frozen and state.frozen:
+            assert self.cluster.replicas("backend") == had.replicas
         if before.paused and state.paused and not new and had.primary_serves:
             assert state.routes.canary_weight <= before.routes.canary_weight
 
