@@ -35,6 +35,8 @@ RULES: Sequence[Rule] = (
     Rule("autoscaling", ["horizontalpodautoscalers"], _OWN),
     Rule("networking.istio.io", ["virtualservices", "destinationrules"], _OWN),
     Rule("", ["events"], ["create", "patch"]),
+    # They say why they are not ready, and are read only then.
+    Rule("", ["pods"], ["list"]),
 )
 """What the controller needs wherever there are canaries."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from controller.api.metric import DEFAULT_METRIC_INTERVAL_SECONDS
 from controller.api.metric_template import MetricProvider
@@ -105,8 +105,25 @@ class HistoryProbe:
         return f"history/{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class PodsProbe:
+    """Read the pods of a Deployment that is not ready: they say why.
+
+    Attributes:
+        deployment: its name, in the Canary's namespace.
+        selector: of its pods, as in ``labelSelector``.
+    """
+
+    deployment: str
+    selector: str
+
+    @property
+    def key(self) -> str:
+        return f"pods/{self.deployment}"
+
+
 Query: TypeAlias = MetricProbe | CounterProbe | HistoryProbe
-Probe: TypeAlias = HookProbe | Query
+Probe: TypeAlias = HookProbe | Query | PodsProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,13 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Pods:
+    """Pods as the API serves them; none where they cannot be read."""
+
+    pods: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoValues:
     """The query worked and found nothing, or NaN."""
 
@@ -169,4 +193,4 @@ class QueryFailed:
     reason: str
 
 
-ProbeResult: TypeAlias = Passed | Refused | Pending | Value | Samples | History | NoValues | QueryFailed
+ProbeResult: TypeAlias = Passed | Refused | Pending | Value | Samples | History | Pods | NoValues | QueryFailed

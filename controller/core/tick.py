@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from controller.api.analysis import Analysis
@@ -15,8 +15,12 @@ from controller.api.support import unsupported_fields
 from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Event, Measure
 from controller.core.model import Facts, Former, Manifest, Observation, Routes, State
+from controller.core.objects.pods import selector_text, trouble_of
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
-from controller.core.probes import HookProbe, Passed, Pending, ProbeResult, Refused
+from controller.core.probes import HookProbe, Passed, Pending, Pods, PodsProbe, ProbeResult, Refused
+
+START_SECONDS = 10.0
+"""For so long a pod that is not ready is taken to start."""
 
 STEPS_BY_HAND = (Verb.PROMOTE, Verb.PROMOTE_FULLY, Verb.WEIGHT)
 """Steps that a person asks for: they wait neither for the next interval nor for the end of a pause."""
@@ -173,7 +177,30 @@ class Tick:
         if deployment is None:
             return Readiness(ready=False, detail="waiting for it to be created")
         deadline = self.canary.spec.progress_deadline_seconds
-        return readiness_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
+        readiness = readiness_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
+        answer = self.observation.results.get(self._pods(deployment).key)
+        trouble = trouble_of(deployment, answer.pods) if isinstance(answer, Pods) and not readiness.ready else ""
+        return replace(readiness, detail=f"{readiness.detail}; {trouble}") if trouble else readiness
+
+    @staticmethod
+    def _pods(deployment: Manifest) -> PodsProbe:
+        return PodsProbe(deployment["metadata"]["name"], selector_text(deployment))
+
+    @property
+    def unread_pods(self) -> tuple[PodsProbe, ...]:
+        """Whose pods to ask why they are not ready: they have got no further for longer than a start takes."""
+        sides = ((self.facts.target, self.canary_readiness), (self.facts.primary, self.primary_readiness))
+        probes = (
+            self._pods(deployment)
+            for deployment, readiness in sides
+            if deployment is not None and self._is_stuck(readiness)
+        )
+        return tuple(probe for probe in probes if probe.key not in self.observation.results)
+
+    def _is_stuck(self, readiness: Readiness) -> bool:
+        if readiness.ready or readiness.expired or readiness.progressed_at is None:
+            return readiness.expired
+        return (self.facts.now - readiness.progressed_at).total_seconds() >= START_SECONDS
 
     def ask(self, hook_type: HookType) -> Measure | list[tuple[Webhook, ProbeResult]]:
         """The answers of the webhooks of a type, up to the first that does not agree; a Measure if one is missing.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, SELF_REVIEW, WATCHED
+from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, POD, SELF_REVIEW, WATCHED
 from tests.components.recording import ROOT, Recording, run_program
 
 OUR_WORKLOADS = ["prometheus", "canary-controller", "flagger-loadtester"]
@@ -35,7 +35,12 @@ def test_the_controller_may_read_what_it_watches(program: Recording) -> None:
 def test_the_controller_may_touch_only_the_kinds_it_works_with(program: Recording) -> None:
     known = {(kind.group, kind.plural) for kind in KINDS.values() if kind is not SELF_REVIEW}  # the command line asks
     known |= {(CANARY.group, f"{CANARY.plural}/{part}") for part in ("status", "finalizers")}
+    known |= {(POD.group, POD.plural)}
     assert rules(program, "canary-controller").keys() == known
+
+
+def test_the_controller_reads_pods_when_it_asks_and_watches_none(program: Recording) -> None:
+    assert rules(program, "canary-controller")[POD.group, POD.plural] == {"list"}
 
 
 def test_a_controller_of_some_namespaces_has_no_right_in_any_other() -> None:

@@ -33,8 +33,9 @@ GUARDS: tuple[Policy, ...] = (
 )
 
 _INITIALISE: tuple[Policy, ...] = (
-    idle.initialise,
-)  # the first revision is the only one that becomes primary without a rollout
+    waits.look_at_pods,  # what is said about readiness below has the pods' own reason
+    idle.initialise,  # the first revision is the only one that becomes primary without a rollout
+)
 _IDLE: tuple[Policy, ...] = (
     idle.await_configs,  # the revision is not known before
     idle.take_over,  # another controller's revision says nothing below
@@ -44,6 +45,7 @@ _IDLE: tuple[Policy, ...] = (
     rollback.notice_revert,  # a revision that the primary runs needs no rollout
     rollback.refuse_start,  # before `await_start`: what is wanted no more is waited for no more
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
+    waits.look_at_pods,  # what is said about readiness below has the pods' own reason
     idle.await_start,  # no gate is asked for a rollout that could not begin
     idle.start,
 )
@@ -57,6 +59,7 @@ _PROGRESS: tuple[Policy, ...] = (
     progress.restart_outgrown,  # after `restart`, which resets the traffic anyway
     rollback.drain,  # pods with other configs go before new ones start
     progress.restore_pods,  # before the waits: traffic leaves a canary without pods at once
+    waits.look_at_pods,  # what is said about readiness below has the pods' own reason
     waits.meet_deadline,  # before anything is waited for
     waits.await_start_of_traffic,  # with traffic the judgement goes on, whatever is waited for
     progress.skip_analysis,
@@ -68,6 +71,7 @@ _PROMOTE: tuple[Policy, ...] = (
     idle.take_over,  # another controller's revision says nothing below
     promotion.leave_untaken,  # all below is about a primary that has the revision, or takes it now
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
+    waits.look_at_pods,  # what is said about readiness below has the pods' own reason
     promotion.await_promoted_primary,  # no traffic to a primary that does not run the revision
     promotion.shift_to_primary,
 )

@@ -30,7 +30,8 @@ def initialise(tick: Tick) -> Decision:
         message = f"{tick.primary_label} not ready: {tick.primary_readiness.detail}" if made else ""
         state = replace(tick.state, message=message)
         events = warn_once(tick, message) if tick.primary_readiness.expired else ()
-        return settle(tick, Reason.PRIMARY_NOT_READY, state, events=events)
+        again = tick.interval if made else None  # why pods do not start is seen in no object that is watched
+        return settle(tick, Reason.PRIMARY_NOT_READY, state, events=events, requeue_after=again)
     revision = (tick.facts.primary and primary_revision(tick.facts.primary)) or tick.revision
     state = State(
         applied=revision,

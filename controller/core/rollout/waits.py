@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from controller.core.decision import Decision, Event
+from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Routes
 from controller.core.rollout import guards
 from controller.core.rollout.phases import Reason
@@ -44,6 +44,12 @@ class Wait:
     message: str
     expired: bool = False
     counted: bool = True
+
+
+def look_at_pods(tick: Tick) -> Measure | None:
+    """What keeps pods from getting ready is in the pods alone; every message about readiness says it then."""
+    unread = tick.unread_pods
+    return Measure(unread) if unread else None
 
 
 def find_wait(tick: Tick) -> Wait | None:

@@ -29,6 +29,8 @@ from controller.core.probes import (
     HookProbe,
     MetricProbe,
     Passed,
+    Pods,
+    PodsProbe,
     Probe,
     ProbeResult,
     QueryFailed,
@@ -145,6 +147,8 @@ def ask_recording(recording: Recording) -> Ask:
                 return Passed() if called else Refused("not called in a replay")
             case CounterProbe():
                 return Samples(recording.samples(probe.query, point))
+            case PodsProbe():
+                return Pods(())
             case HistoryProbe():
                 return ask_history(probe, point, lambda past: recording.samples(probe.query, past))
             case MetricProbe() if probe.provider is None or probe.provider.type == "prometheus":

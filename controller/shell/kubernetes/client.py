@@ -35,8 +35,10 @@ class Kube(Protocol):
         """Read one object."""
         ...
 
-    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
-        """Read all objects of a kind, of the whole cluster where no namespace is given."""
+    async def list(
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+    ) -> Listing:
+        """Read all objects of a kind, of the whole cluster where no namespace is given; by labels where one is."""
         ...
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
@@ -89,9 +91,11 @@ class KubeClient:
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         return await self._send("GET", kind, kind.path(namespace, name), verb="get")
 
-    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
+    async def list(
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+    ) -> Listing:
         items: list[Manifest] = []
-        query = {"limit": str(PAGE)}
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._send(
                 "GET",

@@ -46,6 +46,7 @@ VIRTUAL_SERVICE = Kind("VirtualService", "virtualservices", "networking.istio.io
 DESTINATION_RULE = Kind("DestinationRule", "destinationrules", "networking.istio.io/v1")
 CONFIG_MAP = Kind("ConfigMap", "configmaps", "v1")
 SECRET = Kind("Secret", "secrets", "v1")
+POD = Kind("Pod", "pods", "v1")
 EVENT = Kind("Event", "events", "v1")
 SELF_REVIEW = Kind("SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io/v1")
 """Answers who the caller is."""

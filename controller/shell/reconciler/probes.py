@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Mapping
 
 from controller.api.canary import Canary
@@ -16,6 +17,8 @@ from controller.core.probes import (
     MetricProbe,
     Passed,
     Pending,
+    Pods,
+    PodsProbe,
     ProbeResult,
     Query,
     QueryFailed,
@@ -25,11 +28,13 @@ from controller.shell.budget import Caller
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError
-from controller.shell.kubernetes.kinds import SECRET
+from controller.shell.kubernetes.kinds import POD, SECRET
 from controller.shell.outside import Outside
 from controller.shell.providers import Provider, open_provider
 from controller.shell.reconciler.observe import read_config
 from controller.shell.webhooks import ask_webhook
+
+log = logging.getLogger(__name__)
 
 
 class ProbeRunner:
@@ -50,13 +55,23 @@ class ProbeRunner:
 
     async def measure(self, canary: Canary, asked: Measure) -> dict[str, ProbeResult]:
         """The answers by ``Probe.key``: queries all at once, webhooks one after the other, as Flagger calls them."""
-        queries = [probe for probe in asked.probes if not isinstance(probe, HookProbe)]
+        queries = [probe for probe in asked.probes if not isinstance(probe, HookProbe | PodsProbe)]
         values = await asyncio.gather(*(self._query(canary, probe) for probe in queries))
         answers: dict[str, ProbeResult] = {probe.key: value for probe, value in zip(queries, values, strict=True)}
         for probe in asked.probes:
             if isinstance(probe, HookProbe):
                 answers[probe.key] = await self._call(canary, probe, asked.patience)
+            elif isinstance(probe, PodsProbe):
+                answers[probe.key] = await self._pods(canary, probe)
         return answers
+
+    async def _pods(self, canary: Canary, probe: PodsProbe) -> Pods:
+        """Pods explain a message and decide nothing, so a cluster that does not show them is no failure."""
+        try:
+            return Pods((await self._kube.list(POD, canary.namespace, selector=probe.selector)).items)
+        except ClusterError as error:
+            log.info("Reading the pods of %s.%s: %s", probe.deployment, canary.namespace, error)
+            return Pods(())
 
     def forget(self, namespace: str, name: str, keep: Collection[str] = ()) -> None:
         """End the calls of a Canary whose answers nobody waits for any more, all but those under the keys to keep."""

@@ -69,7 +69,9 @@ async def test_canaries_are_found_by_name_and_namespace(name, namespace, found):
 class WithoutDeployments(FakeKube):
     """An API whose user may list Canaries and nothing else."""
 
-    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
+    async def list(
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+    ) -> Listing:
         if kind.name == "Deployment":
             raise Rejected("GET /deployments", 403, "forbidden")
         return await super().list(kind, namespace, metadata_only=metadata_only)

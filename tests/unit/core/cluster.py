@@ -29,6 +29,8 @@ from controller.core.probes import (
     HookProbe,
     MetricProbe,
     Passed,
+    Pods,
+    PodsProbe,
     Probe,
     ProbeResult,
     Refused,
@@ -186,6 +188,8 @@ class Cluster:
                 return self.answers.get(probe.key, Value(0.0))
             case HistoryProbe():
                 return self.answers.get(probe.key, History(()))
+            case PodsProbe():
+                return self.answers.get(probe.key, Pods(()))
             case CounterProbe():
                 return self.answers.get(probe.key, Samples(()))
 

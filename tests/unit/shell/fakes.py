@@ -68,9 +68,13 @@ class FakeKube:
         self._requested("get", f"{kind.name}/{name}")
         return copy.deepcopy(self._stored((kind.name, namespace, name)))
 
-    async def list(self, kind: Kind, namespace: str = "", *, metadata_only: bool = False) -> Listing:
+    async def list(
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+    ) -> Listing:
         self._requested("list", kind.name)
         items = [item for key, item in self._objects.items() if key[0] == kind.name and namespace in ("", key[1])]
+        wanted = dict(part.split("=") for part in selector.split(",") if part)
+        items = [item for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()]
         shown = [_metadata(item) if metadata_only else item for item in items]
         return Listing(tuple(copy.deepcopy(shown)), str(self._version))
 

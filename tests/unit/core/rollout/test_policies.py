@@ -10,15 +10,16 @@ from controller.core.model import Observation, State
 from controller.core.rollout.decide import GUARDS, POLICIES, decide
 from tests.unit.core.cluster import initialized
 
-INITIALISE = "initialise"
+INITIALISE = "look_at_pods initialise"
 IDLE = (
-    "await_configs take_over resume_promotion drain stay notice_revert refuse_start protect_promotion await_start start"
+    "await_configs take_over resume_promotion drain stay notice_revert refuse_start protect_promotion look_at_pods"
+    " await_start start"
 )
 PROGRESS = (
     "take_over resume_copied notice_revert supersede restart obey_abort restart_outgrown drain restore_pods"
-    " meet_deadline await_start_of_traffic skip_analysis await_due obey_rollback_hooks analyse"
+    " look_at_pods meet_deadline await_start_of_traffic skip_analysis await_due obey_rollback_hooks analyse"
 )
-PROMOTE = "take_over leave_untaken protect_promotion await_promoted_primary shift_to_primary"
+PROMOTE = "take_over leave_untaken protect_promotion look_at_pods await_promoted_primary shift_to_primary"
 
 ORDER = {
     Phase.NEW: INITIALISE,

@@ -1,0 +1,106 @@
+"""Why a Deployment's pods are not ready, in the words of the pods themselves.
+
+Only what lasts is said: a message that changes with every retry of the kubelet would be a write of the status each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from controller.core.model import Manifest
+
+SHOWN = 300
+"""Characters of a reason; a kubelet can quote whole answers of a registry."""
+_PULL = ("ErrImagePull", "ImagePullBackOff")
+_STARTS = ("ContainerCreating", "PodInitializing")
+_NO_REASON = ("Error", "Completed", "ContainerStatusUnknown")
+
+
+def selector_text(deployment: Manifest) -> str:
+    """The selector of a Deployment as the API takes it in ``labelSelector``."""
+    selector = deployment["spec"]["selector"]
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or ():
+        values = ",".join(each.get("values") or ())
+        parts.append(
+            {
+                "In": f"{each['key']} in ({values})",
+                "NotIn": f"{each['key']} notin ({values})",
+                "Exists": each["key"],
+                "DoesNotExist": f"!{each['key']}",
+            }[each["operator"]]
+        )
+    return ",".join(parts)
+
+
+def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> str:
+    """What is wrong with the newest pod of a Deployment that is not ready and says why; empty where none does."""
+    name = deployment["metadata"]["name"]
+    own = (pod for pod in pods if _belongs(pod, name) and not _is_ready(pod))
+    for pod in sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True):
+        if reason := next(_reasons(pod), ""):
+            shown = reason if len(reason) <= SHOWN else f"{reason[: SHOWN - 1]}…"
+            return f"pod {pod['metadata']['name']} {shown}"
+    return ""
+
+
+def _belongs(pod: Manifest, deployment: str) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return not pod["metadata"].get("deletionTimestamp") and any(
+        owner.get("kind") == "ReplicaSet" and str(owner.get("name", "")).rpartition("-")[0] == deployment
+        for owner in owners
+    )
+
+
+def _conditions(pod: Manifest) -> dict[str, Mapping[str, Any]]:
+    return {each["type"]: each for each in pod.get("status", {}).get("conditions") or ()}
+
+
+def _is_ready(pod: Manifest) -> bool:
+    return bool(_conditions(pod).get("Ready", {}).get("status") == "True")
+
+
+def _reasons(pod: Manifest) -> Iterator[str]:
+    """The first cause comes first: where it runs, whether it was thrown out, its containers in their order."""
+    status, conditions = pod.get("status", {}), _conditions(pod)
+    if conditions.get("PodScheduled", {}).get("status") == "False":
+        yield f"cannot be scheduled: {_line(conditions['PodScheduled'])}"
+    if status.get("phase") == "Failed" and status.get("reason"):
+        yield f"failed: {_line(status)}"
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            if found := _trouble(container, initial=kind == "initContainerStatuses"):
+                yield f"container {container['name']} {found}"
+    ready = conditions.get("Ready", {})
+    if ready.get("reason") == "ReadinessGatesNotReady":
+        yield f"waits for a readiness gate: {_line(ready)}"
+
+
+def _trouble(container: Mapping[str, Any], *, initial: bool) -> str:
+    """What keeps a container from being ready; empty where it only starts, or is done."""
+    state = container.get("state") or {}
+    waiting = state.get("waiting") or {}
+    reason = waiting.get("reason", "")
+    if reason in _PULL:
+        # The back-off quotes the error of the last pull.
+        cause = str(waiting.get("message", "")).rpartition("ErrImagePull: ")[2]
+        return f"cannot pull its image {container.get('image', '')} (ImagePullBackOff): {_one_line(cause)}"
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+    if ended and not (initial and ended.get("exitCode") == 0):
+        why = "" if ended.get("reason", "Error") in _NO_REASON else f" ({ended['reason']})"
+        return f"ended with exit code {ended.get('exitCode')}{why}, {container.get('restartCount', 0)} restarts"
+    if waiting:
+        return "" if not reason or reason in _STARTS else f"waits: {_line(waiting)}"
+    if initial or not state.get("running") or container.get("ready"):
+        return ""
+    return "runs and is not ready: its " + ("readiness" if container.get("started") else "startup") + " probe fails"
+
+
+def _line(status: Mapping[str, Any]) -> str:
+    """Reason and message of a status that has both."""
+    return _one_line(": ".join(str(status[key]) for key in ("reason", "message") if status.get(key)))
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
