@@ -15,6 +15,7 @@ from controller.api.analysis import Analysis
 from controller.api.base import Boolean, Duration, Integer, Model
 from controller.api.canary import DEFAULT_PROGRESS_DEADLINE_SECONDS
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
+from controller.api.quantities import parse_quantity
 from controller.api.rules import between
 from controller.api.service import ServiceSpec
 from stack.names import ISTIO_NAMESPACE, PROMETHEUS
@@ -42,7 +43,6 @@ from stack.values import (
     Text,
     Url,
     matching,
-    parse_quantity,
 )
 
 DEFAULT_ISTIO_VERSION = "1.31.1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -46,19 +45,6 @@ def _number_as_text(value: Any) -> Any:
 
 def _number_as_quantity(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-_FACTORS: Mapping[str, float] = {"m": 1e-3, "k": 1e3} | {
-    f"{unit}{binary}": (1024 if binary else 1000) ** power
-    for power, unit in enumerate("KMGTPE", start=1)
-    for binary in ("", "i")
-}
-
-
-def parse_quantity(text: str) -> float:
-    """A Kubernetes quantity as a number: 0.1 for 100m, 1048576 for 1Mi."""
-    number = text.rstrip("mkKMGTPEi")
-    return float(number) * _FACTORS.get(text.removeprefix(number), 1.0)
 
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

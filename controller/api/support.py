@@ -101,7 +101,6 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
     ),
     "MetricTemplate": (
-        Unsupported("spec.provider.type", "external metrics are not supported yet", only=("externalmetrics",)),
         Unsupported("spec.provider.type", "Keptn is no longer developed; query its data source", only=("keptn",)),
         Unsupported("spec.provider.region", "used with cloudwatch only", within=lambda it: it["type"] != "cloudwatch"),
         Unsupported(

@@ -13,6 +13,7 @@ from controller.shell.outside import Outside, server_of
 from controller.shell.providers.cloudwatch import CLOUDWATCH
 from controller.shell.providers.datadog import DATADOG
 from controller.shell.providers.dynatrace import DYNATRACE
+from controller.shell.providers.externalmetrics import EXTERNALMETRICS
 from controller.shell.providers.graphite import GRAPHITE
 from controller.shell.providers.influxdb import INFLUXDB
 from controller.shell.providers.newrelic import NEWRELIC
@@ -46,6 +47,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "cloudwatch": CLOUDWATCH,
     "datadog": DATADOG,
     "dynatrace": DYNATRACE,
+    "externalmetrics": EXTERNALMETRICS,
     "graphite": GRAPHITE,
     "influxdb": INFLUXDB,
     "newrelic": NEWRELIC,

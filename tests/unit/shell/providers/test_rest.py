@@ -121,6 +121,11 @@ def cloudwatch(*results: Mapping[str, Any]) -> str:
     return json.dumps({"MetricDataResults": [{"StatusCode": "Complete", **each} for each in results], "Messages": []})
 
 
+def external(*values: str) -> str:
+    items = [{"metricName": "queue-length", "metricLabels": {"app": "backend"}, "value": value} for value in values]
+    return json.dumps({"kind": "ExternalMetricValueList", "items": items})
+
+
 def google(*points: Any) -> str:
     """A series for each, of its points from the newest on; as the API writes them."""
     data = [{"labelValues": [{}], "pointData": [{"values": [value]} for value in each]} for each in points]
@@ -279,6 +284,25 @@ CASES: Mapping[str, Case] = {
         several=json.dumps({"result": [{"metricId": "m", "data": [dynatrace(1), dynatrace(2)]}]}),
         errors={(401, '{"error":{"code":401,"message":"Token Authentication failed"}}'): "Token Authentication failed"},
         checked="/api/v2/metrics",
+    ),
+    "externalmetrics": Case(
+        query="prod/queue-length?labelSelector=app%3Dbackend%2Ctier%20in%20%28a%2Cb%29",
+        secret={"token": "token-1234567"},
+        sent=(
+            "GET",
+            "/apis/external.metrics.k8s.io/v1beta1/namespaces/prod/queue-length",
+            {"labelSelector": "app=backend,tier in (a,b)"},
+            {"Authorization": "Bearer token-1234567"},
+            "",
+        ),
+        values={external("1500m"): 1.5, external("12"): 12.0, external("2Ki"): 2048.0, external("-3e2"): -300.0},
+        nothing=(external(),),
+        several=external("1", "2"),
+        errors={
+            (404, '{"kind":"Status","message":"the server could not find the metric queue-length"}'): "could not find",
+            (200, external("many")): "'many' is not a quantity of Kubernetes",
+        },
+        checked="/apis/external.metrics.k8s.io/v1beta1",
     ),
     "splunk": Case(
         query="data('errors', filter=filter('service', 'backend')).mean().publish()",
@@ -480,7 +504,7 @@ async def test_counters_need_prometheus(name):
     assert answers == [QueryFailed(reason)] * 2
 
 
-@pytest.mark.parametrize("name", ["graphite", "influxdb"])
+@pytest.mark.parametrize("name", ["externalmetrics", "graphite", "influxdb"])
 async def test_without_a_secret_there_are_no_credentials(name):
     server = Server(next(iter(CASES[name].values)))
     await query(name, server, secret={})
@@ -610,6 +634,25 @@ async def test_a_key_of_google_s_service_account_is_refused_with_the_way_to_do_w
     failed = await query("stackdriver", server, secret={"project": "shop", "serviceAccountKey": "{}"})
     assert "the key serviceAccountKey is not supported; bind the controller's service account" in failed.reason
     assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [("queue", "default/queue"), ("/queue", "default/queue"), (" prod/queue\n", "prod/queue"), ("a b/c", "a%20b/c")],
+)
+def test_an_external_metric_has_a_namespace(written, path):
+    described = MetricProvider.model_validate({"type": "externalmetrics", "address": "https://api"})
+    question = rest.Question(described, {}, written, INTERVAL, NOW)
+    assert DIALECTS["externalmetrics"].ask(question).url == (
+        f"https://api/apis/external.metrics.k8s.io/v1beta1/namespaces/{path}"
+    )
+
+
+@pytest.mark.parametrize("written", ["", "prod/", "a/b/c"])
+async def test_a_query_of_external_metrics_names_one(written):
+    async with opened("externalmetrics", Server("")) as provider:
+        failed = await provider.query(written)
+    assert "a query of external metrics is NAMESPACE/METRIC?labelSelector=SELECTOR" in failed.reason
 
 
 async def test_a_query_of_graphite_has_a_target():
