@@ -91,7 +91,11 @@ class ServiceSpec(Model):
         DEFAULT_PORT_NAME, description="Name of the port of the generated Services. Defaults to http."
     )
     target_port: TargetPort | None = Field(None, description="Number or name of the container port. Defaults to port.")
-    app_protocol: str | None = Field(None, description="Application protocol of the port, for example http or grpc.")
+    app_protocol: str | None = Field(
+        None,
+        description="Application protocol of the port, for example http or grpc. With tcp connections are routed, not"
+        " requests.",
+    )
     traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None = Field(
         None, description="Preference for endpoints close to the client, as in a Service."
     )
@@ -127,3 +131,8 @@ class ServiceSpec(Model):
     mirror: tuple[OpenObject, ...] = Field((), description="Mirror filters (Gateway API only).")
     mesh_name: str | None = Field(None, description="Name of the mesh (App Mesh only).")
     backends: tuple[str, ...] = Field((), description="Backends (App Mesh only).")
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether connections are routed, not requests."""
+        return (self.app_protocol or "").lower() == "tcp"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from controller.api.alert_provider import AlertProvider
-from controller.api.analysis import Analysis, Strategy
-from controller.api.canary import Canary
+from controller.api.analysis import Strategy
+from controller.api.canary import Canary, CanarySpec
 from controller.api.metric_template import MetricTemplate
 
 
@@ -19,7 +19,7 @@ class Unsupported(NamedTuple):
         reason: why, for the user.
         only: the values that are not supported, in lower case; if empty, every value that is not empty or false.
         unless: the values that are supported.
-        beside: what else must be true of the analysis; None: nothing.
+        beside: what else must be true of the Canary's spec; None: nothing.
         within: what must be true of the object that has the field; None: nothing.
     """
 
@@ -27,13 +27,14 @@ class Unsupported(NamedTuple):
     reason: str
     only: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    beside: Callable[[Analysis], bool] | None = None
+    beside: Callable[[CanarySpec], bool] | None = None
     within: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 _NOT_ON_ISTIO = "not used with Istio"
 _WEIGHTS_ONLY = "used with stepWeight and stepWeights only, not with iterations"
-
+_HTTP_ONLY = "used with HTTP only, not with service.appProtocol: tcp"
+_TCP_MATCH = frozenset({"gateways", "port", "sourceLabels", "sourceNamespace"})
 
 _NOT_COMPARED = "compare does not use it; set thresholdRange too"
 
@@ -47,8 +48,20 @@ def _compares_requests(metric: Mapping[str, Any]) -> bool:
     return _compares_only(metric) and not {"counters", "value"} & metric["compare"].keys()
 
 
-def _has_iterations(analysis: Analysis) -> bool:
-    return analysis.iterations is not None
+def _has_iterations(spec: CanarySpec) -> bool:
+    return spec.analysis.iterations is not None
+
+
+def _is_ab_test(spec: CanarySpec) -> bool:
+    return spec.analysis.strategy is Strategy.AB_TESTING
+
+
+def _is_tcp(spec: CanarySpec) -> bool:
+    return spec.service.is_tcp
+
+
+def _matches_requests(service: Mapping[str, Any]) -> bool:
+    return any(match.keys() - _TCP_MATCH for match in service["match"])
 
 
 UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
@@ -71,22 +84,36 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.routeRef", _NOT_ON_ISTIO),
         Unsupported("spec.upstreamRef", _NOT_ON_ISTIO),
         Unsupported("spec.revertOnDeletion", "deleting the Canary does not restore the target yet"),
-        Unsupported("spec.service.appProtocol", "TCP routes are not supported yet", only=("tcp",)),
-        Unsupported("spec.service.delegation", "delegated VirtualServices are not supported yet"),
         Unsupported("spec.service.rewrite.type", _NOT_ON_ISTIO),
         Unsupported("spec.service.backendTimeout", _NOT_ON_ISTIO),
         Unsupported("spec.service.gatewayRefs", _NOT_ON_ISTIO),
         Unsupported("spec.service.mirror", _NOT_ON_ISTIO),
         Unsupported("spec.service.meshName", _NOT_ON_ISTIO),
         Unsupported("spec.service.backends", _NOT_ON_ISTIO),
+        *(
+            Unsupported(f"spec.{field}", _HTTP_ONLY, beside=_is_tcp)
+            for field in (
+                *(
+                    f"service.{name}"
+                    for name in ("delegation", "timeout", "rewrite", "retries", "headers", "corsPolicy")
+                ),
+                *(f"analysis.{name}" for name in ("match", "mirror", "sessionAffinity")),
+            )
+        ),
+        Unsupported(
+            "spec.service.match",
+            f"with appProtocol: tcp only {', '.join(sorted(_TCP_MATCH))}",
+            beside=_is_tcp,
+            within=_matches_requests,
+        ),
         Unsupported("spec.analysis.match[].headers[].suffix", "Istio cannot match by suffix; use regex"),
         Unsupported("spec.analysis.maxWeight", _WEIGHTS_ONLY, beside=_has_iterations),
         Unsupported(
             "spec.analysis.mirror",
             "an A/B test does not mirror: the matched requests go to the canary",
-            beside=lambda analysis: analysis.strategy is Strategy.AB_TESTING,
+            beside=_is_ab_test,
         ),
-        Unsupported("spec.analysis.mirrorWeight", "needs mirror: true", beside=lambda analysis: not analysis.mirror),
+        Unsupported("spec.analysis.mirrorWeight", "needs mirror: true", beside=lambda spec: not spec.analysis.mirror),
         *(
             Unsupported(f"spec.analysis.metrics[].{field}", _NOT_COMPARED, within=_compares_only)
             for field in ("query", "templateRef")
@@ -115,11 +142,11 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
 
 def unsupported_fields(obj: Canary | MetricTemplate | AlertProvider) -> tuple[str, ...]:
     """The fields set in ``obj`` that this controller does not support, each as ``path: reason``."""
-    manifest, analysis = obj.to_dict(), obj.spec.analysis if isinstance(obj, Canary) else None
+    manifest, spec = obj.to_dict(), obj.spec if isinstance(obj, Canary) else None
     return tuple(
         f"{path}: {entry.reason}"
         for entry in UNSUPPORTED[obj.kind]
-        if entry.beside is None or (analysis is not None and entry.beside(analysis))
+        if entry.beside is None or (spec is not None and entry.beside(spec))
         for path, value, holder in _find(manifest, entry.path.replace("[]", ".[]").split("."))
         if _is_unsupported(entry, value) and (entry.within is None or entry.within(holder))
     )

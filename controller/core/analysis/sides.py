@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
+from controller.api.metric import MetricSource
 from controller.api.webhook import HookType
 from controller.core.evidence.readings import Reading, since
 from controller.core.evidence.split import Split
@@ -55,8 +56,10 @@ def _call_the_canary(canary: Canary, routes: Routes) -> str:
 
 
 def doubts(canary: Canary) -> Iterator[tuple[str, str]]:
-    """Why a comparison would have no requests on a side, or unlike ones: the path of a field, and a sentence on it."""
+    """Why metrics would have no requests to count, or comparisons unlike ones: the path of a field, and a sentence."""
     analysis = canary.spec.analysis
+    if canary.spec.service.is_tcp:
+        yield from _uncounted(canary)
     compare = next((f"spec.analysis.metrics[{n}].compare" for n, m in enumerate(analysis.metrics) if m.compare), "")
     if not compare:
         return
@@ -77,6 +80,15 @@ def doubts(canary: Canary) -> Iterator[tuple[str, str]]:
         if webhook.hook_type is HookType.ROLLOUT and _names(text, other) and not _names(text, service):
             reaches = f"{webhook.name} calls {other} only, and the primary may have no requests to compare with"
             yield f"spec.analysis.webhooks[{number}]", f"{reaches}; call the service ({_address(canary)}) as users do"
+
+
+def _uncounted(canary: Canary) -> Iterator[tuple[str, str]]:
+    """The metrics that count requests, where only connections are routed."""
+    for number, metric in enumerate(canary.spec.analysis.metrics):
+        compared = metric.compare is not None and (metric.compare.errors or metric.compare.latency)
+        if compared or (metric.bounds and metric.source is MetricSource.BUILTIN):
+            without = "counts HTTP requests, of which service.appProtocol: tcp has none; use a query of your own"
+            yield f"spec.analysis.metrics[{number}]", without
 
 
 def _names(text: str, service: str) -> bool:

@@ -32,7 +32,16 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
     [
         ("spec.provider", "nginx", "spec.provider: only istio is supported"),
         ("spec.targetRef.kind", "DaemonSet", "spec.targetRef.kind: only a Deployment is supported"),
-        ("spec.service.appProtocol", "TCP", "spec.service.appProtocol: TCP routes are not supported yet"),
+        (
+            "spec.service",
+            {"port": 9898, "appProtocol": "TCP", "timeout": "5s"},
+            "spec.service.timeout: used with HTTP only, not with service.appProtocol: tcp",
+        ),
+        (
+            "spec.service",
+            {"port": 9898, "appProtocol": "tcp", "match": [{"port": 1}, {"uri": {"prefix": "/"}}]},
+            "spec.service.match: with appProtocol: tcp only gateways, port, sourceLabels, sourceNamespace",
+        ),
         ("spec.revertOnDeletion", True, "spec.revertOnDeletion: deleting the Canary does not restore the target yet"),
         (
             "spec.analysis.match",
@@ -59,8 +68,8 @@ def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
     ("field", "value"),
     [
         ("spec.revertOnDeletion", False),
-        ("spec.service.delegation", False),
-        ("spec.service.appProtocol", "http"),
+        ("spec.service", {"port": 80, "appProtocol": "tcp", "match": [{"port": 80, "sourceLabels": {"app": "web"}}]}),
+        ("spec.service", {"port": 80, "appProtocol": "http", "match": [{"uri": {"prefix": "/"}}], "timeout": "5s"}),
         ("spec.analysis.alerts", [{"name": "a", "providerRef": {"name": "b"}}]),
         ("spec.analysis.advance", "threshold"),
         (

@@ -115,3 +115,25 @@ def test_a_comparison_without_requests_on_a_side_is_doubted_beforehand(analysis,
 def test_without_a_comparison_nothing_is_doubted():
     analysis = {**WEIGHTED, "maxWeight": 100, **calling("hey http://backend-canary.prod:9898/")}
     assert not list(doubts(make_canary(analysis=analysis)))
+
+
+REQUESTS = "counts HTTP requests, of which service.appProtocol: tcp has none; use a query of your own"
+
+
+@pytest.mark.parametrize(
+    ("metric", "doubted"),
+    [
+        ({"name": "request-success-rate", "thresholdRange": {"min": 99}}, True),
+        ({"name": "request-duration", "query": "up", "thresholdRange": {"max": 1}}, False),
+        ({"name": "errors", "compare": {"errors": {}}}, True),
+        ({"name": "slow", "compare": {"latency": {"edges": ["1s"]}}}, True),
+        ({"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}}}, False),
+        ({"name": "orders", "compare": {"counters": {"bad": "b{{workload}}", "total": "a{{workload}}"}}}, False),
+    ],
+)
+def test_metrics_of_requests_are_doubted_where_connections_are_routed(metric, doubted):
+    spec: dict[str, Any] = {"analysis": {**WEIGHTED, "metrics": [metric]}}
+    assert list(doubts(make_canary(service={"appProtocol": "TCP"}, **spec))) == (
+        [("spec.analysis.metrics[0]", REQUESTS)] if doubted else []
+    )
+    assert list(doubts(make_canary(service={"appProtocol": "http"}, **spec))) == []

@@ -9,7 +9,7 @@ import pytest
 
 from controller.core.model import Facts, Routes
 from controller.core.objects.ownership import ADOPTED_BY
-from controller.core.objects.routing import build_destination_rule, build_virtual_service
+from controller.core.objects.routing import build_destination_rule, build_virtual_service, returns
 from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side
 from tests.builders import AB_TESTING, BLUE_GREEN, NAMESPACE, NOW, WEIGHTED, make_canary, make_deployment
 from tests.golden_files import assert_golden
@@ -80,6 +80,26 @@ VIRTUAL_SERVICES: Mapping[str, tuple[Mapping[str, Any], Routes]] = {
     "blue-green-rounds": ({"analysis": BLUE_GREEN}, Routes()),
     "blue-green-everybody": ({"analysis": BLUE_GREEN}, Routes(100)),
     "another-name": ({"analysis": WEIGHTED, "service": {"name": "shop"}}, Routes()),
+    "delegate": ({"analysis": WEIGHTED, "service": {**OPTIONS, "delegation": True}}, Routes(10)),
+    "delegate-by-port": (
+        {"analysis": AB_TESTING, "service": {"delegation": True, "portDiscovery": True}},
+        Routes(100),
+    ),
+    "tcp": ({"analysis": WEIGHTED, "service": {"appProtocol": "tcp"}}, Routes(10)),
+    "tcp-on-some-ports": (
+        {
+            "analysis": WEIGHTED,
+            "service": {
+                "appProtocol": "TCP",
+                "port": 6379,
+                "targetPort": 9898,
+                "portDiscovery": True,
+                "gateways": ["mesh", "istio-system/public"],
+                "match": [{"port": 6379}, {"port": 6380, "gateways": ["istio-system/public"]}],
+            },
+        },
+        Routes(10),
+    ),
 }
 
 
@@ -95,6 +115,14 @@ def test_virtual_service(name):
     built = build_virtual_service(facts_of(**parts), routes)
     assert_golden(f"core/virtual-service-{name}", built)
     assert build_virtual_service(facts_of(built, **parts), routes) == built
+
+
+@pytest.mark.parametrize("name", VIRTUAL_SERVICES)
+def test_traffic_is_returned_without_the_spec_as_with_it(name):
+    parts, routes = VIRTUAL_SERVICES[name]
+    before = build_virtual_service(facts_of(**parts), routes)
+    returned = [put.manifest for put in returns([before])]
+    assert returned == ([] if routes == Routes() else [build_virtual_service(facts_of(before, **parts), Routes())])
 
 
 @pytest.mark.parametrize("weight", [0, 1, 50, 99, 100])

@@ -26,7 +26,7 @@ UNSELECTABLE = (
     "Deployment backend: spec.selector.matchLabels must have one of app, name, app.kubernetes.io/name, found tier"
 )
 SUSPENDED = "skipping canary run as object is suspended"
-REFUSED = "not supported: spec.service.delegation: delegated VirtualServices are not supported yet"
+REFUSED = "not supported: spec.service.meshName: not used with Istio"
 
 
 def message(text: str) -> Callable[[Cluster], dict[str, Any]]:
@@ -51,7 +51,7 @@ def with_rival() -> Cluster:
 
 
 def delegated(cluster: Cluster) -> Cluster:
-    cluster.edit_canary(service={"port": 9898, "delegation": True})
+    cluster.edit_canary(service={"port": 9898, "meshName": "global"})
     return cluster
 
 

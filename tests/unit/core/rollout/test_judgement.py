@@ -42,7 +42,7 @@ WAITS: Mapping[str, Callable[[Cluster], None]] = {
     "a ConfigMap is missing": config_missing,
     "the primary is not ready": lambda cluster: cluster.roll_out("backend-primary", "waiting"),
     "the Canary is suspended": lambda cluster: cluster.edit_canary(suspend=True),
-    "a field is not supported": lambda cluster: cluster.edit_canary(service={"port": 9898, "delegation": True}),
+    "a field is not supported": lambda cluster: cluster.edit_canary(service={"port": 9898, "meshName": "global"}),
 }
 
 

@@ -1,0 +1,121 @@
+"""The routes of a VirtualService: who goes to the primary, and who to the canary.
+
+=========================  ==================================================================================
+without analysis.match     one http route: primary and canary by weight; a mirrored round adds ``mirror``
+with analysis.match        one for the matched requests, like that; one for the rest, primary only
+with appProtocol: tcp      one tcp route: primary and canary by weight, of connections
+=========================  ==================================================================================
+
+A gateway listens on a port of its own, so where a Service has several ports its route names the one that is meant.
+A request in the mesh keeps the port that the client called: where both are so, each has routes of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from controller.api.canary import Canary
+from controller.core.model import Facts, Routes
+from controller.core.objects.services import Side, service_name, side_ports
+
+MESH = "mesh"
+
+
+def build_routes(facts: Facts, routes: Routes) -> dict[str, list[dict[str, Any]]]:
+    """``http`` or ``tcp`` of a VirtualService's spec."""
+    build = _tcp if facts.canary.spec.service.is_tcp else _http
+    kind = "tcp" if facts.canary.spec.service.is_tcp else "http"
+    return {kind: [route for own, by_port in _groups(facts) for route in build(facts, routes, own, by_port=by_port)]}
+
+
+def _groups(facts: Facts) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+    """The conditions of ``service.match``, and whether their routes name the port; a delegate may be at any gateway."""
+    service = facts.canary.spec.service
+    own, several = [dict(match) for match in service.match], _has_several_ports(facts)
+    gateways = [] if service.delegation else list(service.gateways) or [MESH]
+    outside = [gateway for gateway in gateways if gateway != MESH]
+    by_port = gateways != [MESH] and (several or service.port_discovery)
+    if not by_port or not several or outside == gateways:
+        yield own, by_port
+        return
+    for inside, named in ((_within(own, outside), True), (_within(own, [MESH]), False)):
+        if inside:
+            yield inside, named
+
+
+def _has_several_ports(facts: Facts) -> bool:
+    return any(len(side_ports(facts, side)) > 1 for side in ("primary", "canary"))
+
+
+def _within(matches: list[dict[str, Any]], gateways: list[str]) -> list[dict[str, Any]]:
+    """The matches, for requests through ``gateways`` only; a match that names gateways keeps those it shares."""
+    narrowed = [
+        {**match, "gateways": [gateway for gateway in match.get("gateways") or gateways if gateway in gateways]}
+        for match in matches or [{}]
+    ]
+    return [match for match in narrowed if match["gateways"]]
+
+
+def _tcp(facts: Facts, routes: Routes, own: list[dict[str, Any]], *, by_port: bool) -> list[dict[str, Any]]:
+    return [_matched(own, {"route": _shares(facts, routes, by_port=by_port)})]
+
+
+def _http(facts: Facts, routes: Routes, own: list[dict[str, Any]], *, by_port: bool) -> list[dict[str, Any]]:
+    canary, analysis = facts.canary, facts.canary.spec.analysis
+    weighted = _route(canary, _shares(facts, routes, by_port=by_port))
+    if routes.mirrored:
+        weighted["mirror"] = _destination(facts, "canary", 0, by_port=by_port)["destination"]
+        if analysis.mirror_weight:
+            weighted["mirrorPercentage"] = {"value": analysis.mirror_weight}
+    if not analysis.match:
+        return [_matched(own, weighted)]
+    testers = _merge_matches([match.to_dict() for match in analysis.match], own)
+    rest = _route(canary, [_destination(facts, "primary", 100, by_port=by_port)])
+    return [_matched(testers, weighted), _matched(own, rest)]
+
+
+def _matched(matches: list[dict[str, Any]], route: dict[str, Any]) -> dict[str, Any]:
+    return {"match": matches, **route} if matches else route
+
+
+def _route(canary: Canary, destinations: list[dict[str, Any]]) -> dict[str, Any]:
+    service = canary.spec.service
+    rewrite = {"uri": service.rewrite.uri, "authority": service.rewrite.authority} if service.rewrite else {}
+    options = {
+        "rewrite": {key: value for key, value in rewrite.items() if value},
+        "timeout": service.timeout,
+        "retries": service.retries,
+        "corsPolicy": service.cors_policy,
+        "headers": service.headers,
+    }
+    return {**{key: value for key, value in options.items() if value}, "route": destinations}
+
+
+def _shares(facts: Facts, routes: Routes, *, by_port: bool) -> list[dict[str, Any]]:
+    return [
+        _destination(facts, "primary", routes.primary_weight, by_port=by_port),
+        _destination(facts, "canary", routes.canary_weight, by_port=by_port),
+    ]
+
+
+def _destination(facts: Facts, side: Side, weight: int, *, by_port: bool) -> dict[str, Any]:
+    destination: dict[str, Any] = {"host": service_name(facts.canary, side)}
+    if by_port:
+        destination["port"] = {"number": side_ports(facts, side)[0]["port"]}
+    return {"destination": destination, "weight": weight}
+
+
+def _merge_matches(testers: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every tester condition within every route condition: a test stays inside the service's routes."""
+    if not own:
+        return testers
+    return [
+        {**route, **tester, **_merged_maps(route, tester, ("headers", "queryParams", "sourceLabels"))}
+        for tester in testers
+        for route in own
+    ]
+
+
+def _merged_maps(first: Mapping[str, Any], second: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: {**(first.get(key) or {}), **(second.get(key) or {})} for key in keys if key in first or key in second}
