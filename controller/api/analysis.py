@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
@@ -30,18 +31,47 @@ class Strategy(StrEnum):
     BLUE_GREEN = "blue-green"
 
 
+COOKIE_NAME = Rule(
+    # RFC 6265: a token; Envoy rejects all routes of a proxy for one header that is malformed.
+    message="must have only letters, digits and !#$%&'*+-.^_`|~",
+    cel='self.matches("^[!#$%&\'*+.^_`|~0-9A-Za-z-]*$")',
+    holds=lambda text: re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", text) is not None,
+)
+COOKIE_ATTRIBUTE = Rule(
+    message="must have only printable ASCII characters, without ;",
+    cel="self.matches('^[ -:<-~]*$')",
+    holds=lambda text: re.fullmatch(r"[ -:<-~]*", text) is not None,
+)
+
+
 class SessionAffinity(Model):
     """Cookies that keep a user on the version they were first routed to."""
 
-    cookie_name: Name = Field(description="Name of the cookie set for users routed to the canary.")
-    primary_cookie_name: str | None = Field(None, description="Name of the cookie set for users routed to the primary.")
-    domain: str | None = Field(None, description="Domain attribute of the cookie.")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="primaryCookieName must not be cookieName",
+            cel="!has(self.primaryCookieName) || self.primaryCookieName != self.cookieName",
+            holds=lambda self: self.primary_cookie_name != self.cookie_name,
+        ),
+    )
+
+    cookie_name: Annotated[Name, COOKIE_NAME] = Field(
+        description="Name of the cookie set for users routed to the canary."
+    )
+    primary_cookie_name: Annotated[str, Field(max_length=253), COOKIE_NAME] | None = Field(
+        None, description="Name of the cookie set for users routed to the primary; it lasts for an interval."
+    )
+    domain: Annotated[str, Field(max_length=1024), COOKIE_ATTRIBUTE] | None = Field(
+        None, description="Domain attribute of the cookie."
+    )
     http_only: Boolean = Field(False, description="HttpOnly attribute of the cookie.")
     max_age: Integer = Field(
         DEFAULT_COOKIE_MAX_AGE_SECONDS, description="Max-Age attribute of the cookie, in seconds. Defaults to 86400."
     )
     partitioned: Boolean = Field(False, description="Partitioned attribute of the cookie.")
-    path: str | None = Field(None, description="Path attribute of the cookie.")
+    path: Annotated[str, Field(max_length=1024), COOKIE_ATTRIBUTE] | None = Field(
+        None, description="Path attribute of the cookie."
+    )
     same_site: Literal["Strict", "Lax", "None"] | None = Field(None, description="SameSite attribute of the cookie.")
     secure: Boolean = Field(False, description="Secure attribute of the cookie.")
 

@@ -125,7 +125,11 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported(
             "spec.analysis.webhooks[].type", _WEIGHTS_ONLY, only=("confirm-traffic-increase",), beside=_has_iterations
         ),
-        Unsupported("spec.analysis.sessionAffinity", "session affinity is not supported yet"),
+        Unsupported(
+            "spec.analysis.sessionAffinity",
+            "an A/B test needs no cookie: a user's requests match or do not",
+            beside=_is_ab_test,
+        ),
     ),
     "MetricTemplate": (
         Unsupported("spec.provider.type", "Keptn is no longer developed; query its data source", only=("keptn",)),

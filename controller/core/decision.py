@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from controller.core.model import Manifest, Routes, State
+from controller.core.model import NO_COOKIES, Cookies, Manifest, Routes, State
 from controller.core.probes import HookProbe, Probe
 
 
@@ -59,9 +59,10 @@ class EnsureApex:
 
 @dataclass(frozen=True, slots=True)
 class SetRoutes:
-    """The VirtualService sends the traffic as ``routes`` says."""
+    """The VirtualService sends the traffic as ``routes`` says, and whoever has one of ``cookies`` as that does."""
 
     routes: Routes
+    cookies: Cookies = NO_COOKIES
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,24 @@ class Routes:
 
 
 @dataclass(frozen=True, slots=True)
+class Cookies:
+    """The cookies of session affinity, each as ``NAME=VALUE``; empty where there is none.
+
+    Attributes:
+        canary: keeps its users on the canary, in this rollout.
+        primary: keeps its users on the primary, until the canary's weight changes.
+        previous: was the canary's in the rollout before; who still has it loses it.
+    """
+
+    canary: str = ""
+    primary: str = ""
+    previous: str = ""
+
+
+NO_COOKIES = Cookies()
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One metric's verdict in the last analysis.
 
@@ -91,6 +109,7 @@ class State:
     Attributes:
         phase: where the rollout stands.
         routes: what the VirtualService is to say.
+        cookies: those that the VirtualService knows (`objects.affinity`).
         iterations: A/B, blue/green and mirror rounds done.
         failed_checks: analyses failed since the rollout began; success does not reset it (Flagger).
         applied: revision under analysis, or last analysed.
@@ -120,6 +139,7 @@ class State:
 
     phase: Phase = Phase.NEW
     routes: Routes = Routes()
+    cookies: Cookies = NO_COOKIES
     iterations: int = 0
     failed_checks: int = 0
     applied: str = ""

@@ -16,7 +16,7 @@ from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, Condi
 from controller.core.analysis.checks import inconclusive
 from controller.core.analysis.comparisons import still_asked
 from controller.core.evidence.split import Split
-from controller.core.model import Answered, Check, Evidence, Former, Routes, State
+from controller.core.model import Answered, Check, Cookies, Evidence, Former, Routes, State
 
 PROMOTED = "Promoted"
 
@@ -53,6 +53,11 @@ def state_from_status(canary: Canary) -> State:
     return State(
         phase=status.phase,
         routes=Routes(status.canary_weight, status.mirrored),
+        cookies=Cookies(
+            canary=status.session_affinity_cookie,
+            primary=status.primary_session_affinity_cookie,
+            previous=status.previous_session_affinity_cookie,
+        ),
         iterations=status.iterations,
         failed_checks=status.failed_checks,
         applied=status.last_applied_spec,
@@ -114,13 +119,16 @@ def _split_of(status: CanaryStatus) -> Split | None:
 def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStatus:
     """The status that remembers ``state``; equal to ``canary.status`` when nothing changed.
 
-    Fields that the core does not use (cookies of Flagger's session affinity) are kept as they are.
+    Fields that the core does not use are kept as they are.
     """
     return canary.status.model_copy(
         update={
             "phase": state.phase,
             "canary_weight": state.routes.canary_weight,
             "mirrored": state.routes.mirrored,
+            "session_affinity_cookie": state.cookies.canary,
+            "primary_session_affinity_cookie": state.cookies.primary,
+            "previous_session_affinity_cookie": state.cookies.previous,
             "iterations": state.iterations,
             "failed_checks": state.failed_checks,
             "last_applied_spec": state.applied,

@@ -133,9 +133,13 @@ def _missing_traffic(tick: Tick, metric: Metric, after: Evidence, reading: Readi
 
 
 def _split(tick: Tick, evidence: Mapping[str, Evidence]) -> Split | None:
-    """The requests of one more look, from the first comparison that counts all of them."""
+    """The requests of one more look, from the first comparison that counts all of them.
+
+    Requests of those who match, or have a cookie, do not follow the weights.
+    """
     split, weight = tick.state.split or Split(), tick.state.routes.canary_weight
-    if tick.analysis.strategy is not Strategy.WEIGHTED or tick.analysis.match or not weight:
+    chosen = tick.analysis.match or tick.analysis.session_affinity
+    if tick.analysis.strategy is not Strategy.WEIGHTED or chosen or not weight:
         return tick.state.split
     requests = (metric for metric in tick.analysis.metrics if metric.compare and not metric.compare.counters)
     for metric in requests:

@@ -3,6 +3,7 @@
 =========================  ==================================================================================
 without analysis.match     one http route: primary and canary by weight; a mirrored round adds ``mirror``
 with analysis.match        one for the matched requests, like that; one for the rest, primary only
+with sessionAffinity       before each route by weight, one for those who have a cookie (`affinity`)
 with appProtocol: tcp      one tcp route: primary and canary by weight, of connections
 =========================  ==================================================================================
 
@@ -12,21 +13,31 @@ A request in the mesh keeps the port that the client called: where both are so, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.api.canary import Canary
-from controller.core.model import Facts, Routes
+from controller.core.model import Cookies, Facts, Routes
+from controller.core.objects.affinity import STICKY_ROUTE, has_cookie, set_cookie
 from controller.core.objects.services import Side, service_name, side_ports
 
 MESH = "mesh"
 
 
-def build_routes(facts: Facts, routes: Routes) -> dict[str, list[dict[str, Any]]]:
+def build_routes(facts: Facts, routes: Routes, cookies: Cookies) -> dict[str, list[dict[str, Any]]]:
     """``http`` or ``tcp`` of a VirtualService's spec."""
-    build = _tcp if facts.canary.spec.service.is_tcp else _http
-    kind = "tcp" if facts.canary.spec.service.is_tcp else "http"
-    return {kind: [route for own, by_port in _groups(facts) for route in build(facts, routes, own, by_port=by_port)]}
+    built: list[dict[str, Any]] = []
+    for own, by_port in _groups(facts):
+        shares = [
+            _destination(facts, "primary", routes.primary_weight, by_port=by_port),
+            _destination(facts, "canary", routes.canary_weight, by_port=by_port),
+        ]
+        if facts.canary.spec.service.is_tcp:
+            built.append(_matched(own, {"route": shares}))
+        else:
+            built += _http(facts, routes, cookies, own, shares)
+    return {"tcp" if facts.canary.spec.service.is_tcp else "http": built}
 
 
 def _groups(facts: Facts) -> Iterator[tuple[list[dict[str, Any]], bool]]:
@@ -57,22 +68,57 @@ def _within(matches: list[dict[str, Any]], gateways: list[str]) -> list[dict[str
     return [match for match in narrowed if match["gateways"]]
 
 
-def _tcp(facts: Facts, routes: Routes, own: list[dict[str, Any]], *, by_port: bool) -> list[dict[str, Any]]:
-    return [_matched(own, {"route": _shares(facts, routes, by_port=by_port)})]
-
-
-def _http(facts: Facts, routes: Routes, own: list[dict[str, Any]], *, by_port: bool) -> list[dict[str, Any]]:
+def _http(
+    facts: Facts, routes: Routes, cookies: Cookies, own: list[dict[str, Any]], shares: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     canary, analysis = facts.canary, facts.canary.spec.analysis
-    weighted = _route(canary, _shares(facts, routes, by_port=by_port))
+    weighted = _route(canary, shares)
     if routes.mirrored:
-        weighted["mirror"] = _destination(facts, "canary", 0, by_port=by_port)["destination"]
+        weighted["mirror"] = shares[1]["destination"]
         if analysis.mirror_weight:
             weighted["mirrorPercentage"] = {"value": analysis.mirror_weight}
     if not analysis.match:
-        return [_matched(own, weighted)]
+        return _with_sticky(facts, cookies, own, weighted)
     testers = _merge_matches([match.to_dict() for match in analysis.match], own)
-    rest = _route(canary, [_destination(facts, "primary", 100, by_port=by_port)])
-    return [_matched(testers, weighted), _matched(own, rest)]
+    rest = _route(canary, [{**shares[0], "weight": 100}])
+    return [*_with_sticky(facts, cookies, testers, weighted), _matched(own, rest)]
+
+
+def _with_sticky(
+    facts: Facts, cookies: Cookies, matches: list[dict[str, Any]], weighted: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The route by weight, after those of the users who have a cookie (`affinity`)."""
+    affinity = facts.canary.spec.analysis.session_affinity
+    if affinity is None:
+        return [_matched(matches, weighted)]
+    primary, canary = weighted["route"]
+    sticky: list[dict[str, Any]] = []
+    if not cookies.canary:
+        if cookies.previous:
+            dropped = _with_response(weighted, set_cookie(affinity, cookies.previous, -1))
+            sticky.append(_kept(cookies.previous, matches, dropped))
+        return [*sticky, _matched(matches, weighted)]
+    given = {**canary, "headers": {"response": set_cookie(affinity, cookies.canary, affinity.max_age)}}
+    shares = [{**primary, "weight": 0}, {**canary, "weight": 100}]
+    sticky.append(_kept(cookies.canary, matches, {**weighted, "route": shares}))
+    if cookies.primary:
+        seconds = math.ceil(facts.canary.spec.analysis.tick_seconds(facts.options.minimum_interval))
+        shares = [{**primary, "weight": 100}, {**canary, "weight": 0}]
+        sticky.append(_kept(cookies.primary, matches, {**weighted, "route": shares}))
+        primary = {**primary, "headers": {"response": set_cookie(affinity, cookies.primary, seconds)}}
+    return [*sticky, _matched(matches, {**weighted, "route": [primary, given]})]
+
+
+def _kept(cookie: str, matches: list[dict[str, Any]], route: dict[str, Any]) -> dict[str, Any]:
+    return {"name": STICKY_ROUTE, **_matched(_merge_matches([has_cookie(cookie)], matches), route)}
+
+
+def _with_response(route: dict[str, Any], operations: Mapping[str, Any]) -> dict[str, Any]:
+    """``route`` with operations on response headers added to its own."""
+    headers = route.get("headers") or {}
+    response = headers.get("response") or {}
+    added = {**(response.get("add") or {}), **operations["add"]}
+    return {**route, "headers": {**headers, "response": {**response, "add": added}}}
 
 
 def _matched(matches: list[dict[str, Any]], route: dict[str, Any]) -> dict[str, Any]:
@@ -90,13 +136,6 @@ def _route(canary: Canary, destinations: list[dict[str, Any]]) -> dict[str, Any]
         "headers": service.headers,
     }
     return {**{key: value for key, value in options.items() if value}, "route": destinations}
-
-
-def _shares(facts: Facts, routes: Routes, *, by_port: bool) -> list[dict[str, Any]]:
-    return [
-        _destination(facts, "primary", routes.primary_weight, by_port=by_port),
-        _destination(facts, "canary", routes.canary_weight, by_port=by_port),
-    ]
 
 
 def _destination(facts: Facts, side: Side, weight: int, *, by_port: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.api.canary import Canary
 from controller.core.decision import Put
-from controller.core.model import Facts, Manifest, Routes
+from controller.core.model import NO_COOKIES, Cookies, Facts, Manifest, Routes
 from controller.core.objects.manifests import RECONCILE_DISABLED, Metadata, build_object, canonical_json
 from controller.core.objects.ownership import ADOPTED_BY, is_owned
 from controller.core.objects.routes import MESH, build_routes
@@ -17,8 +17,8 @@ ISTIO = "networking.istio.io/v1"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def build_virtual_service(facts: Facts, routes: Routes) -> dict[str, Any]:
-    """The VirtualService that sends the traffic as ``routes`` says."""
+def build_virtual_service(facts: Facts, routes: Routes, cookies: Cookies = NO_COOKIES) -> dict[str, Any]:
+    """The VirtualService that sends the traffic as ``routes`` and ``cookies`` say."""
     canary, service = facts.canary, facts.canary.spec.service
     live = facts.generated.get(("VirtualService", canary.names.virtual_service))
     marks = _adoption(canary, live) if live is not None and not is_owned(canary, live) else {}
@@ -30,7 +30,7 @@ def build_virtual_service(facts: Facts, routes: Routes) -> dict[str, Any]:
         name=canary.names.virtual_service,
         annotations={**RECONCILE_DISABLED, **marks},
         given=Metadata(service.apex.labels, service.apex.annotations),
-        spec={**_places(canary), **build_routes(facts, routes)},
+        spec={**_places(canary), **build_routes(facts, routes, cookies)},
     )
 
 

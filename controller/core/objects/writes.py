@@ -21,7 +21,7 @@ from controller.core.decision import (
     SetRoutes,
     Write,
 )
-from controller.core.model import Facts, Manifest, Routes
+from controller.core.model import Cookies, Facts, Manifest, Routes
 from controller.core.objects.configs import build_config_copy, copied_configs
 from controller.core.objects.leftovers import removals
 from controller.core.objects.ownership import may_write
@@ -49,8 +49,8 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
             writes = _autoscaler(facts, resync=resync)
         case EnsureApex():
             writes = _services(facts, "apex")
-        case SetRoutes(routes):
-            writes = _routes(facts, routes)
+        case SetRoutes(routes, cookies):
+            writes = _routes(facts, routes, cookies)
         case ReturnTraffic():
             writes = returns(facts.owned.values())
         case ScaleTarget(replicas):
@@ -112,9 +112,9 @@ def _autoscaler(facts: Facts, *, resync: bool) -> Iterator[Write]:
         yield from _put(facts, build_autoscaler(facts), live)
 
 
-def _routes(facts: Facts, routes: Routes) -> Iterator[Write]:
+def _routes(facts: Facts, routes: Routes, cookies: Cookies) -> Iterator[Write]:
     live = facts.generated.get(("VirtualService", facts.canary.names.virtual_service))
-    yield from _put(facts, build_virtual_service(facts, routes), live)
+    yield from _put(facts, build_virtual_service(facts, routes, cookies), live)
 
 
 def _scale(facts: Facts, replicas: int) -> Iterator[Write]:

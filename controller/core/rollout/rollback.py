@@ -96,7 +96,7 @@ def await_quiet(tick: Tick) -> Decision | None:
 
     The interval begins with the first tick that finds the routes written, never with the one that writes them.
     """
-    written = not plan_writes(SetRoutes(Routes()), tick.facts)
+    written = not plan_writes(SetRoutes(Routes(), tick.state.cookies), tick.facts)
     if tick.state.routes != Routes() or not written or not tick.primary_serves:
         return settle(tick, None, replace(tick.state, quiet_since=None), requeue_after=tick.interval)
     since = tick.state.quiet_since or tick.facts.now

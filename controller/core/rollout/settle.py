@@ -19,6 +19,7 @@ from controller.core.decision import (
     SetRoutes,
 )
 from controller.core.model import Routes, State
+from controller.core.objects.affinity import next_cookies
 from controller.core.objects.leftovers import SETTLE_SECONDS, leftovers
 from controller.core.objects.ownership import newly_adopted
 from controller.core.objects.promoted import lost_copies, record_primary
@@ -67,11 +68,12 @@ def settle(
             (*events, *warn_once(tick, lost)),
         )
     state = _with_record(tick, stamp(tick, reason, state))
+    state = replace(state, cookies=next_cookies(tick.canary, state))
     objects: list[Action] = [EnsureServices(), EnsurePrimary(tick.entitled(state), state.record)]
     if tick.facts.primary is None and state.promoted:
         objects.reverse()  # a primary that was deleted comes back first: the ports of its Services are its own
     objects.append(EnsureAutoscaler(resync=state.phase is Phase.PROMOTING))
-    routes: list[Action] = [SetRoutes(state.routes)]
+    routes: list[Action] = [SetRoutes(state.routes, state.cookies)]
     if state.phase is Phase.INITIALIZING:
         routes = []
     else:

@@ -14,6 +14,8 @@ _PERCENT = "must be 0 to 100 (percent)"
 _CPU: dict[str, Any] = {"value": {"query": "cpu{{ workload }}", "better": "lower"}}
 _RATIOS = "harmfulRatio must be above harmlessRatio (see sensitivity for what is not set)"
 _MARGINS = "harmfulMargin must not be below harmlessMargin (see sensitivity for what is not set)"
+_COOKIE_NAME = "must have only letters, digits and !#$%&'*+-.^_`|~"
+_COOKIE_ATTRIBUTE = "must have only printable ASCII characters, without ;"
 _STRATEGY = "exactly one of iterations, stepWeight, stepWeights must be set"
 _ANALYSIS = "spec.analysis"
 _SOURCE = (
@@ -221,6 +223,22 @@ BAD: tuple[Bad, ...] = (
         [{"name": "a"}],
         "Required value",
         "spec.analysis.alerts[0].providerRef",
+    ),
+    *(
+        _canary(
+            f"affinity with {what}",
+            "spec.analysis.sessionAffinity",
+            {"cookieName": "canary", **given},
+            words,
+            f"spec.analysis.sessionAffinity{path}",
+        )
+        for what, given, words, path in (
+            ("a name of two words", {"cookieName": "my cookie"}, _COOKIE_NAME, ".cookieName"),
+            ("a name that ends early", {"primaryCookieName": "a=b"}, _COOKIE_NAME, ".primaryCookieName"),
+            ("a second line", {"domain": "a.test\nx-role: admin"}, _COOKIE_ATTRIBUTE, ".domain"),
+            ("a second attribute", {"path": "/; Domain=b.test"}, _COOKIE_ATTRIBUTE, ".path"),
+            ("one name for both", {"primaryCookieName": "canary"}, "primaryCookieName must not be cookieName", ""),
+        )
     ),
     _canary(
         "affinity without a cookie",

@@ -18,6 +18,7 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.decision import Action, Alert, Decision, Delete, Put, Scale, Write
 from controller.core.model import Facts, Manifest, Options, Rival, State
+from controller.core.objects.affinity import STICKY_ROUTE
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
 from controller.core.objects.workload import generated_names, revision_facts
@@ -82,6 +83,12 @@ def clone(node: Any) -> Any:
 
 def never(_: int) -> bool:
     return False
+
+
+def by_weight(virtual_service: dict[str, Any]) -> dict[str, Any]:
+    """The first route by weight, behind those of users who have a cookie."""
+    spec: dict[str, list[dict[str, Any]]] = virtual_service["spec"]
+    return next(route for route in spec.get("http") or spec["tcp"] if route.get("name") != STICKY_ROUTE)
 
 
 @dataclass
@@ -332,7 +339,7 @@ class Cluster:
         """Somebody edits the VirtualService by hand."""
 
         def change(item: dict[str, Any]) -> None:
-            for destination, weight in zip(item["spec"]["http"][0]["route"], (primary, canary), strict=True):
+            for destination, weight in zip(by_weight(item)["route"], (primary, canary), strict=True):
                 destination["weight"] = weight
 
         self.edit("VirtualService", self.parsed.names.virtual_service, change)
@@ -345,8 +352,8 @@ class Cluster:
 
     def weights(self, name: str = "") -> tuple[int, int]:
         """Primary's and canary's weight as the VirtualService has them."""
-        route = self.objects["VirtualService", name or self.parsed.names.virtual_service]["spec"]["http"][0]["route"]
-        return route[0]["weight"], route[1]["weight"]
+        primary, canary = by_weight(self.objects["VirtualService", name or self.parsed.names.virtual_service])["route"]
+        return primary["weight"], canary["weight"]
 
     def image(self, name: str) -> str:
         return str(self.objects["Deployment", name]["spec"]["template"]["spec"]["containers"][0]["image"])

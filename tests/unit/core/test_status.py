@@ -19,7 +19,7 @@ from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
 from controller.core.evidence.split import Split
 from controller.core.evidence.values import VALUE, ValueComparison
-from controller.core.model import Check, Evidence, Routes, State
+from controller.core.model import Check, Cookies, Evidence, Routes, State
 from controller.core.status import state_from_status, status_from_state
 from tests.builders import NOW, WEIGHTED, canary_manifest, make_canary
 from tests.golden_files import assert_golden
@@ -42,6 +42,7 @@ FLAGGER: dict[str, Any] = {
     "lastPromotedSpec": "9dccb99c5",
     "lastTransitionTime": "2026-01-01T00:49:55Z",
     "phase": "Failed",
+    "previousSessionAffinityCookie": "canary=LpsIaLdoNZ",
     "trackedConfigs": {"configmap/backend-config": "aac83f481075f7ca"},
 }
 """A status as Flagger 1.36 writes it."""
@@ -118,10 +119,10 @@ def test_a_condition_changes_with_its_phase_and_no_sooner():
 
 def test_conditions_and_fields_of_others_stay():
     other = {"type": "Ready", "status": "True", "reason": "Fine", "message": "all is well"}
-    canary = with_status({**FLAGGER, "conditions": [other], "sessionAffinityCookie": "canary=1"})
+    canary = with_status({**FLAGGER, "conditions": [other], "lastTrackedRevision": "7"})
     status = status_from_state(State(phase=Phase.SUCCEEDED), canary, NOW).to_dict()
     assert status["conditions"][0] == other
-    assert status["sessionAffinityCookie"] == "canary=1"
+    assert status["lastTrackedRevision"] == "7"
 
 
 @pytest.mark.parametrize("damage", [{"canary": -1}, {"looks": "many"}, {"weight": 101}])
@@ -143,6 +144,7 @@ states = st.builds(
     State,
     phase=st.sampled_from(list(Phase)),
     routes=st.builds(Routes, st.integers(0, 100), st.booleans()),
+    cookies=st.builds(Cookies, *[st.sampled_from(["", "canary=LpsIaLdoNZ"])] * 3),
     iterations=st.integers(-1, 10),
     failed_checks=st.integers(0, 10),
     applied=st.sampled_from(["", "7554554c66", "0123456789abcdef"]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from controller.core.model import Facts, Routes
+from controller.core.model import Cookies, Facts, Routes
 from controller.core.objects.ownership import ADOPTED_BY
 from controller.core.objects.routing import build_destination_rule, build_virtual_service, returns
 from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side
@@ -123,6 +124,38 @@ def test_traffic_is_returned_without_the_spec_as_with_it(name):
     before = build_virtual_service(facts_of(**parts), routes)
     returned = [put.manifest for put in returns([before])]
     assert returned == ([] if routes == Routes() else [build_virtual_service(facts_of(before, **parts), Routes())])
+
+
+COOKIES = Cookies("canary=0123", "stable=4567", "canary=89ab")
+BY_COOKIES: Mapping[str, tuple[Mapping[str, Any], Routes, Cookies]] = {
+    "cookies": ({"service": OPTIONS}, Routes(10), replace(COOKIES, primary="")),
+    "cookies-of-both": ({}, Routes(10), COOKIES),
+    "cookies-of-some-users": ({"analysis": {"match": [INSIDER]}}, Routes(10), COOKIES),
+    "cookies-of-the-past": ({"service": OPTIONS}, Routes(), Cookies(previous="canary=89ab")),
+    "cookies-of-the-past-mirrored": ({}, Routes(mirrored=True), Cookies(previous="canary=89ab")),
+    "cookies-in-the-mesh-and-behind-a-gateway-by-port": (
+        {"service": {**PUBLIC, "port": 80, "targetPort": 8080, "portDiscovery": True}},
+        Routes(10),
+        COOKIES,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_COOKIES)
+def test_virtual_service_with_session_affinity(name):
+    parts, routes, cookies = BY_COOKIES[name]
+    analysis = {**WEIGHTED, **parts.get("analysis", {}), "sessionAffinity": {"cookieName": "canary", "secure": True}}
+    facts = facts_of(analysis=analysis, service=parts.get("service"))
+    built = build_virtual_service(facts, routes, cookies)
+    assert_golden(f"core/virtual-service-{name}", built)
+    (returned,) = [*returns([built]), None][:1]
+    leading = [
+        share["destination"]["host"]
+        for route in (returned.manifest if returned else built)["spec"]["http"]
+        for share in route["route"]
+        if share["weight"]
+    ]
+    assert set(leading) == {"backend-primary"}
 
 
 @pytest.mark.parametrize("weight", [0, 1, 50, 99, 100])

@@ -411,8 +411,11 @@ def test_requests_that_do_not_follow_the_weights_are_told_once_and_fail_nothing(
     assert rollout.look().state.split is None
 
 
-def test_an_a_b_test_has_no_weights_to_follow():
-    rollout = Rollout(analysis(base=AB_TESTING, iterations=9))
+@pytest.mark.parametrize(
+    "base", [{**AB_TESTING, "iterations": 9}, {**STEPS, "stepWeight": 5, "sessionAffinity": {"cookieName": "canary"}}]
+)
+def test_requests_that_are_chosen_do_not_follow_the_weights(base):
+    rollout = Rollout(analysis(base=base))
     rollout.steps(8)
     assert rollout.cluster.state.split is None
 

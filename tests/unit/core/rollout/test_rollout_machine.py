@@ -19,6 +19,7 @@ from controller.api.instruction import Verb
 from controller.api.names import ACTION_ANNOTATION, Names
 from controller.api.status import Phase
 from controller.core.model import Routes, State
+from controller.core.objects.affinity import STICKY_ROUTE, has_cookie
 from controller.core.objects.leftovers import leftovers
 from controller.core.objects.workload import primary_revision, revision_facts, serves
 from controller.core.probes import NoValues, Passed, Pending, ProbeResult, QueryFailed, Refused, Value
@@ -35,7 +36,7 @@ from tests.builders import (
     make_deployment,
     webhook,
 )
-from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, Health, settled
+from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, Health, by_weight, settled
 
 WEBHOOKS = [
     {"name": "start", "type": "confirm-rollout"},
@@ -53,6 +54,7 @@ ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "to a lower limit": {**WEIGHTED, "maxWeight": 30},
     "by listed weights": {"interval": "10s", "threshold": 2, "stepWeights": [5, 45]},
     "mirrored first": {**WEIGHTED, "mirror": True, "mirrorWeight": 30},
+    "with cookies": {**WEIGHTED, "sessionAffinity": {"cookieName": "c", "primaryCookieName": "p"}},
     "promoted by steps": {**WEIGHTED, "stepWeightPromotion": 30},
     "kept for a look": {**WEIGHTED, "onFailure": "freeze"},
     "A/B": AB_TESTING,
@@ -107,6 +109,7 @@ class RolloutMachine(RuleBasedStateMachine):
         answered: those that were obeyed or refused.
         promoted: what a person has promoted, fully or past a gate.
         aborted: the revision that a person has aborted, until it is retried or another is applied.
+        gone: the cookies of rollouts that are over.
     """
 
     cluster: Cluster
@@ -118,6 +121,7 @@ class RolloutMachine(RuleBasedStateMachine):
     answered: set[str]
     promoted: set[tuple[str, str]]
     aborted: str
+    gone: set[str]
 
     @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
     def begin(self, analysis: str) -> None:
@@ -126,7 +130,7 @@ class RolloutMachine(RuleBasedStateMachine):
         settled(self.cluster)
         assert self.cluster.phase is Phase.INITIALIZED
         self.cluster.alerts = []
-        self.pods, self.tried, self.tried_ports = None, {self.wanted}, {9898}
+        self.pods, self.tried, self.tried_ports, self.gone = None, {self.wanted}, {9898}, set()
         self.said, self.answered, self.promoted, self.aborted = [], set(), set(), ""
 
     # --- what happens ---
@@ -366,8 +370,9 @@ class RolloutMachine(RuleBasedStateMachine):
         primary, canary = self.cluster.weights()
         assert primary + canary == 100
         assert canary == state.routes.canary_weight
-        route = self.cluster.objects["VirtualService", self.names.virtual_service]["spec"]["http"][0]
-        assert ("mirror" in route) == state.routes.mirrored
+        routed = self.cluster.objects["VirtualService", self.names.virtual_service]
+        assert ("mirror" in by_weight(routed)) == state.routes.mirrored
+        self.look_at_cookies(state, routed["spec"]["http"])
         failed_promotion = state.phase is Phase.FAILED and state.applied == state.promoted
         if state.phase in END_PHASES and not failed_promotion:
             assert state.routes == Routes()
@@ -376,6 +381,18 @@ class RolloutMachine(RuleBasedStateMachine):
             assert canary <= analysis.weight_limit
         if state.phase in IN_ANALYSIS and canary:
             assert self.cluster.replicas("backend") > 0, "traffic for a canary without pods"
+
+    def look_at_cookies(self, state: State, routes: list[dict[str, Any]]) -> None:
+        """A cookie leads to the canary of its own rollout, and only while that has traffic."""
+        if state.begun_at is None or state.phase not in IN_ANALYSIS:
+            self.gone |= {state.cookies.previous} - {""}
+        kept = [route for route in routes if route.get("name") == STICKY_ROUTE]
+        leading = [route for route in kept if route["route"][1]["weight"]]
+        assert [route["match"] for route in leading] == (
+            [[has_cookie(state.cookies.canary)]] if state.cookies.canary else []
+        )
+        assert not state.cookies.canary or state.routes.canary_weight
+        assert state.cookies.canary not in self.gone
 
     def look_at_judgement(self, before: State, had: Situation) -> None:
         """What may never happen, whatever is waited for."""
