@@ -24,7 +24,7 @@ _OWN = (*_READ, "create", "update", "delete")
 
 RULES: Sequence[Rule] = (
     Rule(GROUP, [METRIC_TEMPLATE_PLURAL, ALERT_PROVIDER_PLURAL], _READ),
-    # A deleted Canary that Flagger managed waits for its finalizer to be removed, which is a patch.
+    # The finalizer of revertOnDeletion comes and goes by a patch.
     Rule(GROUP, [CANARY_PLURAL], [*_READ, "patch"]),
     Rule(GROUP, [f"{CANARY_PLURAL}/status"], ["update"]),
     # To own an object with blockOwnerDeletion, where the cluster enforces that owners permit it.

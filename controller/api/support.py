@@ -83,7 +83,6 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         Unsupported("spec.ingressRef", _NOT_ON_ISTIO),
         Unsupported("spec.routeRef", _NOT_ON_ISTIO),
         Unsupported("spec.upstreamRef", _NOT_ON_ISTIO),
-        Unsupported("spec.revertOnDeletion", "deleting the Canary does not restore the target yet"),
         Unsupported("spec.service.rewrite.type", _NOT_ON_ISTIO),
         Unsupported("spec.service.backendTimeout", _NOT_ON_ISTIO),
         Unsupported("spec.service.gatewayRefs", _NOT_ON_ISTIO),

@@ -82,6 +82,11 @@ class RemoveLeftovers:
     """What the Canary owns and does not generate any more is deleted, what it had adopted is given back."""
 
 
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The Service and the VirtualService that were adopted are as before, and lead to the target."""
+
+
 Action: TypeAlias = (
     EnsureServices
     | EnsurePrimary
@@ -92,6 +97,7 @@ Action: TypeAlias = (
     | ReturnTraffic
     | ScaleTarget
     | RemoveLeftovers
+    | GiveBack
 )
 """A desired value, never a delta: doing it twice is doing it once."""
 

@@ -121,7 +121,8 @@ class State:
         begun_at: when the canary took its first step in this rollout.
         stalled_since: since when the rollout has waited without progress, for ``progressDeadlineSeconds``.
         scale_down: the target is to be scaled to zero, once the requests under way have had an interval to end.
-        quiet_since: since when the live routes have sent nothing to the canary, as far as `scale_down` asks.
+        quiet_since: since when the live routes have sent nothing to the canary, as far as `scale_down` asks; in a
+            deletion, since when nothing leads to the primary.
         checks: the last analysis, metric by metric.
         evidence: what ``compare`` has gathered in this rollout, by metric.
         split: how the requests were shared out in it, where ``compare`` counts them and weights decide.

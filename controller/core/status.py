@@ -30,6 +30,7 @@ CONDITION_MESSAGES: Mapping[Phase, str] = {
     Phase.FINALISING: "Canary analysis completed, routing all traffic to primary.",
     Phase.SUCCEEDED: "Canary analysis completed successfully, promotion finished.",
     Phase.FAILED: "Canary analysis failed, Deployment scaled to zero.",
+    Phase.TERMINATING: "Deletion requested, reverting to the Deployment.",
 }
 
 FROZEN = "Canary analysis failed, Deployment kept until retry or abort."

@@ -11,7 +11,15 @@ from controller.core.decision import Delete, Put, Write
 from controller.core.model import Facts, Manifest
 from controller.core.objects.configs import config_refs
 from controller.core.objects.manifests import MANAGED_METADATA, RECONCILE_DISABLED, recorded_metadata
-from controller.core.objects.ownership import ADOPTED_BY, is_adopted, is_owned, may_write
+from controller.core.objects.ownership import (
+    ADOPTABLE,
+    ADOPTED_BY,
+    adopter_of,
+    controller_of,
+    is_adopted,
+    is_owned,
+    may_write,
+)
 from controller.core.objects.ports import ADOPTED_PORTS
 from controller.core.objects.routing import LAST_APPLIED
 from controller.core.objects.selectors import service_selector
@@ -58,6 +66,28 @@ def removals(facts: Facts) -> Iterator[Write]:
             yield Delete(live["kind"], facts.canary.namespace, metadata["name"], metadata["resourceVersion"])
         elif is_adopted(facts.canary, live) and (original := given_back(live, facts.target)) is not None:
             yield Put(original)
+
+
+def restorations(facts: Facts) -> Iterator[Put]:
+    """The writes that give back what the Canary has adopted, or Flagger for it."""
+    for kind in ADOPTABLE:
+        live = facts.generated.get((kind, facts.canary.names.apex_service))
+        if live is not None and controller_of(live) is None:
+            original = _before_flagger(facts, live) if not adopter_of(live) else given_back(live, facts.target)
+            if original is not None and original != live and adopter_of(live) in ("", facts.canary.name):
+                yield Put(original)
+
+
+def _before_flagger(facts: Facts, live: Manifest) -> Manifest | None:
+    """Flagger does not mark what it adopts, but leads it to the primary; a Service's own selector it does not keep."""
+    spec = live["spec"]
+    if live["kind"] == "Service":
+        primary, target = facts.primary, facts.target
+        led = primary is not None and (spec.get("selector") or {}).items() <= service_selector(primary).items()
+        return {**live, "spec": {**spec, "selector": service_selector(target)}} if led and target is not None else None
+    routes = [route for kind in ("http", "tcp") for route in spec.get(kind) or ()]
+    hosts = {share["destination"]["host"] for route in routes for share in route.get("route") or ()}
+    return given_back(live) if facts.canary.names.primary_service in hosts else None
 
 
 def _replacement_age(facts: Facts) -> float | None:

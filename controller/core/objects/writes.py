@@ -12,6 +12,7 @@ from controller.core.decision import (
     EnsureAutoscaler,
     EnsurePrimary,
     EnsureServices,
+    GiveBack,
     PromoteSpec,
     Put,
     RemoveLeftovers,
@@ -23,7 +24,7 @@ from controller.core.decision import (
 )
 from controller.core.model import Cookies, Facts, Manifest, Routes
 from controller.core.objects.configs import build_config_copy, copied_configs
-from controller.core.objects.leftovers import removals
+from controller.core.objects.leftovers import removals, restorations
 from controller.core.objects.ownership import may_write
 from controller.core.objects.promoted import rebuild_primary, restore_copies
 from controller.core.objects.routing import build_destination_rule, build_virtual_service, returns
@@ -55,8 +56,8 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
             writes = returns(facts.owned.values())
         case ScaleTarget(replicas):
             writes = _scale(facts, replicas)
-        case RemoveLeftovers():
-            writes = removals(facts)
+        case RemoveLeftovers() | GiveBack():
+            writes = removals(facts) if isinstance(action, RemoveLeftovers) else restorations(facts)
     return tuple(writes)
 
 

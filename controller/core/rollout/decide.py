@@ -13,7 +13,7 @@ from typing import TypeAlias
 from controller.api.status import Phase
 from controller.core.decision import Decision, Measure
 from controller.core.model import Observation, State
-from controller.core.rollout import by_hand, guards, progress, promotion, rollback, waits
+from controller.core.rollout import by_hand, guards, progress, promotion, rollback, termination, waits
 from controller.core.rollout import start as idle
 from controller.core.rollout.alerts import with_alerts
 from controller.core.tick import Tick
@@ -100,6 +100,9 @@ def decide(state: State, observation: Observation) -> Measure | Decision:
         observation: one snapshot of the cluster, and the answers to the probes asked for so far in this tick.
     """
     tick = Tick(state, observation)
+    # First of all: nothing that is wrong, nor anybody's word, keeps a Canary from being deleted.
+    if (ended := termination.terminate(tick)) is not None:
+        return ended
     heard = by_hand.hear(tick)
     if heard is None:
         return _follow(tick)

@@ -18,7 +18,8 @@ A tick without a reason repeats what is true already, so that drift is undone; i
 
 Between rollouts all traffic is on the primary, with one exception: a promotion whose primary does not come up ends
 as FAILED with all traffic on the canary. Only PROGRESSING and WAITING_PROMOTION give traffic to a canary; PROMOTING
-takes it back. FINALISING leaves the requests under way an interval to end.
+takes it back. FINALISING leaves the requests under way an interval to end. A deletion ends every phase: at once, or
+over TERMINATING where there is something to revert.
 
 The diagram in docs/architecture.md is written from `MOVES` (``make generate``).
 """
@@ -61,6 +62,8 @@ class Reason(StrEnum):
     TARGET_CHANGED = "TargetChanged"
     PRIMARY_FAILED = "PrimaryFailed"
     PROMOTION_RESUMED = "PromotionResumed"
+    DELETED = "Deleted"
+    RELEASED = "Released"
 
     # holds
     SUSPENDED = "Suspended"
@@ -108,7 +111,7 @@ _IN_ANALYSIS: Mapping[Reason, Phase] = {
     Reason.TARGET_CHANGED: Phase.INITIALIZING,
 }
 
-MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
+_ROLLOUT: Mapping[Phase, Mapping[Reason, Phase]] = {
     Phase.NEW: {Reason.PRIMARY_NOT_READY: Phase.INITIALIZING, Reason.INITIALIZED: Phase.INITIALIZED},
     Phase.INITIALIZING: {Reason.INITIALIZED: Phase.INITIALIZED},
     Phase.INITIALIZED: _BETWEEN_ROLLOUTS,
@@ -136,7 +139,13 @@ MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
         Reason.PROMOTION_RESUMED: Phase.FINALISING,
         Reason.TARGET_LOST: Phase.FAILED,
     },
-    Phase.TERMINATING: {},
+}
+
+_DELETION: Mapping[Reason, Phase] = {Reason.DELETED: Phase.TERMINATING, Reason.RELEASED: Phase.TERMINATED}
+
+MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
+    **{phase: {**row, **_DELETION} for phase, row in _ROLLOUT.items()},
+    Phase.TERMINATING: {Reason.RELEASED: Phase.TERMINATED},
     Phase.TERMINATED: {},
 }
 """What moves a Canary: phase, and what happened -> the next phase."""
@@ -157,7 +166,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.CONFIG_LOST: _ALL,
     Reason.TAKEN_OVER: _IDLE | ANALYSIS | {Phase.PROMOTING},
     Reason.PRIMARY_NOT_READY: _IDLE | ANALYSIS | {Phase.INITIALIZING, Phase.PROMOTING},
-    Reason.CANARY_NOT_READY: ANALYSIS,
+    Reason.CANARY_NOT_READY: ANALYSIS | {Phase.TERMINATING},
     Reason.CANARY_SCALED_TO_ZERO: ANALYSIS,
     Reason.CHECK_FAILED: ANALYSIS,
     Reason.VALUES_MISSING: ANALYSIS,
@@ -203,7 +212,7 @@ def next_phase(phase: Phase, reason: Reason) -> Phase:
 
 
 def draw_phases() -> str:
-    """`MOVES` as a Mermaid diagram; moves that stay in their phase are left out."""
+    """`MOVES` as a Mermaid diagram; without moves that stay in their phase, and without deletion."""
     return "\n".join(("stateDiagram-v2", *_arrows()))
 
 
@@ -211,5 +220,5 @@ def _arrows() -> Iterator[str]:
     for phase, row in MOVES.items():
         for following in dict.fromkeys(row.values()):
             reasons = [reason.value for reason, to in row.items() if to is following]
-            if following is not phase:
+            if following not in (phase, Phase.TERMINATING, Phase.TERMINATED):
                 yield f"    {phase or '[*]'} --> {following}: {', '.join(reasons)}"

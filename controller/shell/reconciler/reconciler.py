@@ -11,7 +11,6 @@ from typing import Any
 from controller.api.canary import Canary
 from controller.api.errors import CanaryError, InvalidObject, shown
 from controller.api.metric_template import MetricProvider
-from controller.api.names import FINALIZER
 from controller.api.parse import parse_canary
 from controller.api.status import CanaryStatus, Phase
 from controller.core.analysis.thresholds import broken_templates, missing_templates
@@ -22,14 +21,16 @@ from controller.core.objects.workload import serves
 from controller.core.probes import Passed
 from controller.core.rollout.by_hand import unanswered
 from controller.core.rollout.drive import deciding
+from controller.core.rollout.termination import seconds_left
 from controller.core.status import state_from_status, status_from_state
 from controller.shell.allowance import Allowance
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Transient
-from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, Key
+from controller.shell.kubernetes.kinds import DEPLOYMENT, Key
 from controller.shell.reconciler.act import act, apply_write, refresh
+from controller.shell.reconciler.finalizer import has_finalizer, set_finalizer
 from controller.shell.reconciler.observe import dependencies, find_actor, observe
 from controller.shell.reconciler.orphans import give_back_orphans
 from controller.shell.reconciler.probes import ProbeRunner
@@ -134,10 +135,14 @@ class Reconciler:
         if manifest is None:
             return None
         if manifest["metadata"].get("deletionTimestamp"):
-            # Foreground deletion waits for what is collected with the Canary: nothing of it must be created again.
-            await self._remove_finalizer(manifest)
-            return None
+            return await self._terminate(key, manifest)
         canary = self._parse(key, manifest)
+        if has_finalizer(manifest) != canary.spec.revert_on_deletion:
+            manifest = await set_finalizer(self.kube, manifest, wanted=canary.spec.revert_on_deletion)
+            self.cache.put(manifest, quietly=True)
+        return (await self._step(key, manifest, canary)).requeue_after
+
+    async def _step(self, key: Key, manifest: Manifest, canary: Canary) -> Decision:
         self.depend(key, dependencies(self.cache, canary))
         facts = await observe(self.kube, self.cache, canary, self.clock(), self.options)
         before = state_from_status(canary)
@@ -155,19 +160,40 @@ class Reconciler:
         if decision.hooks:  # they block nothing, so their timeouts must not either
             self._in_background(self._call_hooks(manifest, canary, decision), "call hooks")
         await act(self.kube, self.cache, facts, decision.upkeep)
-        return decision.requeue_after
+        return decision
+
+    async def _terminate(self, key: Key, manifest: Manifest) -> float | None:
+        """Revert what the Canary asks for, then let it go: at once if nobody can read it, and at its deadline at last.
+
+        Foreground deletion waits for what is collected with the Canary: nothing of it must be created again.
+        """
+        if not has_finalizer(manifest):
+            return None
+        try:
+            canary = self._parse(key, manifest)
+        except InvalidObject as error:
+            canary_log(key[2], key[1], __name__).warning("deleted without a revert: %s", error)
+        else:
+            delay = await self._revert(key, manifest, canary)
+            if delay is not None:
+                return delay
+        await set_finalizer(self.kube, self.cache.get(key) or manifest, wanted=False)
+        return None
+
+    async def _revert(self, key: Key, manifest: Manifest, canary: Canary) -> float | None:
+        """Seconds until the revert goes on; None when it is over."""
+        try:
+            decision = await self._step(key, manifest, canary)
+        except Exception:
+            if seconds_left(canary, self.clock()) > 0:
+                raise
+            canary_log(key[2], key[1], __name__).exception("deleted without a whole revert")
+            return None
+        return None if decision.state.phase is Phase.TERMINATED else decision.requeue_after
 
     def give_back_orphans(self) -> None:
         """In the background; see `orphans`. To be called at the start, and for each Canary that was deleted."""
         self._in_background(give_back_orphans(self.kube, self.cache), "give back what was adopted")
-
-    async def _remove_finalizer(self, manifest: Manifest) -> None:
-        """Let a deleted Canary go that Flagger managed with ``revertOnDeletion``: there is nobody else to do it."""
-        metadata = manifest["metadata"]
-        others = [finalizer for finalizer in metadata.get("finalizers") or () if finalizer != FINALIZER]
-        if others != list(metadata.get("finalizers") or ()):
-            patch = {"metadata": {"finalizers": others, "resourceVersion": metadata["resourceVersion"]}}
-            await self.kube.patch(CANARY, metadata["namespace"], metadata["name"], patch)
 
     def _parse(self, key: Key, manifest: Manifest) -> Canary:
         try:
@@ -267,7 +293,8 @@ class Reconciler:
 
     def _check_providers_once(self, manifest: Manifest, facts: Facts, before: State, after: State) -> None:
         """When a Canary is first initialised: are its metric providers there? It waits for no answer (Flagger)."""
-        if before.phase is not Phase.NEW or after.phase is before.phase or facts.canary.spec.skip_analysis:
+        begun = before.phase is Phase.NEW and after.phase in (Phase.INITIALIZING, Phase.INITIALIZED)
+        if not begun or facts.canary.spec.skip_analysis:
             return
         self._in_background(self._check_providers(manifest, facts), "check metric providers")
 

@@ -42,7 +42,6 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
             {"port": 9898, "appProtocol": "tcp", "match": [{"port": 1}, {"uri": {"prefix": "/"}}]},
             "spec.service.match: with appProtocol: tcp only gateways, port, sourceLabels, sourceNamespace",
         ),
-        ("spec.revertOnDeletion", True, "spec.revertOnDeletion: deleting the Canary does not restore the target yet"),
         (
             "spec.analysis.match",
             [{}, {"headers": {"user-agent": {"suffix": "x"}}}],
@@ -67,7 +66,6 @@ def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("spec.revertOnDeletion", False),
         ("spec.service", {"port": 80, "appProtocol": "tcp", "match": [{"port": 80, "sourceLabels": {"app": "web"}}]}),
         ("spec.service", {"port": 80, "appProtocol": "http", "match": [{"uri": {"prefix": "/"}}], "timeout": "5s"}),
         ("spec.analysis.alerts", [{"name": "a", "providerRef": {"name": "b"}}]),

@@ -104,8 +104,8 @@ def test_with_known_traffic_the_verdicts_have_a_time(plan):
         ),
         pytest.param(
             (),
-            {"sessionAffinity": {"cookieName": "c"}},
-            "The controller rejects this Canary: spec.analysis.s",
+            {"mirrorWeight": 30},
+            "The controller rejects this Canary: spec.analysis.m",
             id="refused",
         ),
         pytest.param(

@@ -335,6 +335,11 @@ class Cluster:
         nonce = last.nonce + 1 if last else 1
         self.annotate(f"{verb} revision={revision or revision_facts(self.facts())[0]} nonce={nonce} by={by}")
 
+    def delete(self, *, revert: bool = True) -> None:
+        """The user deletes the Canary; the finalizer keeps it."""
+        self.edit_canary(revertOnDeletion=revert)
+        self.canary["metadata"]["deletionTimestamp"] = self.now.isoformat().replace("+00:00", "Z")
+
     def set_weights(self, primary: int, canary: int) -> None:
         """Somebody edits the VirtualService by hand."""
 

@@ -419,6 +419,9 @@ def rollout(canary: Mapping[str, Any], template: MetricTemplate, *, bad: float, 
     cluster.set_image("podinfo:1", canary["spec"]["targetRef"]["name"])
     for _ in range(LAST_TICKS):
         cluster.step()
+    cluster.canary["metadata"] |= {"deletionTimestamp": cluster.now.isoformat(), "generation": 10**6}
+    for _ in range(3):
+        cluster.step()
     return cluster.notes
 
 

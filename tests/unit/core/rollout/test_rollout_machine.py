@@ -261,6 +261,19 @@ class RolloutMachine(RuleBasedStateMachine):
         else:
             self.look(before, ran)
 
+    @rule(seconds=st.sampled_from([0, 10]))
+    def delete(self, seconds: int) -> None:
+        """Whenever the Canary is deleted, the target has pods and the Canary can go, within the deadline."""
+        doomed = copy.deepcopy(self.cluster)
+        doomed.tick(seconds)
+        doomed.delete()
+        objects, since = set(doomed.objects), doomed.now
+        while doomed.phase is not Phase.TERMINATED:
+            assert (doomed.now - since).total_seconds() <= 600, "a deletion that hangs"
+            doomed.tick(60)
+        assert doomed.replicas("backend") > 0
+        assert set(doomed.objects) == objects, "nothing is made for a Canary that goes"
+
     @rule()
     def rest(self) -> None:
         """Ticks without a reason settle, take no more than one step, and then change nothing at all."""

@@ -394,7 +394,7 @@ async def test_a_canary_that_is_being_deleted_gets_nothing_back_of_what_goes_wit
 @pytest.mark.parametrize(
     "spec", [{}, {"suspend": True}, {"analysis": {"interval": "never"}}, {"revertOnDeletion": True}]
 )
-async def test_a_deleted_canary_that_flagger_managed_loses_flaggers_finalizer_and_no_other(spec):
+async def test_a_deleted_canary_that_was_never_initialised_loses_our_finalizer_and_no_other(spec):
     canary = canary_manifest()
     canary["spec"] |= spec
     canary["metadata"] |= {**DELETED, "finalizers": ["finalizer.flagger.app", "of-another"]}
@@ -403,8 +403,59 @@ async def test_a_deleted_canary_that_flagger_managed_loses_flaggers_finalizer_an
     await stage.settle()
     assert stage.kube.object(*KEY)["metadata"]["finalizers"] == ["of-another"]
     await stage.settle()
-    assert stage.kube.writes() == [("patch", "Canary/backend")]
+    assert {what.partition("/")[0] for _, what in stage.kube.writes()} <= {"Canary", "Event"}
     await stage.close()
+
+
+async def edit(stage: Stage, **spec: Any) -> None:
+    canary = stage.kube.object(*KEY)
+    stage.kube.set({**canary, "spec": {**canary["spec"], **spec}})
+    await stage.settle()
+
+
+async def delete(stage: Stage) -> None:
+    canary = stage.kube.object(*KEY)
+    since = {"deletionTimestamp": stage.now().isoformat()}
+    stage.kube.set({**canary, "metadata": {**canary["metadata"], **since}})
+    await stage.settle()
+
+
+def finalizers(stage: Stage) -> list[str]:
+    return list(stage.kube.object(*KEY)["metadata"].get("finalizers") or ())
+
+
+async def test_the_finalizer_is_there_while_a_revert_is_asked_for():
+    async with initialised() as stage:
+        assert finalizers(stage) == []
+        await edit(stage, revertOnDeletion=True)
+        assert finalizers(stage) == ["finalizer.flagger.app"]
+        writes = stage.kube.writes()
+        await stage.settle(INTERVAL)
+        assert stage.kube.writes() == writes
+        await edit(stage, revertOnDeletion=False)
+        assert finalizers(stage) == []
+
+
+async def test_a_deletion_with_a_revert_scales_the_target_up_before_the_canary_goes():
+    async with initialised() as stage:
+        await edit(stage, revertOnDeletion=True)
+        await delete(stage)
+        assert (stage.status["phase"], finalizers(stage)) == ("Terminating", ["finalizer.flagger.app"])
+        await stage.settle(2 * INTERVAL)
+        assert (stage.status["phase"], finalizers(stage)) == ("Terminated", [])
+        assert stage.kube.object("Deployment", "prod", "backend")["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize("error", [Rejected("PATCH deployments", 403, "forbidden"), ZeroDivisionError("a bug")])
+async def test_what_cannot_be_reverted_holds_a_deletion_up_until_the_deadline_and_no_longer(error):
+    async with initialised() as stage:
+        await edit(stage, revertOnDeletion=True, progressDeadlineSeconds=60)
+        stage.kube.failures["scale"] = [error] * 1000
+        await delete(stage)
+        await stage.settle(50)
+        assert finalizers(stage) == ["finalizer.flagger.app"]
+        await stage.settle(70)
+        assert finalizers(stage) == []
 
 
 async def test_another_service_name_leaves_nothing_of_the_former():
