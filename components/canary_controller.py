@@ -33,6 +33,8 @@ RULES: Sequence[Rule] = (
     Rule("apps", ["deployments"], [*_OWN, "patch"]),
     Rule("", ["services", "configmaps", "secrets"], _OWN),
     Rule("autoscaling", ["horizontalpodautoscalers"], _OWN),
+    # The target's is paused by a patch; where KEDA is not installed this grants nothing.
+    Rule("keda.sh", ["scaledobjects"], [*_OWN, "patch"]),
     Rule("networking.istio.io", ["virtualservices", "destinationrules"], _OWN),
     Rule("", ["events"], ["create", "patch"]),
     # They say why they are not ready, and are read only then.

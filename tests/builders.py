@@ -168,6 +168,23 @@ def make_autoscaler(name: str = "backend", *, low: int = 2, high: int = 4) -> di
     }
 
 
+def make_scaled_object(name: str = "backend", *, low: int = 2, high: int = 4, **spec: Any) -> dict[str, Any]:
+    """KEDA's autoscaler, with one trigger by a query."""
+    query = 'sum(rate(requests{app="backend"}[1m]))'
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": "1"},
+        "spec": {
+            "scaleTargetRef": {"name": name},
+            "minReplicaCount": low,
+            "maxReplicaCount": high,
+            "triggers": [{"type": "prometheus", "name": "load", "metadata": {"query": query, "threshold": "5"}}],
+            **spec,
+        },
+    }
+
+
 def make_config(name: str, data: Mapping[str, str], *, kind: str = "ConfigMap", **extra: Any) -> dict[str, Any]:
     return {
         "apiVersion": "v1",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from controller.api.base import Integer, Model, Name, StringMap
 from controller.api.rules import Rule, at_least
+
+HPA: Final = "HorizontalPodAutoscaler"
+SCALED_OBJECT: Final = "ScaledObject"
 
 Replicas = Annotated[Integer, at_least(1)]
 
@@ -42,9 +45,9 @@ class ScalerReplicas(Model):
 class AutoscalerRef(Model):
     """Reference to the autoscaler of the target. The controller maintains a copy of it for the primary."""
 
-    api_version: str = Field(description="API version of the autoscaler; autoscaling/v2 for a HorizontalPodAutoscaler.")
+    api_version: str = Field(description="API version of the autoscaler; autoscaling/v2 or keda.sh/v1alpha1.")
     kind: Literal["HorizontalPodAutoscaler", "ScaledObject"] = Field(
-        description="Kind of the autoscaler. Only HorizontalPodAutoscaler is supported."
+        description="Kind of the autoscaler: HorizontalPodAutoscaler, or ScaledObject of KEDA."
     )
     name: Name = Field(description="Name of the autoscaler, in the Canary's namespace.")
     primary_scaler_queries: StringMap | None = Field(

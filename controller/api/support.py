@@ -9,6 +9,7 @@ from controller.api.alert_provider import AlertProvider
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary, CanarySpec
 from controller.api.metric_template import MetricTemplate
+from controller.api.references import HPA, SCALED_OBJECT
 
 
 class Unsupported(NamedTuple):
@@ -52,6 +53,14 @@ def _has_iterations(spec: CanarySpec) -> bool:
     return spec.analysis.iterations is not None
 
 
+def _has_hpa(spec: CanarySpec) -> bool:
+    return spec.autoscaler_ref is not None and spec.autoscaler_ref.kind == HPA
+
+
+def _has_scaled_object(spec: CanarySpec) -> bool:
+    return spec.autoscaler_ref is not None and spec.autoscaler_ref.kind == SCALED_OBJECT
+
+
 def _is_ab_test(spec: CanarySpec) -> bool:
     return spec.analysis.strategy is Strategy.AB_TESTING
 
@@ -68,18 +77,20 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
     "Canary": (
         Unsupported("spec.provider", "only istio is supported", unless=("istio",)),
         Unsupported("spec.targetRef.kind", "only a Deployment is supported", unless=("deployment",)),
-        Unsupported(
-            "spec.autoscalerRef.kind",
-            "only a HorizontalPodAutoscaler is supported",
-            unless=("horizontalpodautoscaler",),
-        ),
         Unsupported("spec.targetRef.apiVersion", "only apps/v1 is supported", unless=("apps/v1",)),
         Unsupported(
             "spec.autoscalerRef.apiVersion",
             "only autoscaling/v2 is supported",
             unless=("autoscaling/v2", "autoscaling/v2beta2"),
+            beside=_has_hpa,
         ),
-        Unsupported("spec.autoscalerRef.primaryScalerQueries", "KEDA is not supported"),
+        Unsupported(
+            "spec.autoscalerRef.apiVersion",
+            "only keda.sh/v1alpha1 is supported",
+            unless=("keda.sh/v1alpha1",),
+            beside=_has_scaled_object,
+        ),
+        Unsupported("spec.autoscalerRef.primaryScalerQueries", "used with a ScaledObject only", beside=_has_hpa),
         Unsupported("spec.ingressRef", _NOT_ON_ISTIO),
         Unsupported("spec.routeRef", _NOT_ON_ISTIO),
         Unsupported("spec.upstreamRef", _NOT_ON_ISTIO),

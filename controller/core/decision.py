@@ -210,4 +210,15 @@ class Delete:
     version: str
 
 
-Write: TypeAlias = Put | Scale | Delete
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """Merge-patch one annotation of an object that is the user's; None takes it away."""
+
+    kind: str
+    namespace: str
+    name: str
+    annotation: str
+    value: str | None
+
+
+Write: TypeAlias = Put | Scale | Delete | Annotate

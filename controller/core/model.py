@@ -221,7 +221,7 @@ class Facts:
         canary: the parsed Canary.
         target: the Deployment that the user edits.
         primary: the controller's copy of it.
-        target_autoscaler: the HPA that ``autoscalerRef`` names.
+        target_autoscaler: the HPA or ScaledObject that ``autoscalerRef`` names.
         generated: live objects by ``(kind, name)`` for everything that ``generated_names`` lists (Services,
             DestinationRules, VirtualService, the primary's HPA, copies of ConfigMaps and Secrets).
         owned: every live object that the Canary controls or has adopted, by ``(kind, name)``, generated or not; of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, POD, SELF_REVIEW, WATCHED
+from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, OPTIONAL, POD, SELF_REVIEW, WATCHED
 from tests.components.recording import ROOT, Recording, run_program
 
 OUR_WORKLOADS = ["prometheus", "canary-controller", "flagger-loadtester"]
@@ -27,7 +27,9 @@ def rules(program: Recording, role: str) -> dict[tuple[str, str], set[str]]:
 def test_the_controller_may_read_what_it_watches(program: Recording) -> None:
     granted = rules(program, "canary-controller")
     missing = [
-        kind.name for kind in (*WATCHED, *CONFIGS) if not {"get", "list", "watch"} <= granted[kind.group, kind.plural]
+        kind.name
+        for kind in (*WATCHED, *OPTIONAL, *CONFIGS)
+        if not {"get", "list", "watch"} <= granted[kind.group, kind.plural]
     ]
     assert missing == []
 

@@ -31,6 +31,7 @@ SETTLE_SECONDS = 10.0
 
 _ORDER = (
     "HorizontalPodAutoscaler",
+    "ScaledObject",
     "VirtualService",
     "DestinationRule",
     "Service",

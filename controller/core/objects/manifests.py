@@ -110,6 +110,18 @@ def without_flux(mapping: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (mapping or {}).items() if _FLUX not in key}
 
 
+def copied_metadata(source: Manifest, without: str = "") -> Metadata:
+    """The labels, but for ``without``, and annotations that a copy of ``source`` has of it.
+
+    Annotations that tools keep for themselves mean nothing on a copy.
+    """
+    metadata, own = source["metadata"], ("deployment.kubernetes.io/", "kubectl.kubernetes.io/", "pulumi.com/")
+    return Metadata(
+        {key: text for key, text in without_flux(metadata.get("labels")).items() if key != without},
+        {key: text for key, text in without_flux(metadata.get("annotations")).items() if not key.startswith(own)},
+    )
+
+
 def canonical_json(value: Any) -> str:
     """The same text for equal values, whatever the order of their keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

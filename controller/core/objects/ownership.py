@@ -120,7 +120,8 @@ def claims(manifest: Manifest) -> Mapping[tuple[str, str], str]:
     """``(kind, name)`` of what a Canary uses or generates, and the field that says so; whatever its spec is like."""
     target, service, autoscaler = _bases(manifest)
     names = Names(target=target, service=service or target)
-    return dict(_claims(names, autoscaler)) if target else {}
+    kind = ((manifest.get("spec") or {}).get("autoscalerRef") or {}).get("kind") if autoscaler else ""
+    return dict(_claims(names, str(kind or "HorizontalPodAutoscaler"), autoscaler)) if target else {}
 
 
 def _bases(manifest: Manifest) -> tuple[str, str, str]:
@@ -129,14 +130,14 @@ def _bases(manifest: Manifest) -> tuple[str, str, str]:
     return _name(spec.get("targetRef")), _name(spec.get("service")), _name(spec.get("autoscalerRef"))
 
 
-def _claims(names: Names, autoscaler: str) -> Iterator[tuple[tuple[str, str], str]]:
+def _claims(names: Names, kind: str, autoscaler: str) -> Iterator[tuple[tuple[str, str], str]]:
     for deployment in (names.target, names.primary):
         yield ("Deployment", deployment), "spec.targetRef"
     for service in (names.apex_service, names.primary_service, names.canary_service):
         yield ("Service", service), "spec.service.name"
     if autoscaler:
         for scaler in (autoscaler, primary_name(autoscaler)):
-            yield ("HorizontalPodAutoscaler", scaler), "spec.autoscalerRef"
+            yield (kind, scaler), "spec.autoscalerRef"
 
 
 def _name(reference: Any) -> str:

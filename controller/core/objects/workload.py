@@ -21,7 +21,7 @@ from controller.core.objects.configs import (
     copied_refs,
     rename_configs,
 )
-from controller.core.objects.manifests import Metadata, build_object, canonical_json, without_flux
+from controller.core.objects.manifests import build_object, canonical_json, copied_metadata, without_flux
 from controller.core.objects.ownership import foreign_problem, may_write
 from controller.core.objects.ports import PORTS_ANNOTATION, Port, primary_ports, target_ports
 from controller.core.objects.selectors import primary_selector, selector_label, service_selector
@@ -151,7 +151,6 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
         live["spec"]["selector"] if live else {"matchLabels": primary_selector(target, facts.options.selector_labels)}
     )
     spec["template"] = _primary_template(facts, label, value, revision)
-    metadata = target["metadata"]
     return build_object(
         canary,
         live,
@@ -160,17 +159,9 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
         name=canary.names.primary,
         labels={label: primary_value},
         annotations={PORTS_ANNOTATION: canonical_json(target_ports(canary, target))},
-        given=Metadata(
-            {key: text for key, text in without_flux(metadata.get("labels")).items() if key != label},
-            {key: text for key, text in without_flux(metadata.get("annotations")).items() if _is_copied(key)},
-        ),
+        given=copied_metadata(target, without=label),
         spec=spec,
     )
-
-
-def _is_copied(annotation: str) -> bool:
-    """Annotations that tools keep for themselves on the target mean nothing on its copy."""
-    return not annotation.startswith(("deployment.kubernetes.io/", "kubectl.kubernetes.io/", "pulumi.com/"))
 
 
 def _primary_template(facts: Facts, label: str, value: str, revision: str) -> dict[str, Any]:
@@ -260,43 +251,6 @@ def _same_port(facts: Facts) -> bool:
     return all(promoted[0].get(key) == wanted[0].get(key) for key in ("port", "targetPort"))
 
 
-def build_autoscaler(facts: Facts) -> dict[str, Any]:
-    """The primary's HPA as a copy of the target's, with the limits of ``autoscalerRef.primaryScalerReplicas``."""
-    canary, source = facts.canary, facts.target_autoscaler
-    reference = canary.spec.autoscaler_ref
-    assert source is not None and reference is not None  # noqa: S101, PT018  # decide has looked
-    name = primary_name(reference.name)
-    live = facts.generated.get(("HorizontalPodAutoscaler", name))
-    spec = {
-        key: source["spec"][key]
-        for key in ("minReplicas", "maxReplicas", "metrics", "behavior")
-        if key in source["spec"]
-    }
-    limits = reference.primary_scaler_replicas
-    if limits is not None:
-        spec |= limits.model_dump(by_alias=True, exclude_none=True)
-    spec["scaleTargetRef"] = {**source["spec"]["scaleTargetRef"], "name": canary.names.primary}
-    return build_object(
-        canary,
-        live,
-        api_version="autoscaling/v2",
-        kind="HorizontalPodAutoscaler",
-        name=name,
-        given=Metadata(without_flux(source["metadata"].get("labels"))),
-        spec=spec,
-    )
-
-
-def replicas_from_zero(facts: Facts) -> int:
-    """How many replicas the target starts a rollout with: its autoscaler's minimum, else as many as the primary has.
-
-    Flagger starts with 1 where there is no autoscaler, and so promotes a primary of 1.
-    """
-    if facts.target_autoscaler is not None:
-        return max(1, int(facts.target_autoscaler["spec"].get("minReplicas", 1)))
-    return max(1, int(facts.primary["spec"].get("replicas", 1))) if facts.primary else 1
-
-
 def generated_names(canary: Canary, target: Manifest | None) -> tuple[tuple[str, str], ...]:
     """``(kind, name)`` of every object that is generated for a Canary, the primary itself left out."""
     return tuple(_generated_names(canary, target))
@@ -322,6 +276,6 @@ def _generated_names(canary: Canary, target: Manifest | None) -> Iterator[tuple[
         yield "DestinationRule", service
     yield "VirtualService", canary.names.apex_service
     if canary.spec.autoscaler_ref is not None:
-        yield "HorizontalPodAutoscaler", primary_name(canary.spec.autoscaler_ref.name)
+        yield canary.spec.autoscaler_ref.kind, primary_name(canary.spec.autoscaler_ref.name)
     for reference in copied_refs(canary, target):
         yield reference.kind, primary_name(reference.name)

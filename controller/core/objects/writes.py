@@ -23,13 +23,14 @@ from controller.core.decision import (
     Write,
 )
 from controller.core.model import Cookies, Facts, Manifest, Routes
+from controller.core.objects.autoscalers import build_autoscaler, own_limits, pause
 from controller.core.objects.configs import build_config_copy, copied_configs
 from controller.core.objects.leftovers import removals, restorations
 from controller.core.objects.ownership import may_write
 from controller.core.objects.promoted import rebuild_primary, restore_copies
 from controller.core.objects.routing import build_destination_rule, build_virtual_service, returns
 from controller.core.objects.services import Side, build_service, service_name
-from controller.core.objects.workload import build_autoscaler, build_primary, primary_revision, revision_facts
+from controller.core.objects.workload import build_primary, primary_revision, revision_facts
 
 
 def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
@@ -103,14 +104,17 @@ def _promotion(facts: Facts, revision: str) -> Iterator[Put]:
 
 
 def _autoscaler(facts: Facts, *, resync: bool) -> Iterator[Write]:
-    """The primary's HPA follows the target's when asked to; the Deployment that it scales is always this primary."""
+    """The primary's autoscaler follows the target's when asked to; what it scales, and the Canary's limits, at once."""
     reference = facts.canary.spec.autoscaler_ref
     if reference is None or facts.target_autoscaler is None:
         return
-    live = facts.generated.get(("HorizontalPodAutoscaler", primary_name(reference.name)))
-    primary = facts.canary.names.primary
+    live, primary = facts.generated.get((reference.kind, primary_name(reference.name))), facts.canary.names.primary
     if resync or live is None or live["spec"]["scaleTargetRef"]["name"] != primary:
         yield from _put(facts, build_autoscaler(facts), live)
+    else:
+        yield from _put(facts, {**live, "spec": {**live["spec"], **own_limits(reference)}}, live)
+    if facts.target is not None and not facts.target["spec"].get("replicas", 1):
+        yield from pause(facts, paused=True)
 
 
 def _routes(facts: Facts, routes: Routes, cookies: Cookies) -> Iterator[Write]:
@@ -120,6 +124,7 @@ def _routes(facts: Facts, routes: Routes, cookies: Cookies) -> Iterator[Write]:
 
 def _scale(facts: Facts, replicas: int) -> Iterator[Write]:
     assert facts.target is not None  # noqa: S101  # decide acts on no Canary without a target
+    yield from pause(facts, paused=not replicas)
     if facts.target["spec"].get("replicas", 1) != replicas:
         yield Scale(facts.canary.namespace, facts.canary.names.target, replicas)
 

@@ -8,11 +8,11 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Routes, State
+from controller.core.objects.autoscalers import replicas_from_zero
 from controller.core.objects.workload import (
     UNKNOWN_REVISION,
     is_own_revision,
     primary_revision,
-    replicas_from_zero,
     runs_target,
 )
 from controller.core.rollout.guards import copy_problem, start_problem

@@ -10,7 +10,7 @@ from typing import Any
 from controller.api.parse import without_nulls
 from controller.core.model import Manifest
 from controller.core.objects.ownership import owner_of
-from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, Key, key_of, version_of
+from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, SCALED_OBJECT, Key, key_of, version_of
 
 Listener = Callable[[Key, Manifest | None, Manifest | None], None]
 """Called with key, object before, object after; None where there is no object."""
@@ -118,7 +118,7 @@ def _trimmed(manifest: Mapping[str, Any]) -> Manifest:
     with suppress(RecursionError):  # the parser refuses an object that is nested too deeply, with a message
         manifest = without_nulls(manifest)
     metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
-    dropped = {"status"} if manifest["kind"] == AUTOSCALER.name else set()
+    dropped = {"status"} if manifest["kind"] in (AUTOSCALER.name, SCALED_OBJECT.name) else set()
     return {**{name: value for name, value in manifest.items() if name not in dropped}, "metadata": metadata}
 
 

@@ -16,9 +16,9 @@ from controller.shell.informer.cache import Cache
 from controller.shell.informer.lists import Lists, take_in
 from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.client import accept_header
-from controller.shell.kubernetes.kinds import CONFIGS, WATCHED, Kind, key_of, version_of
+from controller.shell.kubernetes.kinds import CONFIGS, OPTIONAL, WATCHED, Kind, key_of, version_of
 
-_BY_PLURAL = {kind.plural: kind for kind in (*WATCHED, *CONFIGS)}
+_BY_PLURAL = {kind.plural: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS)}
 
 
 def build_registry(
@@ -38,12 +38,14 @@ def build_registry(
     @kopf.on.startup(registry=registry)
     async def start_up(**_: Any) -> None:
         await start()
+        for kind in lists.served:  # kopf begins to watch after this
+            _watch(registry, kind, cache)
 
     @kopf.on.cleanup(registry=registry)
     async def clean_up(**_: Any) -> None:
         await stop()
 
-    for kind in _BY_PLURAL.values():
+    for kind in (*WATCHED, *CONFIGS):
         _watch(registry, kind, cache)
     return registry
 

@@ -14,8 +14,8 @@ from controller.core.model import Manifest
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
-from controller.shell.kubernetes.errors import ClusterError, NotFound, Transient
-from controller.shell.kubernetes.kinds import CONFIGS, WATCHED, Kind, key_of
+from controller.shell.kubernetes.errors import ClusterError, NotFound, Rejected, Transient
+from controller.shell.kubernetes.kinds import CONFIGS, OPTIONAL, WATCHED, Kind, key_of
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,11 @@ SETTLE_SECONDS = 5
 
 
 class Lists:
-    """Lists of all kinds in ``namespaces``; of the whole cluster if there are none."""
+    """Lists of all kinds in ``namespaces``; of the whole cluster if there are none.
+
+    Attributes:
+        served: the optional kinds that there are, once the cache is filled.
+    """
 
     def __init__(self, kube: Kube, cache: Cache, namespaces: Iterable[str]) -> None:
         self._kube = kube
@@ -32,12 +36,20 @@ class Lists:
         self._namespaces = tuple(namespaces) or ("",)
         self._relisted: set[Kind] = set()
         self._wanted = asyncio.Event()
+        self.served: list[Kind] = []
 
     async def fill(self) -> None:
         """Fill the cache; return when every kind is complete, however long its CRD takes to be installed."""
         for kind in (*WATCHED, *CONFIGS):  # one by one, so that an API server that is down is reported once
             for namespace in self._namespaces:
                 await self._first_list(kind, namespace)
+        for kind in OPTIONAL:
+            try:
+                for namespace in self._namespaces:
+                    await self._first_list(kind, namespace, optional=True)
+                self.served.append(kind)
+            except Rejected as error:
+                log.info("%s are not used, and are looked for again when the controller starts: %s", kind.plural, error)
 
     def was_relisted(self, kind: Kind) -> None:
         """A watch has listed ``kind`` again."""
@@ -61,13 +73,15 @@ class Lists:
                     attempt += 1
                     self.was_relisted(kind)
 
-    async def _first_list(self, kind: Kind, namespace: str) -> None:
+    async def _first_list(self, kind: Kind, namespace: str, *, optional: bool = False) -> None:
         attempt, logged = 0, ""
         while True:
             try:
                 for item in (await self._kube.list(kind, namespace, metadata_only=kind in CONFIGS)).items:
                     take_in(self._cache, kind, item)
             except ClusterError as error:
+                if optional and isinstance(error, Rejected):
+                    raise
                 attempt += 1
                 problem = _first_list_problem(kind, error)
                 if problem != logged:

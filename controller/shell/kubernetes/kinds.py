@@ -44,6 +44,7 @@ SERVICE = Kind("Service", "services", "v1")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling/v2")
 VIRTUAL_SERVICE = Kind("VirtualService", "virtualservices", "networking.istio.io/v1")
 DESTINATION_RULE = Kind("DestinationRule", "destinationrules", "networking.istio.io/v1")
+SCALED_OBJECT = Kind("ScaledObject", "scaledobjects", "keda.sh/v1alpha1")
 CONFIG_MAP = Kind("ConfigMap", "configmaps", "v1")
 SECRET = Kind("Secret", "secrets", "v1")
 POD = Kind("Pod", "pods", "v1")
@@ -54,10 +55,15 @@ SELF_REVIEW = Kind("SelfSubjectReview", "selfsubjectreviews", "authentication.k8
 WATCHED = (CANARY, METRIC_TEMPLATE, DEPLOYMENT, SERVICE, AUTOSCALER, VIRTUAL_SERVICE, DESTINATION_RULE)
 """Watched whole."""
 
+OPTIONAL = (SCALED_OBJECT,)
+"""Watched whole where the cluster serves them to this controller; nothing waits for them."""
+
 CONFIGS = (CONFIG_MAP, SECRET)
 """Watched by their metadata only: a cluster's Secrets are many, large and mostly unrelated."""
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*WATCHED, *CONFIGS, ALERT_PROVIDER, EVENT, SELF_REVIEW)}
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS, ALERT_PROVIDER, EVENT, SELF_REVIEW)
+}
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:

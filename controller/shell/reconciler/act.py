@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.core.decision import Action, Delete, Put, RemoveLeftovers, Scale, Write
+from controller.core.decision import Action, Annotate, Delete, Put, RemoveLeftovers, Scale, Write
 from controller.core.model import Facts, Manifest
 from controller.core.objects.writes import plan_writes
 from controller.shell.informer.cache import Cache
@@ -82,6 +82,9 @@ async def _send(kube: Kube, write: Write) -> Manifest | None:
             return None
         case Scale():
             return await kube.scale(write.namespace, write.name, write.replicas)
+        case Annotate():
+            patch = {"metadata": {"annotations": {write.annotation: write.value}}}
+            return await kube.patch(KINDS[write.kind], write.namespace, write.name, patch)
         case Put(manifest, dry_run):
             send = kube.replace if manifest["metadata"].get("resourceVersion") else kube.create
             return await send(manifest, dry_run=dry_run)
@@ -93,7 +96,7 @@ def _is_tried(write: Write) -> bool:
 
 def _key(write: Write) -> Key:
     match write:
-        case Delete():
+        case Delete() | Annotate():
             return write.kind, write.namespace, write.name
         case Scale():
             return DEPLOYMENT.name, write.namespace, write.name
@@ -106,6 +109,8 @@ def _in_words(write: Write) -> str:
     match write:
         case Delete():
             done = "deleted"
+        case Annotate():
+            done = f"annotated {write.annotation}={write.value}" if write.value else f"without {write.annotation}"
         case Scale():
             done = f"scaled to {write.replicas}"
         case Put(manifest):

@@ -19,7 +19,6 @@ from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import NotFound
 from controller.shell.kubernetes.kinds import (
-    AUTOSCALER,
     CANARY,
     CONFIGS,
     DEPLOYMENT,
@@ -99,7 +98,7 @@ def _dependencies(cache: Cache, canary: Canary) -> Iterator[Key]:
     for name in (canary.names.target, canary.names.primary):
         yield DEPLOYMENT.name, namespace, name
     if canary.spec.autoscaler_ref is not None:
-        yield AUTOSCALER.name, namespace, canary.spec.autoscaler_ref.name
+        yield canary.spec.autoscaler_ref.kind, namespace, canary.spec.autoscaler_ref.name
     for kind, name in generated_names(canary, target):
         yield kind, namespace, name
     for reference in copied_refs(canary, target):
@@ -138,6 +137,9 @@ def with_written(facts: Facts, written: Manifest) -> Facts:
         return replace(facts, target=written)
     if kind == DEPLOYMENT.name and name == names.primary:
         return replace(facts, primary=written)
+    scaler = facts.canary.spec.autoscaler_ref
+    if scaler is not None and (kind, name) == (scaler.kind, scaler.name):
+        return replace(facts, target_autoscaler=written)
     return replace(facts, generated={**facts.generated, (kind, name): written})
 
 
@@ -147,7 +149,7 @@ async def _read(kube: Kube, cache: Cache, key: Key) -> Manifest | None:
 
 def _target_autoscaler(cache: Cache, canary: Canary) -> Manifest | None:
     reference = canary.spec.autoscaler_ref
-    return None if reference is None else cache.get((AUTOSCALER.name, canary.namespace, reference.name))
+    return None if reference is None else cache.get((reference.kind, canary.namespace, reference.name))
 
 
 def _template_places(canary: Canary) -> Iterator[tuple[str, str]]:

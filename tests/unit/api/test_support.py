@@ -43,6 +43,16 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
             "spec.service.match: with appProtocol: tcp only gateways, port, sourceLabels, sourceNamespace",
         ),
         (
+            "spec.autoscalerRef.primaryScalerQueries",
+            {"load": "up"},
+            "spec.autoscalerRef.primaryScalerQueries: used with a ScaledObject only",
+        ),
+        (
+            "spec.autoscalerRef",
+            {"apiVersion": "keda.sh/v2", "kind": "ScaledObject", "name": "backend"},
+            "spec.autoscalerRef.apiVersion: only keda.sh/v1alpha1 is supported",
+        ),
+        (
             "spec.analysis.match",
             [{}, {"headers": {"user-agent": {"suffix": "x"}}}],
             "spec.analysis.match[1].headers[user-agent].suffix: Istio cannot match by suffix; use regex",
@@ -68,6 +78,15 @@ def test_an_unsupported_field_is_reported_with_its_path(field, value, said):
     [
         ("spec.service", {"port": 80, "appProtocol": "tcp", "match": [{"port": 80, "sourceLabels": {"app": "web"}}]}),
         ("spec.service", {"port": 80, "appProtocol": "http", "match": [{"uri": {"prefix": "/"}}], "timeout": "5s"}),
+        (
+            "spec.autoscalerRef",
+            {
+                "apiVersion": "keda.sh/v1alpha1",
+                "kind": "ScaledObject",
+                "name": "backend",
+                "primaryScalerQueries": {"load": "up"},
+            },
+        ),
         ("spec.analysis.alerts", [{"name": "a", "providerRef": {"name": "b"}}]),
         ("spec.analysis.advance", "threshold"),
         (

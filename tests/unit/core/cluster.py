@@ -16,7 +16,7 @@ from controller.api.names import ACTION_ANNOTATION
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.decision import Action, Alert, Decision, Delete, Put, Scale, Write
+from controller.core.decision import Action, Alert, Annotate, Decision, Delete, Put, Scale, Write
 from controller.core.model import Facts, Manifest, Options, Rival, State
 from controller.core.objects.affinity import STICKY_ROUTE
 from controller.core.objects.configs import copied_refs
@@ -79,6 +79,11 @@ def clone(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: clone(value) for key, value in node.items() if value is not None}
     return [clone(item) for item in node] if isinstance(node, (list, tuple)) else node
+
+
+def annotate(item: dict[str, Any], annotation: str, value: str | None) -> None:
+    annotations = {**(item["metadata"].get("annotations") or {}), annotation: value}
+    item["metadata"]["annotations"] = {key: text for key, text in annotations.items() if text is not None}
 
 
 def never(_: int) -> bool:
@@ -250,6 +255,8 @@ class Cluster:
                 live = self.objects.pop((kind, name))
                 assert is_owned(self.parsed, live), f"{kind} {name} is not the Canary's"
                 assert live["metadata"]["resourceVersion"] == version, "a stale delete"
+            case Annotate(kind, _, name, annotation, value):
+                self.edit(kind, name, lambda item: annotate(item, annotation, value))
             case Scale(_, name, replicas):
                 assert name == self.parsed.names.target
                 self.edit("Deployment", name, lambda item: item["spec"].update(replicas=replicas))

@@ -35,6 +35,7 @@ from tests.builders import (
     canary_manifest,
     make_autoscaler,
     make_deployment,
+    make_scaled_object,
     ready_status,
 )
 from tests.builders import webhook as make_webhook
@@ -104,6 +105,7 @@ class Case:
 REF = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "backend"}
 HPA = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
 SCALED = {"autoscalerRef": HPA}
+KEDA = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "backend"}
 MIRRORED = {**WEIGHTED, "mirror": True}
 MATCH = {"headers": {"x": {"exact": "a"}}}
 COMPARED: dict[str, Any] = {"name": "errors", "compare": {"errors": {}, "warmup": "0s"}}
@@ -149,6 +151,8 @@ CASES: tuple[Case, ...] = (
     Case(f"{SCALER}.kind", "ScaledObject", spec=SCALED),
     Case(f"{SCALER}.name", "other", spec=SCALED),
     Case(f"{SCALER}.primaryScalerQueries{{}}", "up", spec=SCALED),
+    Case(f"{SCALER}.primaryScalerQueries{{}}", "up", spec={"autoscalerRef": KEDA}),
+    Case(f"{SCALER}.primaryScalerReplicas.maxReplicas", 7, spec={"autoscalerRef": KEDA}),
     Case(f"{SCALER}.primaryScalerReplicas.minReplicas", 3, spec=SCALED),
     Case(f"{SCALER}.primaryScalerReplicas.maxReplicas", 7, spec=SCALED),
     *(
@@ -396,10 +400,13 @@ class Recorder(Cluster):
 def objects() -> list[dict[str, Any]]:
     target = make_deployment(replicas=4)
     target["spec"]["template"]["spec"]["containers"][0]["ports"].append({"name": "admin", "containerPort": 9797})
+    scaler = make_scaled_object()
+    scaler["spec"]["triggers"][0]["name"] = "x"
     return [
         target,
         make_deployment("frontend"),
         make_autoscaler(),
+        scaler,
         {**make_autoscaler("other"), "spec": make_autoscaler(high=9)["spec"]},
     ]
 

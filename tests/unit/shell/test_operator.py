@@ -20,7 +20,7 @@ from controller.shell.informer import lists
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.errors import StoppedError
-from controller.shell.kubernetes.kinds import CONFIGS, KINDS, WATCHED, Kind
+from controller.shell.kubernetes.kinds import CONFIGS, KINDS, OPTIONAL, WATCHED, Kind
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.settings import Settings
 from tests.builders import make_deployment
@@ -47,7 +47,8 @@ class ApiServer:
         self.watch_status: dict[str, int] = {}
         self.namespace = ""
         self._ends: dict[str, asyncio.Event] = {}
-        self._by_plural = {kind.plural: kind for kind in (*WATCHED, *CONFIGS)}
+        self.unserved: dict[str, int] = {}
+        self._by_plural = {kind.plural: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS)}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         kind = self._by_plural.get(request.path.rpartition("/")[2])
@@ -56,6 +57,8 @@ class ApiServer:
             return web.json_response({"kind": "Status"}, status=403)
         if kind is None:
             return web.json_response(_discovery(request.path))
+        if kind.name in self.unserved:
+            return web.json_response({"kind": "Status"}, status=self.unserved[kind.name])
         if f"/namespaces/{self.namespace}/" not in request.path and self.namespace:
             self.refused.append(request.path)
             return web.json_response({"kind": "Status"}, status=403)
@@ -159,7 +162,7 @@ async def until(holds, seconds: float = 8.0) -> None:
             await asyncio.sleep(0.02)
 
 
-ALL = {kind.name for kind in (*WATCHED, *CONFIGS)}
+ALL = {kind.name for kind in (*WATCHED, *OPTIONAL, *CONFIGS)}
 
 
 async def test_every_kind_is_watched_and_of_configs_the_metadata_alone():
@@ -168,6 +171,15 @@ async def test_every_kind_is_watched_and_of_configs_the_metadata_alone():
         await until(lambda: set(server.watches) == ALL)
     metadata_only = {kind for kind, accept in server.accepted.items() if "as=PartialObjectMetadata;" in accept}
     assert metadata_only == {"ConfigMap", "Secret"}
+
+
+@pytest.mark.parametrize("status", [404, 403])
+async def test_without_keda_or_the_right_to_read_it_all_else_is_watched(status):
+    server = ApiServer()
+    server.unserved["ScaledObject"] = status
+    async with server.running():
+        await until(lambda: set(server.watches) == ALL - {"ScaledObject"})
+    assert "ScaledObject" not in server.watches
 
 
 async def test_with_namespaces_nothing_of_the_whole_cluster_is_read():

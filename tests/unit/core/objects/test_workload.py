@@ -18,18 +18,16 @@ from controller.core.objects.services import build_service
 from controller.core.objects.workload import (
     UNKNOWN_REVISION,
     Readiness,
-    build_autoscaler,
     build_primary,
     generated_names,
     is_own_revision,
     primary_revision,
     readiness_of,
-    replicas_from_zero,
     revision_facts,
     revision_of,
     runs_target,
 )
-from tests.builders import NOW, make_autoscaler, make_canary, make_config, make_deployment, ready_status
+from tests.builders import NOW, make_canary, make_config, make_deployment, ready_status
 from tests.golden_files import assert_golden
 
 AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
@@ -302,44 +300,6 @@ def test_metadata_taken_out_of_the_target_goes_from_the_primary_with_the_next_pr
 
 
 # --- the autoscaler ---
-
-
-@pytest.mark.parametrize(
-    ("name", "reference"),
-    [
-        ("plain", AUTOSCALER_REF),
-        ("with-own-limits", {**AUTOSCALER_REF, "primaryScalerReplicas": {"minReplicas": 3, "maxReplicas": 9}}),
-    ],
-)
-def test_autoscaler(name, reference):
-    source = make_autoscaler()
-    source["spec"]["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": 60}}
-    facts = Facts(NOW, make_canary(autoscalerRef=reference), target=make_deployment(), target_autoscaler=source)
-    assert_golden(f"core/autoscaler-{name}", build_autoscaler(facts))
-
-
-@pytest.mark.parametrize(
-    ("autoscaler", "primary", "expected"),
-    [
-        (make_autoscaler(low=2), 5, 2),
-        ({**make_autoscaler(), "spec": {"maxReplicas": 4}}, 5, 1),
-        (make_autoscaler(low=0), 5, 1),
-        (None, 5, 5),
-        (None, 0, 1),
-        (None, None, 1),
-    ],
-)
-def test_the_size_that_a_canary_starts_with(autoscaler, primary, expected):
-    made = None if primary is None else make_deployment("backend-primary", replicas=primary)
-    facts = Facts(NOW, make_canary(), target=make_deployment(), primary=made, target_autoscaler=autoscaler)
-    assert replicas_from_zero(facts) == expected
-
-
-def test_an_autoscaler_has_the_labels_of_the_one_that_it_copies_but_for_those_of_flux():
-    source = make_autoscaler()
-    source["metadata"]["labels"] = {"team": "web", "kustomize.toolkit.fluxcd.io/name": "apps"}
-    facts = Facts(NOW, make_canary(autoscalerRef=AUTOSCALER_REF), target=make_deployment(), target_autoscaler=source)
-    assert build_autoscaler(facts)["metadata"]["labels"] == {"team": "web"}
 
 
 # --- a primary that somebody else made ---

@@ -8,6 +8,7 @@ import pytest
 
 from controller.core.decision import (
     Action,
+    Annotate,
     Delete,
     EnsureApex,
     EnsureAutoscaler,
@@ -69,6 +70,8 @@ def in_words(write: Write) -> str:
             return f"scale {write.replicas}"
         case Delete():
             return f"delete {write.kind} {write.name}"
+        case Annotate():
+            return f"annotate {write.kind} {write.name}"
 
 
 ACTIONS: dict[str, tuple[Action, list[str]]] = {

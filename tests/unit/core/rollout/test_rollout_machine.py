@@ -34,6 +34,7 @@ from tests.builders import (
     make_autoscaler,
     make_config,
     make_deployment,
+    make_scaled_object,
     webhook,
 )
 from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, Health, by_weight, settled
@@ -67,6 +68,7 @@ GOOD = Value(0.0)
 ANSWERS: tuple[ProbeResult, ...] = (GOOD, GOOD, Value(100.0), NoValues(), QueryFailed("connection refused"))
 HEALTHS: tuple[Health, ...] = ("ready", "waiting", "expired", "down")
 AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
+KEDA_REF = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "backend"}
 ROUTED = ("Service", "DestinationRule", "VirtualService")
 IN_ANALYSIS = (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
 
@@ -126,7 +128,8 @@ class RolloutMachine(RuleBasedStateMachine):
     @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
     def begin(self, analysis: str) -> None:
         canary = canary_manifest(analysis=analysis_of(analysis))
-        self.cluster = Cluster.of(canary, target(), make_autoscaler(), make_config("backend-config", {"level": "1"}))
+        config, scalers = make_config("backend-config", {"level": "1"}), (make_autoscaler(), make_scaled_object())
+        self.cluster = Cluster.of(canary, target(), *scalers, config)
         settled(self.cluster)
         assert self.cluster.phase is Phase.INITIALIZED
         self.cluster.alerts = []
@@ -189,9 +192,9 @@ class RolloutMachine(RuleBasedStateMachine):
         if moved:
             self.pods = self.wanted if self.cluster.replicas("backend") else None
 
-    @rule(scaled=st.booleans())
-    def edit_autoscaler(self, *, scaled: bool) -> None:
-        self.cluster.edit_canary(autoscalerRef=AUTOSCALER_REF if scaled else None)
+    @rule(reference=st.sampled_from([None, AUTOSCALER_REF, KEDA_REF]))
+    def edit_autoscaler(self, reference: dict[str, str] | None) -> None:
+        self.cluster.edit_canary(autoscalerRef=reference)
 
     @rule(kind=st.sampled_from(["DestinationRule", "Service"]))
     def take_name(self, kind: str) -> None:

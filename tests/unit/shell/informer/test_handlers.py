@@ -10,7 +10,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
 from controller.shell.informer.lists import Lists
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.kinds import CONFIGS, WATCHED
+from controller.shell.kubernetes.kinds import CONFIGS, SCALED_OBJECT, WATCHED, Kind
 from tests.builders import make_config, make_deployment
 from tests.unit.shell.fakes import FakeKube
 
@@ -19,10 +19,19 @@ async def nothing(*_: Any) -> str:
     return ""
 
 
-def registered() -> tuple[Any, Cache]:
+def registered(*served: Kind) -> tuple[Any, Cache]:
     cache = Cache(lambda key, before, after: None)
     lists = Lists(FakeKube(), cache, ())
+    lists.served += served
     return build_registry(Access("http://x", None, nothing), cache, lists, nothing, nothing), cache  # type: ignore[arg-type]
+
+
+async def test_an_optional_kind_is_watched_where_it_is_served():
+    registry, _ = registered(SCALED_OBJECT)
+    (start,) = (each for each in registry._activities.get_all_handlers() if each.id.endswith("start_up"))
+    await start.fn()
+    handlers = [each for each in registry._watching.get_all_handlers() if each.id == "watch-scaledobjects"]
+    assert len(handlers) == 1
 
 
 def test_each_kind_is_watched_by_an_event_handler_and_by_nothing_else():

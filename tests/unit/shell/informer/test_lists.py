@@ -11,8 +11,8 @@ import pytest
 from controller.shell.informer.cache import Cache
 from controller.shell.informer.lists import SETTLE_SECONDS, Lists
 from controller.shell.kubernetes.errors import NotFound, Rejected, Transient
-from controller.shell.kubernetes.kinds import DEPLOYMENT, SECRET, WATCHED
-from tests.builders import make_config, make_deployment
+from controller.shell.kubernetes.kinds import DEPLOYMENT, OPTIONAL, SCALED_OBJECT, SECRET, WATCHED
+from tests.builders import make_config, make_deployment, make_scaled_object
 from tests.unit.shell.fakes import FakeKube
 
 pytestmark = pytest.mark.looptime
@@ -48,7 +48,25 @@ async def test_the_first_lists_fill_the_cache_and_read_no_secret():
     assert stage.cache.get(BACKEND) is not None
     assert stage.cache.version(TOKEN) > 0
     assert stage.cache.get(TOKEN) is None
-    assert len(stage.kube.requests) == len(WATCHED) + 2
+    assert len(stage.kube.requests) == len(WATCHED) + len(OPTIONAL) + 2
+    assert stage.lists.served == [SCALED_OBJECT]
+
+
+@pytest.mark.parametrize(
+    ("error", "served"),
+    [
+        (NotFound("GET", 404, "no such kind"), []),
+        (Rejected("GET", 403, "forbidden"), []),
+        (Transient("GET", 0, "connection refused"), [SCALED_OBJECT]),
+    ],
+)
+async def test_nothing_waits_for_a_kind_that_need_not_be_there(error, served):
+    kube = FakeKube(make_scaled_object())
+    kube.failures["list"] = [*[None] * (len(WATCHED) + 2), error]
+    stage = Stage(kube)
+    await stage.lists.fill()
+    assert stage.lists.served == served
+    assert (stage.cache.get(("ScaledObject", "prod", "backend")) is not None) == bool(served)
 
 
 @pytest.mark.parametrize(

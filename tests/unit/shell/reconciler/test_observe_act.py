@@ -31,6 +31,7 @@ from tests.builders import (
     make_canary,
     make_config,
     make_deployment,
+    make_scaled_object,
 )
 from tests.unit.shell.fakes import FakeKube
 
@@ -305,3 +306,16 @@ async def test_a_leftover_that_may_not_be_deleted_holds_nothing_up():
     kube.failures["delete"] = [Rejected("DELETE", 403, "forbidden")]
     await act(kube, cache, facts, [RemoveLeftovers(), ScaleTarget(1)])
     assert kube.requests == [("delete", "Service/old-canary"), ("scale", "Deployment/backend")]
+
+
+async def test_keda_is_paused_before_the_target_is_scaled_to_zero_and_works_before_it_is_scaled_up():
+    kube, cache = cache_of(make_deployment(), make_scaled_object())
+    scaled = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "backend"}
+    facts = await look(kube, cache, autoscalerRef=scaled)
+    for _ in range(2):  # the second time all is done
+        facts = await act(kube, cache, facts, [ScaleTarget(0), ScaleTarget(0)])
+    annotations = kube.object("ScaledObject", "prod", "backend")["metadata"]["annotations"]
+    assert annotations == {"autoscaling.keda.sh/paused-replicas": "0"}
+    await act(kube, cache, facts, [ScaleTarget(2)])
+    assert kube.object("ScaledObject", "prod", "backend")["metadata"]["annotations"] == {}
+    assert kube.writes() == [("patch", "ScaledObject/backend"), ("scale", "Deployment/backend")] * 2
