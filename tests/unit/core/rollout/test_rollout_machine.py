@@ -217,6 +217,13 @@ class RolloutMachine(RuleBasedStateMachine):
     def suspend(self, *, suspend: bool) -> None:
         self.cluster.edit_canary(suspend=suspend)
 
+    @rule(verb=st.sampled_from(ASKED))
+    def steer(self, verb: str) -> None:
+        """Somebody asks in the middle of a rollout, and the controller sees it at once."""
+        self.tick_on(3)
+        self.ask_by_hand(verb, stale=False)
+        self.tick(1)
+
     @rule(verb=st.sampled_from(ASKED), stale=st.sampled_from([False, False, False, True]))
     def ask_by_hand(self, verb: str, *, stale: bool) -> None:
         self.cluster.ask(verb, revision=self.cluster.state.promoted if stale else "")
