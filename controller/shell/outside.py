@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from controller.shell.budget import Budget, Caller, NoSlotError
+from controller.shell.fence import MayWrite, NotLeaderError, always, fenced
 
 ANSWER_BYTES = 1024 * 1024
 """What is read of an answer, after decompression."""
@@ -152,8 +153,12 @@ class Outside:
 
 
 @asynccontextmanager
-async def open_outside() -> AsyncIterator[aiohttp.ClientSession]:
-    """A session that keeps no cookies and no answer's encoding; connections are counted by `Outside`."""
+async def open_outside(may_write: MayWrite = always) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that keeps no cookies and no answer's encoding; connections are counted by `Outside`.
+
+    Args:
+        may_write: see `fenced`; a webhook is a write.
+    """
     resolver = _Resolver()
     connector = aiohttp.TCPConnector(limit=0, resolver=resolver)
     async with aiohttp.ClientSession(
@@ -161,6 +166,7 @@ async def open_outside() -> AsyncIterator[aiohttp.ClientSession]:
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "canary-controller"},
+        request_class=fenced(may_write),
         timeout=aiohttp.ClientTimeout(total=None),
     ) as session:
         yield session
@@ -216,7 +222,7 @@ def _problem(error: Exception) -> str:
     """What a message may say: aiohttp quotes whole URLs in some of its errors."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return printable(str(error))[:QUOTED]
-    if isinstance(error, _UnreadableError):
+    if isinstance(error, (_UnreadableError, NotLeaderError)):
         return str(error)
     return type(error).__name__
 

@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from controller.shell.fence import MayWrite, always, fenced
 from controller.shell.kubernetes.errors import StartError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -46,7 +47,9 @@ class Access:
     authorization: Authorization
     proxy: str | None = None
 
-    def open_session(self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = 0) -> aiohttp.ClientSession:
+    def open_session(
+        self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = 0, may_write: MayWrite = always
+    ) -> aiohttp.ClientSession:
         """A new HTTP session that logs in by itself and follows the rotation of tokens.
 
         Credentials that cannot be had fail a request as a broken connection does: trying again later may work.
@@ -54,6 +57,7 @@ class Access:
         Args:
             middlewares: run before the log-in.
             connections: how many are open at once; 0 for no limit.
+            may_write: see `fenced`.
         """
 
         async def log_in(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -73,6 +77,7 @@ class Access:
             headers={"User-Agent": "canary-controller"},
             middlewares=(*middlewares, log_in),
             proxy=self.proxy,
+            request_class=fenced(may_write),
             response_class=_Response,
         )
 
