@@ -1,7 +1,8 @@
-"""The lists: they fill the cache before the first tick, and find what was deleted while a watch was broken.
+"""The lists: they fill the cache before the first tick, and compare it with the cluster where watches do not suffice.
 
 kopf watches. When a watch has been broken for too long it lists the kind again, and reports the objects that exist; it
 does not report the ones that were deleted in between. So each kind is compared with the cluster after such a list.
+A watch may also lag behind: before this controller leads, all kinds are compared.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from controller.core.model import Manifest
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, NotFound, Rejected, Transient
-from controller.shell.kubernetes.kinds import CONFIGS, OPTIONAL, WATCHED, Kind, key_of
+from controller.shell.kubernetes.kinds import CONFIGS, OPTIONAL, WATCHED, Kind, key_of, version_of
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +53,21 @@ class Lists:
             except Rejected as error:
                 log.info("%s are not used, and are looked for again when the controller starts: %s", kind.plural, error)
 
+    async def catch_up(self) -> None:
+        """Take in whatever has changed in the cluster until now; return when that is done."""
+        for kind in (*WATCHED, *CONFIGS, *self.served):
+            attempt = 0
+            while not await self._compared(kind):
+                attempt += 1
+                await asyncio.sleep(backoff_seconds(attempt, limit=10))
+
     def was_relisted(self, kind: Kind) -> None:
         """A watch has listed ``kind`` again."""
         self._relisted.add(kind)
         self._wanted.set()
 
     async def compare_relisted(self) -> None:
-        """Remove from the cache what vanished before a list; never returns."""
+        """Compare what was listed again with the cluster; never returns."""
         attempt = 0
         while True:
             await self._wanted.wait()
@@ -65,11 +75,9 @@ class Lists:
             self._wanted.clear()
             for kind in tuple(self._relisted):
                 self._relisted.discard(kind)
-                try:
-                    await self._drop_absent(kind)
+                if await self._compared(kind):
                     attempt = 0
-                except ClusterError as error:
-                    log.warning("%s could not be compared with the cluster: %s", kind.plural, error)
+                else:
                     attempt += 1
                     self.was_relisted(kind)
 
@@ -91,13 +99,27 @@ class Lists:
             else:
                 return
 
-    async def _drop_absent(self, kind: Kind) -> None:
-        for namespace in self._namespaces:
-            listing = await self._kube.list(kind, namespace, metadata_only=True)
-            listed = {key_of(item) for item in listing.items}
-            for key in self._cache.keys(kind.name, namespace):
-                if key not in listed:
-                    self._cache.remove(key, int(listing.version))
+    async def _compared(self, kind: Kind) -> bool:
+        """Remove what is gone, and take in what is newer than known; False if that failed, which is logged."""
+        try:
+            for namespace in self._namespaces:
+                listing = await self._kube.list(kind, namespace, metadata_only=True)
+                listed = {key_of(item): item for item in listing.items}
+                for key in self._cache.keys(kind.name, namespace):
+                    if key not in listed:
+                        self._cache.remove(key, int(listing.version))
+                for key, item in listed.items():
+                    if version_of(item) > self._cache.version(key):
+                        await self._take_in_newer(kind, item)
+        except ClusterError as error:
+            log.warning("%s could not be compared with the cluster: %s", kind.plural, error)
+            return False
+        return True
+
+    async def _take_in_newer(self, kind: Kind, metadata: Manifest) -> None:
+        _, namespace, name = key_of(metadata)
+        with suppress(NotFound):  # deleted since, which its watch will say
+            take_in(self._cache, kind, metadata if kind in CONFIGS else await self._kube.get(kind, namespace, name))
 
 
 def take_in(cache: Cache, kind: Kind, manifest: Manifest) -> None:

@@ -118,3 +118,19 @@ async def test_a_comparison_that_fails_is_tried_again(caplog):
         await asyncio.sleep(60)
         assert stage.heard == [("backend", False)]
         assert caplog.text.count("could not be compared with the cluster") == 3
+
+
+async def test_catching_up_takes_in_what_no_watch_has_shown_and_reads_nothing_else():
+    kube = FakeKube(make_deployment(), make_deployment("other"), make_deployment("gone"), make_config("colours", {}))
+    async with filled(kube) as stage:
+        kube.set(make_deployment(image="podinfo:2"))
+        kube.set(make_config("colours", {"level": "2"}))
+        kube.remove("Deployment", "prod", "gone")
+        kube.set(make_deployment("new"))
+        kube.failures["list"] = [None, Transient("GET", 0, "connection refused")]
+        kube.requests.clear()
+        await stage.lists.catch_up()
+        for name in ("backend", "other", "new"):
+            assert stage.cache.get(("Deployment", "prod", name)) == kube.object("Deployment", "prod", name)
+        assert sorted(stage.heard) == [("backend", True), ("colours", True), ("gone", False), ("new", True)]
+        assert [what for verb, what in kube.requests if verb == "get"] == ["Deployment/backend", "Deployment/new"]
