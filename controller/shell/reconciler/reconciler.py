@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -81,7 +82,7 @@ class Reconciler:
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
-        """Reconcile one Canary until cancelled. ``resting`` is called with the seconds the loop sleeps at most."""
+        """Reconcile one Canary until cancelled; ``resting`` hears how long it sleeps at most, None for a tick."""
         try:
             await self._loop(key, woken, resting)
         finally:
@@ -100,7 +101,7 @@ class Reconciler:
                 key[2], key[1], seconds=loop.time() - started, at=self.clock().timestamp(), result=outcome.result
             )
             failures = failures + 1 if outcome.failed else 0
-            resting(outcome.delay)
+            resting(math.inf if outcome.delay is None else outcome.delay)
             if outcome.failed and outcome.delay:  # what fails must not spin, however often it is woken
                 await asyncio.sleep(min(outcome.delay, FIRST_RETRY_SECONDS))
             await _wait(woken, outcome.delay)

@@ -15,7 +15,8 @@ OVERDUE_SECONDS = 120.0
 """A loop that has not woken this long after its time is stuck."""
 
 Run: TypeAlias = Callable[[Key, asyncio.Event, Callable[[float | None], None]], Coroutine[Any, Any, None]]
-"""The loop of one Canary: its key, what wakes it, and what it calls with the seconds it rests (`Reconciler.run`)."""
+"""The loop of one Canary: its key, what wakes it, and what it calls with the seconds it rests, or None when it works
+(`Reconciler.run`)."""
 
 
 class CanaryTasks:
@@ -32,6 +33,8 @@ class CanaryTasks:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._wakers: dict[Key, asyncio.Event] = {}
         self._due: dict[Key, float] = {}
+        self._working: set[Key] = set()
+        self._stopping = False
         self._needs: dict[Key, frozenset[Key]] = {}
         self._dependents: defaultdict[Key, set[Key]] = defaultdict(set)
 
@@ -89,9 +92,14 @@ class CanaryTasks:
         late = [key for key, due in self._due.items() if now > due + OVERDUE_SECONDS]
         return [f"{name}.{namespace}" for _, namespace, name in sorted(late)]
 
-    async def stop(self) -> None:
-        """Cancel all tasks and wait for them."""
-        tasks = list(self._tasks.values())
+    async def stop(self, patience: float = 0.0) -> None:
+        """Cancel all tasks and wait for them; those that work go on until they rest, ``patience`` seconds at most."""
+        self._stopping, tasks = True, list(self._tasks.values())
+        for key, task in self._tasks.items():
+            if key not in self._working:
+                task.cancel()
+        if tasks and patience:
+            await asyncio.wait(tasks, timeout=patience)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -120,6 +128,12 @@ class CanaryTasks:
 
         def resting(delay: float | None) -> None:
             self._due[key] = float("inf") if delay is None else asyncio.get_running_loop().time() + delay
+            if delay is None:
+                self._working.add(key)
+                return
+            self._working.discard(key)
+            if self._stopping:
+                self._tasks[key].cancel()
 
         self._due[key] = float("inf")
         task = asyncio.create_task(self._run(key, self._wakers[key], resting), name=f"Canary {key[2]}.{key[1]}")
@@ -131,6 +145,7 @@ class CanaryTasks:
         if key in self._tasks:
             self._tasks.pop(key).cancel()
             del self._wakers[key], self._due[key]
+            self._working.discard(key)
         self.depend(key, frozenset())
         self._needs.pop(key, None)
         if self._removed is not None:

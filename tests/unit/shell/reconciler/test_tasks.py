@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from controller.shell.informer.cache import Cache
 from controller.shell.reconciler.tasks import OVERDUE_SECONDS, CanaryTasks
 from tests.builders import canary_manifest, make_deployment
@@ -137,3 +139,27 @@ async def test_a_loop_that_ends_is_reported():
     assert [(task.get_name(), repr(task.exception())) for task in stage.ended] == [
         ("Canary backend.prod", "ZeroDivisionError('bug')")
     ]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("patience", "looks"), [(5, ["rests", "works", "done"]), (1, ["rests", "works"])])
+async def test_a_loop_that_works_when_it_is_stopped_goes_on_until_it_rests_or_patience_ends(patience, looks):
+    stage = Stage()
+
+    async def run(key, woken, resting) -> None:
+        while True:
+            resting(None)
+            stage.looks.append(key[2])
+            if key[2] == "works":
+                await asyncio.sleep(3)
+                stage.looks.append("done")
+            resting(0 if key[2] == "works" else 3600)
+            await asyncio.sleep(0 if key[2] == "works" else 3600)
+
+    stage.tasks.open(run, removed=lambda key, manifest: None, ended=stage.ended.append)
+    stage.put(canary_manifest(name="rests"))
+    stage.put(canary_manifest(name="works"))
+    await asyncio.sleep(1)
+    await stage.tasks.stop(patience)
+    assert (stage.looks, len(stage.ended)) == (looks, 2)
+    assert asyncio.get_running_loop().time() <= 3
