@@ -18,6 +18,8 @@ ALERT_PROVIDER_PLURAL: Final = "alertproviders"
 
 FINALIZER: Final = "finalizer.flagger.app"
 FIELD_MANAGER: Final = "canary-controller"
+LEASE_NAME: Final = "flagger-leader-election"
+"""Flagger's: while it leads this controller stands by, and the other way round."""
 CONFIG_TRACKING_ANNOTATION: Final = "flagger.app/config-tracking"
 """Annotation of a ConfigMap or Secret; ``disabled`` excludes it from the revision, and the primary uses it uncopied."""
 

@@ -11,19 +11,23 @@ from collections.abc import Mapping, Sequence
 import typer
 
 BOOLEANS = frozenset(
-    {"enable-config-tracking", "enable-leader-election", "no-cross-namespace-refs", "zap-replace-globals"}
+    {
+        "enable-config-tracking",
+        "enable-leader-election",
+        "leader-election",
+        "no-cross-namespace-refs",
+        "zap-replace-globals",
+    }
 )
 
 WITHOUT_EFFECT: Mapping[str, str] = {
     "control-loop-interval": "a Canary is reconciled when it changes, and every analysis.interval",
     "enable-config-tracking": "ConfigMaps and Secrets are always tracked",
-    "enable-leader-election": "there is no leader election; run one replica, with strategy Recreate",
     "include-label-prefix": "the primary has all labels of its target",
     "ingress-annotations-prefix": "Ingresses are not supported",
     "ingress-class": "Ingresses are not supported",
     "kubeconfig-burst": "requests to the Kubernetes API are not throttled by the client",
     "kubeconfig-qps": "requests to the Kubernetes API are not throttled by the client",
-    "leader-election-namespace": "there is no leader election; run one replica, with strategy Recreate",
     "threadiness": "Canaries are reconciled concurrently",
     "zap-encoding": "logs are JSON",
     "zap-replace-globals": "there is one logger",

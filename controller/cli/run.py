@@ -60,6 +60,18 @@ def run(  # noqa: PLR0917 -- typer passes them by name
     ] = "",
     msteams_proxy_url: Annotated[str, typer.Option(metavar="URL", help="HTTP proxy on the way to Teams.")] = "",
     cluster_name: Annotated[str, typer.Option(metavar="NAME", help="Name of the cluster, shown in alerts.")] = "",
+    leader_election: Annotated[
+        str,
+        typer.Option(
+            "--leader-election",
+            "--enable-leader-election",
+            metavar="BOOLEAN",
+            help="Several controllers run: one leads by a Lease, the others stand by.",
+        ),
+    ] = "false",
+    leader_election_namespace: Annotated[
+        str, typer.Option(metavar="NAMESPACE", help="Where the Lease is.")
+    ] = "kube-system",
     selector_labels: Annotated[
         str,
         typer.Option(
@@ -107,6 +119,8 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         allowed_gateways=_items(allowed_gateways),
         allowed_addresses=_items(allowed_addresses),
         port=port,
+        leader_election=leader_election not in FALSE,
+        leader_election_namespace=leader_election_namespace,
         event_webhook=event_webhook,
         slack_url=slack_url,
         slack_user=slack_user,

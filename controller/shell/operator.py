@@ -6,14 +6,16 @@ import asyncio
 import itertools
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import kopf
 
 from controller import __version__
 from controller.core.model import Manifest
+from controller.shell.fence import always
 from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
 from controller.shell.informer.lists import Lists
@@ -21,6 +23,7 @@ from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.client import REQUEST_SECONDS, KubeClient
 from controller.shell.kubernetes.errors import StoppedError
 from controller.shell.kubernetes.kinds import CANARY, Key
+from controller.shell.leadership import Election, own_name
 from controller.shell.outside import Outside, open_outside
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reconciler.reconciler import Reconciler
@@ -37,6 +40,8 @@ RECURSION_LIMIT = 12_000
 """The API server takes JSON of 10,000 levels. One such Canary must not keep all others from being read; their stack is
 below 2 MiB. The parser then refuses it."""
 
+FINISH_SECONDS = 5
+"""How long ticks, and then hooks, may go on in a controller that is stopped: what they called is not called again."""
 FLUSH_SECONDS = 3
 """How long a controller that is stopped goes on sending alerts, and then events."""
 
@@ -58,13 +63,20 @@ async def operate(access: Access, settings: Settings) -> None:
     sys.setrecursionlimit(RECURSION_LIMIT)
     metrics, tasks = Metrics(__version__), CanaryTasks()
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(access.open_session(connections=CONNECTIONS))
-        session = await stack.enter_async_context(open_outside())
+        election = None
+        if settings.leader_election:  # over a connection of its own: a renewal must not wait for other requests
+            lease = await stack.enter_async_context(access.open_session(connections=1))
+            election = Election(
+                KubeClient(lease, access.server, metrics.count_request), settings.leader_election_namespace, own_name()
+            )
+        may_write = election.may_write if election else always
+        cluster = await stack.enter_async_context(access.open_session(connections=CONNECTIONS, may_write=may_write))
+        session = await stack.enter_async_context(open_outside(may_write))
         port = await stack.enter_async_context(serve(metrics, tasks, settings.port))
         log.info("Starting canary controller %s, /metrics and /healthz on port %d", __version__, port)
         kube = KubeClient(cluster, access.server, metrics.count_request)
         outside = Outside(session, settings.allowed_addresses, trusted=settings.addresses)
-        operator = _Operator(kube, outside, tasks, metrics, settings)
+        operator = _Operator(kube, outside, tasks, metrics, settings, election=election)
         await _run_kopf(access, settings, operator)
         if operator.ended.done() and not operator.ended.cancelled():
             raise StoppedError(operator.ended.result())
@@ -112,6 +124,8 @@ class _Operator:
         tasks: CanaryTasks,
         metrics: Metrics,
         settings: Settings,
+        *,
+        election: Election | None,
     ) -> None:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.stopped = asyncio.Event()
@@ -119,6 +133,7 @@ class _Operator:
         self.lists = Lists(kube, self.cache, settings.namespaces)
         self._tasks = tasks
         self._metrics = metrics
+        self._election = election
         self._recorder = EventRecorder(kube, outside, _now, settings.event_webhook)
         self._alerts = AlertSender(kube, outside, self._recorder.record, settings.alert_providers)
         self._reconciler = Reconciler(
@@ -141,25 +156,58 @@ class _Operator:
             self.ended.cancel()
             raise
         log.info("Caches are synced, %d Canaries", len(self.cache.keys(CANARY.name)))
-        self._background = [
-            asyncio.create_task(self.lists.compare_relisted(), name="comparing the cache with the cluster"),
-            asyncio.create_task(self._recorder.run(), name="sending events"),
-        ]
-        for task in self._background:
-            task.add_done_callback(self._on_end)
-        self._reconciler.give_back_orphans()
-        self._tasks.open(self._reconciler.run, removed=self._on_removed, ended=self._on_end)
+        self._supervise("comparing the cache with the cluster", self.lists.compare_relisted())
+        self._supervise("sending events", self._recorder.run())
+        if self._election is None:
+            self._lead()
+        else:
+            self._supervise("leader election", self._lead_when_elected(self._election))
 
     async def stop(self) -> None:
-        await self._tasks.stop()
+        await self._tasks.stop(FINISH_SECONDS)
+        if self._reconciler.background:
+            await asyncio.wait(self._reconciler.background, timeout=FINISH_SECONDS)
         await self._alerts.flush(FLUSH_SECONDS)
         await self._recorder.flush(FLUSH_SECONDS)
-        for task in (*self._background, *self._reconciler.background):
-            task.cancel()
-        await asyncio.gather(*self._background, *self._reconciler.background, return_exceptions=True)
+        await self._cancel(*self._background, *self._reconciler.background)
+        if self._election is not None:
+            await self._election.release()
         log.info("Stopped")
         self.ended.cancel()
         self.stopped.set()
+
+    async def _lead_when_elected(self, election: Election) -> None:
+        """Stand by, then lead; ends when that is over."""
+        await election.acquire()
+        holding = self._supervise("holding the Lease", self._hold(election))
+        await self.lists.catch_up()
+        self._lead()
+        await asyncio.wait((holding,))
+
+    async def _hold(self, election: Election) -> None:
+        try:
+            await election.hold()
+        finally:
+            self._metrics.set_leader(leads=False)
+            await self._tasks.stop()  # a write on its way must be over before another controller leads
+            await self._cancel(*self._reconciler.background)
+
+    def _lead(self) -> None:
+        self._metrics.set_leader(leads=True)
+        self._reconciler.give_back_orphans()
+        self._tasks.open(self._reconciler.run, removed=self._on_removed, ended=self._on_end)
+
+    def _supervise(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_end)
+        self._background.append(task)
+        return task
+
+    @staticmethod
+    async def _cancel(*tasks: asyncio.Task[None]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _depend(self, key: Key, needed: frozenset[Key]) -> None:
         if self._tasks.depend(key, needed):

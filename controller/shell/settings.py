@@ -36,6 +36,8 @@ class Settings:
         allowed_addresses: patterns of the host names that webhooks, metric providers and alerts may have; empty: all.
         namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
+        leader_election: whether several controllers run, of which one leads.
+        leader_election_namespace: where their Lease is.
         event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
         slack_url, msteams_url: incoming webhooks that get the alerts of Canaries without any of their own. Secret.
         slack_user, slack_channel: who posts to Slack, and where.
@@ -53,6 +55,8 @@ class Settings:
     allowed_addresses: Patterns = ()
     namespaces: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    leader_election: bool = False
+    leader_election_namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] = "kube-system"
     event_webhook: OptionalUrl = ""
     slack_url: OptionalUrl = field(default="", repr=False)
     slack_user: str = USERNAME

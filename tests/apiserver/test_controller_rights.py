@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.api.names import LEASE_NAME
 from controller.shell.kubernetes.kinds import Kind
 from tests.apiserver.scenes import backend
 from tests.apiserver.stage import Stage
@@ -22,8 +23,9 @@ ACCOUNT = Kind("ServiceAccount", "serviceaccounts", "v1")
 
 
 def rules() -> list[dict[str, Any]]:
+    """Of all its roles."""
     documents = yaml.safe_load_all(GOLDEN.read_text(encoding="utf-8"))
-    return next(each["inputs"]["rules"] for each in documents if each["inputs"]["kind"] == "ClusterRole")
+    return [rule for each in documents for rule in each["inputs"].get("rules", ())]
 
 
 async def as_the_controller(stage: Stage, role: Kind, binding: Kind) -> Stage:
@@ -55,9 +57,12 @@ async def as_the_controller(stage: Stage, role: Kind, binding: Kind) -> Stage:
 async def test_the_rights_are_enough_for_a_rollout(stage, role, binding):
     await stage.apply(*backend(stage))
     limited = await as_the_controller(stage, role, binding)
-    async with limited.controller():
+    async with limited.controller("--leader-election", f"--leader-election-namespace={stage.namespace}") as process:
         await limited.wait_for_phase("Initialized")
         await limited.set_image("podinfo:2")
         await limited.wait_for_phase("Succeeded")
+        process.terminate()
+        assert await process.wait() == 0
         assert f"Promotion completed! Scaling down backend.{stage.namespace}" in await stage.events()
+        assert f"Lease {LEASE_NAME}.{stage.namespace} is released" in limited.messages()
         assert "answered 403" not in limited.log()

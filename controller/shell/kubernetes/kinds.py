@@ -49,6 +49,7 @@ CONFIG_MAP = Kind("ConfigMap", "configmaps", "v1")
 SECRET = Kind("Secret", "secrets", "v1")
 POD = Kind("Pod", "pods", "v1")
 EVENT = Kind("Event", "events", "v1")
+LEASE = Kind("Lease", "leases", "coordination.k8s.io/v1")
 SELF_REVIEW = Kind("SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io/v1")
 """Answers who the caller is."""
 
@@ -62,7 +63,7 @@ CONFIGS = (CONFIG_MAP, SECRET)
 """Watched by their metadata only: a cluster's Secrets are many, large and mostly unrelated."""
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS, ALERT_PROVIDER, EVENT, SELF_REVIEW)
+    kind.name: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS, ALERT_PROVIDER, EVENT, LEASE, SELF_REVIEW)
 }
 
 

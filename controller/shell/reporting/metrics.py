@@ -60,7 +60,12 @@ class Metrics:
         self._reconciled = self._gauge(
             "canary_last_reconcile_timestamp_seconds", "When the last reconciliation of any Canary ended."
         )
+        self._leader = self._gauge("canary_leader", "1 while this controller leads, 0 while it stands by.")
         self._gauge("flagger_info", "Version and mesh.", "version", "mesh_provider").labels(version, "istio").set(1)
+
+    def set_leader(self, *, leads: bool) -> None:
+        """Whether this process works, or stands by."""
+        self._leader.set(leads)
 
     def count_request(self, verb: str, kind: str) -> None:
         """Count one request to the Kubernetes API."""

@@ -55,6 +55,14 @@ def started(monkeypatch) -> list[Settings]:
         pytest.param("-no-cross-namespace-refs", Settings(cross_namespace_refs=False), id="a boolean"),
         pytest.param("-no-cross-namespace-refs=false", Settings(), id="a boolean that is false"),
         pytest.param(
+            "-enable-leader-election", Settings(leader_election=True), id="leader election, by Flagger's name"
+        ),
+        pytest.param(
+            "-leader-election -leader-election-namespace=test",
+            Settings(leader_election=True, leader_election_namespace="test"),
+            id="leader election",
+        ),
+        pytest.param(
             "--allowed-hosts=*.example.com --allowed-gateways istio-system/public,{namespace}/* "
             "--allowed-addresses *.{namespace}.svc",
             Settings(
@@ -196,6 +204,7 @@ def test_the_version_is_printed(started):
         ("-metrics-server=prometheus:9090", "--metrics-server 'prometheus:9090'"),
         ("-log-level=loud", "--log-level 'loud': Input should be 'debug', 'info', 'warning' or 'error'"),
         ("-minimum-interval=5", '--minimum-interval: "5" is not a duration'),
+        ("-leader-election-namespace=Prod/x", "--leader-election-namespace 'Prod/x'"),
         ("-port=70000", "--port 70000"),
         ("-selector-labels=app,$a", "--selector-labels '$a'"),
     ],

@@ -11,19 +11,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from aiohttp import web
 
+from controller.api.names import LEASE_NAME
 from controller.shell import operator
 from controller.shell.informer import lists
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.errors import StoppedError
-from controller.shell.kubernetes.kinds import CONFIGS, KINDS, OPTIONAL, WATCHED, Kind
+from controller.shell.kubernetes.kinds import CONFIGS, KINDS, LEASE, OPTIONAL, WATCHED, Kind
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.settings import Settings
-from tests.builders import make_deployment
+from tests.builders import canary_manifest, make_deployment
 
 LONG = 10.0
 
@@ -37,6 +39,8 @@ class ApiServer:
         accepted: the ``Accept`` header of each kind's watch.
         watch_status: what a kind's watch is answered with, instead of a stream.
         namespace: the only one that may be read; empty: all.
+        lease: the Lease of leader election; None while there is none.
+        writes: method and path of what was written beside the Lease.
     """
 
     def __init__(self) -> None:
@@ -46,12 +50,17 @@ class ApiServer:
         self.accepted: dict[str, str] = {}
         self.watch_status: dict[str, int] = {}
         self.namespace = ""
+        self.lease: dict[str, Any] | None = None
+        self.writes: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
         self.unserved: dict[str, int] = {}
         self._by_plural = {kind.plural: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS)}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         kind = self._by_plural.get(request.path.rpartition("/")[2])
+        if request.method not in ("GET", "HEAD"):
+            self.writes.append(f"{request.method} {request.path}")
+            return web.json_response(await request.json(), status=201)
         if request.path.endswith(("/namespaces", "/customresourcedefinitions")):
             self.refused.append(request.path)
             return web.json_response({"kind": "Status"}, status=403)
@@ -66,6 +75,21 @@ class ApiServer:
             return await self._watch(request, kind)
         items = [manifest for manifest in self.objects.values() if manifest["kind"] == kind.name]
         return web.json_response({"kind": f"{kind.name}List", "metadata": {"resourceVersion": "9"}, "items": items})
+
+    async def _answer_about_lease(self, request: web.Request) -> web.StreamResponse:
+        if request.method in ("POST", "PUT"):
+            sent = await request.json()
+            if self.lease and sent["metadata"].get("resourceVersion") != self.lease["metadata"]["resourceVersion"]:
+                return web.json_response({"kind": "Status"}, status=409)
+            version = int(sent["metadata"].get("resourceVersion", 0)) + 1
+            self.lease = {**sent, "metadata": {**sent["metadata"], "resourceVersion": str(version)}}
+        return web.json_response(self.lease or {"kind": "Status"}, status=200 if self.lease else 404)
+
+    def hold_lease(self, holder: str, seconds: int = 12) -> None:
+        """Somebody writes a name into the Lease."""
+        metadata = {"name": LEASE_NAME, "namespace": "kube-system", "resourceVersion": "100"}
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds}
+        self.lease = {"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": spec}
 
     async def _watch(self, request: web.Request, kind: Kind) -> web.StreamResponse:
         self.watches.append(kind.name)
@@ -97,6 +121,7 @@ class ApiServer:
     async def _serve(self, started: asyncio.Future[str]) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         application = web.Application()
+        application.router.add_route("*", "/{group:.*}/leases{name:.*}", self._answer_about_lease)
         application.router.add_route("*", "/{path:.*}", self.answer)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
@@ -107,14 +132,12 @@ class ApiServer:
         await runner.cleanup()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+    async def running(self, **options: Any) -> AsyncIterator[asyncio.Task[None]]:
         """The controller on this API server."""
+        namespaces = (self.namespace,) if self.namespace else ()
         async with self.serving() as address:
             task = asyncio.create_task(
-                operator.operate(
-                    Access(address, None, _no_token),
-                    Settings(port=0, namespaces=(self.namespace,) if self.namespace else ()),
-                )
+                operator.operate(Access(address, None, _no_token), Settings(port=0, namespaces=namespaces, **options))
             )
             try:
                 yield task
@@ -281,3 +304,43 @@ async def test_a_background_task_that_ends_ends_the_process(monkeypatch, caplog)
         with pytest.raises(StoppedError, match="sending events ended: ZeroDivisionError"):
             await asyncio.wait_for(process, LONG)
     assert "sending events ended, so the controller stops" in caplog.text
+
+
+async def metrics_of(caplog) -> tuple[float, int]:
+    """``canary_leader``, and the status of /healthz."""
+    port = caplog.text.partition("/metrics and /healthz on port ")[2].split()[0]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.get("/metrics") as response:
+            (line,) = (line for line in (await response.text()).splitlines() if line.startswith("canary_leader "))
+        async with session.get("/healthz") as response:
+            return float(line.split()[1]), response.status
+
+
+async def test_one_that_stands_by_watches_and_writes_nothing_until_it_leads_and_gives_the_lease_back(caplog):
+    caplog.set_level("INFO")
+    server = ApiServer()
+    server.objects["backend"] = canary_manifest()
+    server.hold_lease("other")
+    async with server.running(leader_election=True) as process:
+        await until(lambda: set(server.watches) == ALL and "is held by other" in caplog.text)
+        assert (await metrics_of(caplog), server.writes) == ((0, 200), [])
+        server.hold_lease("")
+        await until(lambda: bool(server.writes))
+        assert await metrics_of(caplog) == (1, 200)
+        assert server.lease is not None
+        assert server.lease["spec"]["holderIdentity"]
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(process, LONG)
+    assert "holderIdentity" not in server.lease["spec"]
+
+
+async def test_a_controller_that_loses_the_lease_ends_and_leaves_it_to_the_other(caplog):
+    caplog.set_level("INFO")
+    server = ApiServer()
+    async with server.running(leader_election=True) as process:
+        await until(lambda: "Leading: " in caplog.text and set(server.watches) == ALL)
+        server.hold_lease("other")
+        with pytest.raises(StoppedError, match=r"holding the Lease ended: .* is held by other"):
+            await asyncio.wait_for(process, LONG)
+    assert server.lease is not None
+    assert server.lease["spec"]["holderIdentity"] == "other"
