@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta
+from pulumi_kubernetes import apps, core, meta, policy
 
 from components._shared.image import build_image
 from components._shared.options import child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
-from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, METRIC_TEMPLATE_PLURAL
+from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, LEASE_NAME, METRIC_TEMPLATE_PLURAL
 from stack.config import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
 
@@ -42,6 +42,12 @@ RULES: Sequence[Rule] = (
 )
 """What the controller needs wherever there are canaries."""
 
+_ELECTION: Sequence[Rule] = (
+    Rule("coordination.k8s.io", ["leases"], ["create"]),  # of no name: the API server does not know it by then
+    Rule("coordination.k8s.io", ["leases"], ["get", "update"], names=[LEASE_NAME]),
+)
+"""What the controller needs in its own namespace, to lead."""
+
 _READ_ONLY: Sequence[Rule] = tuple(
     Rule(rule.group, rule.resources, _READ) for rule in RULES if {*_READ} <= {*rule.verbs}
 )
@@ -56,7 +62,10 @@ class CanaryControllerArgs:
 
 
 class CanaryController(pulumi.ComponentResource):
-    """One pod at a time (Recreate): two controllers would decide the same canary twice."""
+    """Pods of which one leads, by a Lease; the others stand by.
+
+    A single one takes part in the election as well: so an update, or another number of replicas, never lets two work.
+    """
 
     deployment: apps.v1.Deployment
 
@@ -75,6 +84,15 @@ class CanaryController(pulumi.ComponentResource):
             spec=_build_deployment(config, image, build_arguments(args)),
             opts=child_options(self, opts, *before),
         )
+        if config.replicas > 1:
+            policy.v1.PodDisruptionBudget(
+                config.name,
+                metadata=_metadata(config.name),
+                spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                    max_unavailable=1, selector=meta.v1.LabelSelectorArgs(match_labels={"app": config.name})
+                ),
+                opts=child_options(self, opts),
+            )
         core.v1.Service(
             config.name,
             # Not awaited: with replicas 0 it has no endpoint, as configured.
@@ -90,9 +108,10 @@ class CanaryController(pulumi.ComponentResource):
 
 def build_rights(config: ControllerConfig) -> Mapping[str, Sequence[Rule]]:
     """Everywhere, or in `namespaces` only, with read access to the namespace of the metric templates."""
-    if not config.namespaces:
-        return {EVERYWHERE: RULES}
-    return dict.fromkeys(_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, RULES)
+    rights = {EVERYWHERE: RULES}
+    if config.namespaces:
+        rights = dict.fromkeys(_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, RULES)
+    return rights | {ISTIO_NAMESPACE: [*rights.get(ISTIO_NAMESPACE, ()), *_ELECTION]}
 
 
 def build_arguments(args: CanaryControllerArgs) -> list[str]:
@@ -106,6 +125,8 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
         f"--metrics-server={config.metrics_server or args.prometheus_url}",
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
+        "--leader-election=true",
+        f"--leader-election-namespace={ISTIO_NAMESPACE}",
         *(f"--namespace={namespace}" for namespace in _namespaces(config)),
         *([] if trust.cross_namespace_references else ["--no-cross-namespace-refs=true"]),
         *(f"--allowed-{what}={','.join(patterns)}" for what, patterns in allowed.items() if patterns),
@@ -129,7 +150,10 @@ def _build_deployment(config: ControllerConfig, image: str, arguments: list[str]
     labels = {"app": config.name}
     return apps.v1.DeploymentSpecArgs(
         replicas=config.replicas,
-        strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
+        # The new pod stands by before an old one, which may lead, gives its Lease back.
+        strategy=apps.v1.DeploymentStrategyArgs(
+            type="RollingUpdate", rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
+        ),
         selector=meta.v1.LabelSelectorArgs(match_labels=labels),
         template=core.v1.PodTemplateSpecArgs(
             metadata=meta.v1.ObjectMetaArgs(
@@ -139,9 +163,23 @@ def _build_deployment(config: ControllerConfig, image: str, arguments: list[str]
             spec=core.v1.PodSpecArgs(
                 service_account_name=config.name,
                 security_context=pod_security(_UID),
+                affinity=_on_different_nodes(labels),
                 containers=[_build_container(config, image, arguments)],
             ),
         ),
+    )
+
+
+def _on_different_nodes(labels: Mapping[str, str]) -> core.v1.AffinityArgs:
+    term = core.v1.PodAffinityTermArgs(
+        topology_key="kubernetes.io/hostname", label_selector=meta.v1.LabelSelectorArgs(match_labels=labels)
+    )
+    return core.v1.AffinityArgs(
+        pod_anti_affinity=core.v1.PodAntiAffinityArgs(
+            preferred_during_scheduling_ignored_during_execution=[
+                core.v1.WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=term)
+            ]
+        )
     )
 
 

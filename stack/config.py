@@ -16,7 +16,7 @@ from controller.api.base import Boolean, Duration, Integer, Model
 from controller.api.canary import DEFAULT_PROGRESS_DEADLINE_SECONDS
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
 from controller.api.quantities import parse_quantity
-from controller.api.rules import between
+from controller.api.rules import at_least
 from controller.api.service import ServiceSpec
 from stack.names import ISTIO_NAMESPACE, PROMETHEUS
 from stack.values import (
@@ -231,7 +231,9 @@ class ControllerConfig(Model):
         description="Published image; with `build.enabled` the repository only, tagged by a digest of the sources."
     )
     build: BuildConfig = BuildConfig()
-    replicas: Annotated[Integer, between(0, 1)] = Field(1, description="1, or 0 to pause all canaries as they are.")
+    replicas: Annotated[Integer, at_least(0)] = Field(
+        1, description="One of them works, the others stand by; 0 pauses all canaries as they are."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Minimum severity of log lines."
     )

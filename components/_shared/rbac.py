@@ -19,11 +19,12 @@ EVERYWHERE: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What may be done with which resources of an API group."""
+    """What may be done with which resources of an API group; with ``names`` only with those."""
 
     group: str
     resources: Sequence[str]
     verbs: Sequence[str]
+    names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,9 @@ def _grant(
         resource_name,
         metadata=metadata,
         rules=[
-            rbac.v1.PolicyRuleArgs(api_groups=[rule.group], resources=rule.resources, verbs=rule.verbs)
+            rbac.v1.PolicyRuleArgs(
+                api_groups=[rule.group], resources=rule.resources, verbs=rule.verbs, resource_names=rule.names
+            )
             for rule in account.rights[namespace]
         ],
         opts=child_options(component, opts),

@@ -45,6 +45,8 @@ def test_the_controller_gets_its_settings_as_arguments() -> None:
         "--metrics-server=http://prometheus.istio-system:9090",
         "--log-level=debug",
         "--minimum-interval=2s",
+        "--leader-election=true",
+        "--leader-election-namespace=istio-system",
         "--namespace=istio-system",
         "--namespace=prod",
         "--event-webhook=http://events.example",
@@ -59,7 +61,7 @@ def test_what_canaries_may_use_becomes_options_of_the_controller() -> None:
         "addresses": ["*.{namespace}"],
     }
     program = run_program({"controller": {"image": IMAGE, "namespaces": ["prod"], "trust": trust}})
-    assert controller_arguments(program)[4:] == [
+    assert controller_arguments(program)[6:] == [
         "--namespace=prod",
         "--no-cross-namespace-refs=true",
         "--allowed-hosts=[*],shop.example",
@@ -67,7 +69,7 @@ def test_what_canaries_may_use_becomes_options_of_the_controller() -> None:
         "--allowed-addresses=*.{namespace},prometheus.istio-system",
     ]
     assert {template.inputs["metadata"]["namespace"] for template in program.of_kind("MetricTemplate")} == {"prod"}
-    assert [role.inputs["metadata"]["namespace"] for role in program.of_kind("Role")] == ["prod"]
+    assert [role.inputs["metadata"]["namespace"] for role in program.of_kind("Role")] == ["prod", "istio-system"]
 
 
 def test_an_external_prometheus_serves_the_controller_and_the_templates() -> None:

@@ -30,7 +30,7 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "apps-with-a-revision": ("apps", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
     "canary-controller-of-namespaces": (
         "canary-controller",
-        {"controller": {"image": IMAGE, "namespaces": ["prod", "team-2"]}},
+        {"controller": {"image": IMAGE, "namespaces": ["prod", "team-2"], "replicas": 2}},
     ),
     "observability-of-strict-canaries": (
         "observability",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, OPTIONAL, POD, SELF_REVIEW, WATCHED
+from controller.shell.kubernetes.kinds import CANARY, CONFIGS, KINDS, LEASE, OPTIONAL, POD, SELF_REVIEW, WATCHED
 from tests.components.recording import ROOT, Recording, run_program
 
 OUR_WORKLOADS = ["prometheus", "canary-controller", "flagger-loadtester"]
@@ -35,7 +35,8 @@ def test_the_controller_may_read_what_it_watches(program: Recording) -> None:
 
 
 def test_the_controller_may_touch_only_the_kinds_it_works_with(program: Recording) -> None:
-    known = {(kind.group, kind.plural) for kind in KINDS.values() if kind is not SELF_REVIEW}  # the command line asks
+    elsewhere = (LEASE, SELF_REVIEW)  # in a Role of its own namespace; what the command line asks
+    known = {(kind.group, kind.plural) for kind in KINDS.values() if kind not in elsewhere}
     known |= {(CANARY.group, f"{CANARY.plural}/{part}") for part in ("status", "finalizers")}
     known |= {(POD.group, POD.plural)}
     assert rules(program, "canary-controller").keys() == known
@@ -51,7 +52,9 @@ def test_a_controller_of_some_namespaces_has_no_right_in_any_other() -> None:
     assert [role.name for role in program.of_kind("ClusterRole")] == ["prometheus-pod-reader"]
     assert [binding.name for binding in program.of_kind("ClusterRoleBinding")] == ["prometheus-pod-reader"]
     writes = {
-        role.inputs["metadata"]["namespace"]: {verb for rule in role.inputs["rules"] for verb in rule["verbs"]}
+        role.inputs["metadata"]["namespace"]: {
+            verb for rule in role.inputs["rules"] if rule["resources"] != ["leases"] for verb in rule["verbs"]
+        }
         - {"get", "list", "watch"}
         for role in program.of_kind("Role")
     }
@@ -118,9 +121,29 @@ def test_the_target_leaves_its_replicas_to_the_controller(program: Recording) ->
         assert "replicas" not in program.get("Deployment", app).inputs["spec"]
 
 
-def test_the_controller_runs_one_pod_at_a_time(program: Recording) -> None:
+@pytest.mark.parametrize("namespaces", [[], ["prod"], ["prod", "istio-system"]])
+def test_the_controller_may_write_its_own_lease_and_no_other(namespaces: list[str]) -> None:
+    program = run_program({"controller": {"image": "registry.example/c:1", "namespaces": namespaces}})
+    granted = [
+        (role.inputs["metadata"]["namespace"], rule["verbs"], rule.get("resourceNames"))
+        for role in program.of_kind("Role")
+        for rule in role.inputs["rules"]
+        if rule["resources"] == ["leases"]
+    ]
+    assert granted == [
+        ("istio-system", ["create"], None),
+        ("istio-system", ["get", "update"], ["flagger-leader-election"]),
+    ]
+
+
+@pytest.mark.parametrize("replicas", [0, 1, 2])
+def test_however_many_controllers_run_an_update_lets_one_work_at_any_time(replicas: int) -> None:
+    program = run_program({"controller": {"image": "registry.example/c:1", "replicas": replicas}})
     spec = program.get("Deployment", "canary-controller").inputs["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["replicas"] == replicas
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert "--leader-election=true" in spec["template"]["spec"]["containers"][0]["args"]
+    assert ("canary-controller" in {each.name for each in program.of_kind("PodDisruptionBudget")}) == (replicas > 1)
 
 
 def test_no_component_makes_a_resource_inside_apply() -> None:

@@ -90,9 +90,9 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"controller": {**IMAGE, "minimumInterval": "10"}},
         [('controller.minimumInterval: Invalid value: "10": must be a duration such as "30s", "1m30s" or "500ms"')],
     ),
-    "two controllers at once": (
-        {"controller": {**IMAGE, "replicas": 2}},
-        ["controller.replicas: Invalid value: 2: must be 0 to 1"],
+    "less than no controller": (
+        {"controller": {**IMAGE, "replicas": -1}},
+        ["controller.replicas: Invalid value: -1: must be 0 or more"],
     ),
     "a controller that does not control the stack's apps": (
         {"controller": {**IMAGE, "namespaces": ["shop"]}},
