@@ -58,9 +58,6 @@ class ApiServer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         kind = self._by_plural.get(request.path.rpartition("/")[2])
-        if request.method not in ("GET", "HEAD"):
-            self.writes.append(f"{request.method} {request.path}")
-            return web.json_response(await request.json(), status=201)
         if request.path.endswith(("/namespaces", "/customresourcedefinitions")):
             self.refused.append(request.path)
             return web.json_response({"kind": "Status"}, status=403)
@@ -75,6 +72,10 @@ class ApiServer:
             return await self._watch(request, kind)
         items = [manifest for manifest in self.objects.values() if manifest["kind"] == kind.name]
         return web.json_response({"kind": f"{kind.name}List", "metadata": {"resourceVersion": "9"}, "items": items})
+
+    async def _take_write(self, request: web.Request) -> web.StreamResponse:
+        self.writes.append(f"{request.method} {request.path}")
+        return web.json_response(await request.json(), status=201)
 
     async def _answer_about_lease(self, request: web.Request) -> web.StreamResponse:
         if request.method in ("POST", "PUT"):
@@ -122,6 +123,8 @@ class ApiServer:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         application = web.Application()
         application.router.add_route("*", "/{group:.*}/leases{name:.*}", self._answer_about_lease)
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            application.router.add_route(method, "/{path:.*}", self._take_write)
         application.router.add_route("*", "/{path:.*}", self.answer)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
