@@ -198,8 +198,9 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "an app that needs the load tester, which is off": (
         {"loadTester": {"enabled": False}, "apps": {"frontend": None}},
         [
-            ("apps.backend.analysis.webhooks.conformance-test.url: Required value: URL to send the POST request to."),
-            "apps.backend.analysis.webhooks.load-test.url: Required value: URL to send the POST request to.",
+            f'apps.backend.analysis.webhooks.{name}: Invalid value: "object": url is required unless the type is'
+            " confirm-rollout, confirm-traffic-increase or confirm-promotion"
+            for name in ("conformance-test", "load-test")
         ],
     ),
     "a secret name with an underscore": (

@@ -77,6 +77,7 @@ def initialised_as(cluster: Cluster, revision: str) -> dict[str, Any]:
         lambda: made("waiting"),
         lambda _: {"message": NOT_READY},
         kept(apex=False),
+        requeue_after=10.0,
     ),
     Case(
         "once the primary is ready it gets the traffic, and the target is to be scaled to zero",
