@@ -1,12 +1,14 @@
-"""A Kubernetes API in memory, as strict as the real one about resource versions, that counts its requests."""
+"""What the shell speaks to: a Kubernetes API in memory, as strict as the real one, and servers on loopback."""
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+
+from aiohttp import web
 
 from controller.core.model import Manifest
 from controller.shell.budget import Caller
@@ -16,12 +18,30 @@ from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, Kind, key_
 from controller.shell.outside import Outside, open_outside
 
 CALLER = Caller("prod", "backend")
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
 async def outside() -> AsyncIterator[Outside]:
     async with open_outside() as session:
         yield Outside(session)
+
+
+@asynccontextmanager
+async def serving(answers: web.Application | Respond) -> AsyncIterator[str]:
+    """The address of a server on loopback: an application, or one handler for every request."""
+    if isinstance(answers, web.Application):
+        application = answers
+    else:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", answers)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 class FakeKube:

@@ -16,7 +16,7 @@ from controller.shell.kubernetes.client import Kube, KubeClient
 from controller.shell.kubernetes.errors import Transient
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT
 from controller.shell.outside import Answer, NoAnswer, Outside, open_outside
-from tests.unit.shell.fakes import CALLER
+from tests.unit.shell.fakes import CALLER, serving
 
 OBJECT = {
     "apiVersion": "apps/v1",
@@ -58,15 +58,8 @@ class Server:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self.respond)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        async with serving(self.respond) as address:
+            yield address
 
 
 class Leader:

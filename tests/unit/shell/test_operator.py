@@ -26,6 +26,7 @@ from controller.shell.kubernetes.kinds import CONFIGS, KINDS, LEASE, OPTIONAL, W
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.settings import Settings
 from tests.builders import canary_manifest, make_deployment
+from tests.unit.shell.fakes import serving
 
 LONG = 10.0
 
@@ -126,13 +127,9 @@ class ApiServer:
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             application.router.add_route(method, "/{path:.*}", self._take_write)
         application.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.get_loop().call_soon_threadsafe(started.set_result, address)
-        await self._over.wait()
-        await runner.cleanup()
+        async with serving(application) as address:
+            started.get_loop().call_soon_threadsafe(started.set_result, address)
+            await self._over.wait()
 
     @asynccontextmanager
     async def running(self, **options: Any) -> AsyncIterator[asyncio.Task[None]]:

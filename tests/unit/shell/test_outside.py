@@ -6,8 +6,6 @@ import asyncio
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -15,22 +13,7 @@ from aiohttp import web
 from controller.shell import budget
 from controller.shell.budget import Caller
 from controller.shell.outside import ANSWER_BYTES, Answer, NoAnswer, Outside, open_outside, server_of
-from tests.unit.shell.fakes import CALLER, outside
-
-Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def serving(respond: Respond) -> AsyncIterator[str]:
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", respond)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+from tests.unit.shell.fakes import CALLER, Respond, outside, serving
 
 
 async def get(respond: Respond, seconds: float = 5.0) -> Answer | NoAnswer:

@@ -17,7 +17,7 @@ from controller.shell import webhooks
 from controller.shell.outside import server_of
 from controller.shell.webhooks import ask_webhook
 from tests.builders import make_canary
-from tests.unit.shell.fakes import outside
+from tests.unit.shell.fakes import outside, serving
 
 
 class Receiver:
@@ -38,13 +38,8 @@ class Receiver:
     async def serve(self) -> AsyncIterator[str]:
         application = web.Application()
         application.router.add_post("/gate", self.answer)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/gate"
-        finally:
-            await runner.cleanup()
+        async with serving(application) as address:
+            yield f"{address}/gate"
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.client import KubeClient
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Rejected, Transient
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, SECRET
+from tests.unit.shell.fakes import serving
 
 Answer = Callable[[web.Request], Any]
 
@@ -44,22 +45,11 @@ class Server:
 async def client(
     server: Server, count: Callable[[str, str], None] = lambda verb, kind: None
 ) -> AsyncIterator[KubeClient]:
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", server.respond)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-
     async def token(fresh: bool) -> str:
         return "Bearer new" if fresh else "Bearer old"
 
-    access = Access(url, None, token)
-    try:
-        async with access.open_session() as session:
-            yield KubeClient(session, url, count)
-    finally:
-        await runner.cleanup()
+    async with serving(server.respond) as url, Access(url, None, token).open_session() as session:
+        yield KubeClient(session, url, count)
 
 
 DEPLOYED = {

@@ -16,7 +16,7 @@ from controller.api.metric_template import MetricProvider
 from controller.core.probes import NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.providers import open_provider
 from controller.shell.providers.prometheus import GET_CHARACTERS, Prometheus
-from tests.unit.shell.fakes import CALLER, outside
+from tests.unit.shell.fakes import CALLER, outside, serving
 
 
 class Server:
@@ -38,13 +38,8 @@ class Server:
         application = web.Application()
         application.router.add_route("*", "/api/v1/query", self.respond)
         application.router.add_route("*", "/api/v1/query_range", self.respond)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        async with serving(application) as address:
+            yield address
 
 
 def success(kind: str, result: Any) -> dict[str, Any]:

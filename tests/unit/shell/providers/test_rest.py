@@ -23,7 +23,7 @@ from controller.core.probes import History, NoValues, QueryFailed, Samples, Valu
 from controller.shell import providers
 from controller.shell.providers import DIALECTS, open_provider, rest
 from controller.shell.providers.cloudwatch import sign
-from tests.unit.shell.fakes import CALLER, outside
+from tests.unit.shell.fakes import CALLER, outside, serving
 
 NOW = 1_700_000_000.0
 INTERVAL = 60.0
@@ -46,15 +46,8 @@ class Server:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        async with serving(self.answer) as address:
+            yield address
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from controller.shell.outside import Outside, open_outside, server_of
 from controller.shell.reporting import alerts as sending
 from controller.shell.reporting.alerts import RETRIES, WAITING, AlertSender
 from tests.builders import canary_manifest
-from tests.unit.shell.fakes import FakeKube
+from tests.unit.shell.fakes import FakeKube, serving
 
 CANARY = canary_manifest()
 ALERT = Alert("error", "Canary failed\x1b[31m", (("error-rate", "100.00 > 1"),), (Receiver("on-call", "chat/on-call"),))
@@ -51,15 +51,8 @@ class Chat:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}{PATH}"
-        finally:
-            await runner.cleanup()
+        async with serving(self.answer) as address:
+            yield f"{address}{PATH}"
 
 
 def provider(**spec: Any) -> dict[str, Any]:
