@@ -205,10 +205,10 @@ def inconclusive(canary: Canary, state: State) -> tuple[str, ...]:
     )
 
 
-def has_just_begun(tick: Tick) -> bool:
-    """Whether a comparison that decides has not counted the two looks yet that a verdict takes, and may soon."""
+def wants_a_look(tick: Tick) -> bool:
+    """Whether a comparison that decides could come to a verdict of harm soon, which takes two looks that count."""
     return any(
-        gathered.has_just_begun
+        gathered.wants_a_look
         for each in _compared(tick)
         if not each.metric.dry_run and isinstance(gathered := tick.state.evidence.get(each.metric.name), Comparison)
     )

@@ -17,6 +17,9 @@ from controller.core.evidence.question import EvidenceError, Question, Verdict
 from controller.core.evidence.readings import Reading, SeriesCounts, is_pod, latest, since, totals
 from controller.core.evidence.sequential import RateTest, SequentialTest
 
+LOG_SUSPICION = math.log(2)
+"""From this evidence on harm is likelier than not: one more look may show it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -111,10 +114,12 @@ class Comparison:
         return self.strongest.seen.canary_total > 0
 
     @property
-    def has_just_begun(self) -> bool:
-        """Whether one look has counted, or none and the canary's pods still warm up."""
+    def wants_a_look(self) -> bool:
+        """Whether one look has counted, or none and the canary's pods still warm up, or what counted points to harm."""
         looks = self.strongest.looks
-        return looks == 1 or (not looks and any(key in self.reading.canary for key in self.young))
+        if not looks:
+            return any(key in self.reading.canary for key in self.young)
+        return looks == 1 or self.log_evidence >= LOG_SUSPICION
 
     @property
     def seen(self) -> Counts:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from controller.api.instruction import Verb
 from controller.api.webhook import HookType
-from controller.core.analysis.checks import Measured, baseline, has_just_begun, inconclusive, measure
+from controller.core.analysis.checks import Measured, baseline, inconclusive, measure, wants_a_look
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Check, Routes
 from controller.core.objects.workload import primary_revision
@@ -23,7 +23,7 @@ from controller.core.rollout.waits import find_wait, hold_for
 from controller.core.tick import Tick, passed, refused
 
 LATE_LOOKS = 6
-"""So many looks more a comparison may take until two of them have counted."""
+"""So many looks more a comparison may take until two of them have counted, or while they point to harm."""
 
 
 def resume_copied(tick: Tick) -> Decision | None:
@@ -290,7 +290,7 @@ def _is_warming_up(tick: Tick) -> bool:
     if begun is None:
         return False
     left = needed - (tick.facts.now - begun).total_seconds()
-    return left > 0 or (left > -LATE_LOOKS * tick.interval and has_just_begun(tick))
+    return left > 0 or (left > -LATE_LOOKS * tick.interval and wants_a_look(tick))
 
 
 def _await_warm_up(tick: Tick, unproven: tuple[str, ...], events: tuple[Event, ...]) -> Decision:

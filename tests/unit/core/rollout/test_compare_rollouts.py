@@ -240,6 +240,11 @@ COURSES: Mapping[str, tuple[dict[str, Any], dict[str, float], list[tuple[str, in
         {"canary": 0.1},
         [*progressing(10, 20, 30, 40, 50, 50, 50, 50), FAILED],
     ),
+    "harm that is likely when the steps are done is looked at again": (
+        analysis(warmed("1m")),
+        {"users": 20, "canary": 0.3, "primary": 0.0},
+        [*progressing(10, 20, 30, 40, 50, 50, 50, 50, 50, 50), FAILED],
+    ),
     "a canary that is proven is not waited for": (
         analysis(warmed("1m")),
         {"users": 20000},
