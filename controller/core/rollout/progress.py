@@ -25,6 +25,9 @@ from controller.core.tick import Tick, passed, refused
 LATE_LOOKS = 6
 """So many looks more a comparison may take until two of them have counted, or while they point to harm."""
 
+SCRAPED_SECONDS = 35.0
+"""In this time what a new pod serves has been scraped twice, 15 s apart."""
+
 
 def resume_copied(tick: Tick) -> Decision | None:
     """The primary has this revision already, the status does not say so: the controller died between the two."""
@@ -149,10 +152,10 @@ def _remarks(tick: Tick, measured: Measured) -> Iterator[str]:
     """What somebody should know about the traffic.
 
     A side may have counted nothing at the first three looks: a load test starts with the first, Prometheus sees it by
-    the second, and a primary's pod counts from its second reading.
+    the second, and a primary's pod counts from its second reading. Looks may come faster than scrapes.
     """
     begun = tick.state.begun_at
-    if begun is not None and (tick.facts.now - begun).total_seconds() > 3 * tick.interval:
+    if begun is not None and (tick.facts.now - begun).total_seconds() > max(3 * tick.interval, SCRAPED_SECONDS):
         yield from (check.detail for check in measured.idle)
     if measured.split and measured.split.said:
         yield measured.split.said

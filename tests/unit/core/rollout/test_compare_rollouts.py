@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,11 @@ class Rollout:
             scatter = 1 + 0.1 * (self.looks % 3) * (side == "canary")
             self.cluster.answers[f"value/cpu/{side}"] = Value(100 * self.rates[workload] * scatter)
 
-    def look(self) -> Decision:
-        """Ten seconds of traffic, and a tick."""
+    def look(self, seconds: float = 10) -> Decision:
+        """The traffic of so many seconds, and a tick."""
         self.serve()
         self.answer()
-        return self.cluster.tick(10)
+        return self.cluster.tick(seconds)
 
     def steps(self, most: int = 40) -> list[tuple[str, int]]:
         """Phase and weight after each look until the rollout is decided."""
@@ -392,6 +393,15 @@ def test_a_side_without_requests_is_said_from_the_fourth_look_and_fails_no_check
     assert rollout.steps()[-1] == (PROMOTING, 50)
     assert rollout.cluster.events.count(SAID) == 1
     assert f"Promoting backend.prod without proof: {SAID}" in rollout.cluster.events
+
+
+def test_looks_that_come_faster_than_scrapes_say_nothing_of_idle_sides_too_early():
+    rollout = Rollout(analysis(base={**STEPS, "stepWeight": 2}))
+    rollout.cluster.options = replace(rollout.cluster.options, minimum_interval=1.0)
+    rollout.cluster.edit_analysis(interval="5s")
+    rollout.leave_alone(PRIMARY)
+    spoken = [rollout.look(5).state.message for _ in range(10)]
+    assert spoken == ["", "", "", "", "", "", "", "", SAID, SAID]
 
 
 def test_the_remark_goes_with_the_first_look_that_counts():
