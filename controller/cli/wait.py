@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
-from controller.api import CanaryStatus, Phase
+from controller.api import CanaryError, CanaryStatus, Phase
 from controller.api.durations import parse_duration
 from controller.cli.by_hand import read_canary
-from controller.cli.errors import CommandError, reports_errors
+from controller.cli.errors import CommandError
 from controller.cli.get import with_cluster
 from controller.cli.options import CanaryName, ContextOption, InNamespaceOption
 from controller.shell.kubernetes.client import Kube
+from controller.shell.kubernetes.errors import Transient
 
 POLL_SECONDS = 1.0
 
@@ -29,9 +30,10 @@ class End(IntEnum):
     ROLLED_BACK = 1
     SUPERSEDED = 2
     TIMED_OUT = 3
+    UNKNOWN = 4
+    """It cannot be said: the command failed. A pipeline must not take that for a rollback."""
 
 
-@reports_errors
 def wait(
     name: CanaryName,
     namespace: InNamespaceOption,
@@ -43,12 +45,20 @@ def wait(
 ) -> None:
     """Wait until a revision is promoted, rolled back or superseded."""
     try:
-        seconds = parse_duration(timeout)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--timeout") from None
-    end = asyncio.run(with_cluster(context, lambda kube: follow(kube, namespace, name, for_revision, seconds)))
+        seconds = _seconds(timeout)
+        end = asyncio.run(with_cluster(context, lambda kube: follow(kube, namespace, name, for_revision, seconds)))
+    except CanaryError as error:
+        print(f"canary wait: {error}", file=sys.stderr)
+        sys.exit(End.UNKNOWN)
     print(f"{namespace}/{name}: {end.name.lower().replace('_', ' ')}")
     sys.exit(end)
+
+
+def _seconds(timeout: str) -> float:
+    try:
+        return parse_duration(timeout)
+    except ValueError as error:
+        raise CommandError(f"--timeout: {error}") from None
 
 
 async def follow(
@@ -63,13 +73,21 @@ async def follow(
 ) -> End:
     """How the rollout of a revision ends; each change on the way is a line of output.
 
+    An API server that is away for a while ends nothing.
+
     Raises:
         CommandError: there is no such Canary, or none of its revisions is known.
-        ClusterError: the API does not answer.
+        ClusterError: the Canary cannot be read.
     """
     deadline, shown, seen = clock() + seconds, "", False
     while True:
-        status = (await read_canary(kube, namespace, name)).status
+        try:
+            status = (await read_canary(kube, namespace, name)).status
+        except Transient:
+            if clock() >= deadline:
+                raise
+            await sleep(POLL_SECONDS)
+            continue
         if not (revision := revision or status.revision):
             raise CommandError(f"Canary {namespace}/{name} has no revision yet; is the controller running?")
         if (line := _line(status)) != shown:

@@ -16,7 +16,7 @@ from controller.cli import app, by_hand, wait
 from controller.cli.errors import CommandError
 from controller.cli.wait import End, find_end
 from controller.core.model import Manifest
-from controller.shell.kubernetes.errors import Rejected
+from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import Kind
 from tests.builders import canary_manifest
 from tests.unit.shell.fakes import FakeKube
@@ -158,4 +158,32 @@ def test_wait_ends_the_process_with_the_status(monkeypatch):
     kube = FakeKube(canary(phase="Failed", lastAppliedSpec=REVISION))
     code, shown = run(kube, monkeypatch, "wait", "backend", "-n", "prod", "--for-revision", REVISION)
     assert (code, shown.splitlines()[-1]) == (1, "prod/backend: rolled back")
-    assert run(kube, monkeypatch, "wait", "backend", "-n", "prod", "--timeout", "soon")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("backend", "--timeout", "soon"), "canary wait: --timeout: "), (("cart",), "canary wait: ")],
+    ids=["no duration", "no such Canary"],
+)
+def test_a_wait_that_fails_is_no_rollback(arguments, said, monkeypatch):
+    code, shown = run(FakeKube(canary()), monkeypatch, "wait", *arguments, "-n", "prod")
+    assert code == End.UNKNOWN
+    assert said in shown
+
+
+@pytest.mark.parametrize(("away", "end"), [(3, End.PROMOTED), (60, None)])
+def test_an_api_server_that_is_away_for_a_while_ends_no_wait(away, end):
+    status = {"phase": "Succeeded", "lastAppliedSpec": REVISION, "lastPromotedSpec": REVISION}
+    kube, now = FakeKube(canary(**status)), 0.0
+    kube.failures["get"] = [Transient("GET /canaries", 503, "try later") for _ in range(away)]
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    waiting = wait.follow(kube, "prod", "backend", "", 10, sleep=sleep, clock=lambda: now)
+    if end is None:
+        with pytest.raises(Transient):
+            asyncio.run(waiting)
+    else:
+        assert asyncio.run(waiting) == end
