@@ -47,7 +47,7 @@ async def replica(stage: Stage, name: str) -> AsyncIterator[Replica]:
 
 @asynccontextmanager
 async def in_the_middle_of_a_canary(stage: Stage) -> AsyncIterator[tuple[Replica, Replica]]:
-    """The leader, and one that stands by, while a new version gets its first traffic."""
+    """The leader, and one that stands by, while a new version gets traffic, and no hook is being called."""
     await stage.apply(*backend(stage, analysis={"interval": "2s", "stepWeight": 10, "maxWeight": 40}))
     async with replica(stage, "one") as leader:
         await leader.logs("Leading: ")
@@ -55,7 +55,7 @@ async def in_the_middle_of_a_canary(stage: Stage) -> AsyncIterator[tuple[Replica
             await other.logs(f"Lease {LEASE_NAME}.{stage.namespace} is held by")
             await leader.stage.wait_for_phase("Initialized")
             await stage.set_image("podinfo:2")
-            await leader.stage.wait_for_phase("Progressing")
+            await leader.logs("canary weight 20")  # so the hook before the rollout was called, and that is recorded
             yield leader, other
 
 

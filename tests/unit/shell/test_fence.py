@@ -141,6 +141,16 @@ async def test_a_write_that_waits_for_a_connection_is_not_sent_when_it_gets_one(
     assert server.arrived == ["GET"]
 
 
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_lease_that_is_lost_between_the_headers_and_the_body_stops_both(name):
+    server, answers = Server(), iter([True, False])
+    async with client(server, lambda: next(answers), Leader().keep) as kube:
+        with pytest.raises(Transient, match="not sent"):
+            await asyncio.wait_for(WRITES[name](kube), 5)
+    assert server.arrived == []
+    assert list(answers) == []
+
+
 async def test_no_webhook_is_called_without_the_lease():
     server, leader = Server(), Leader()
     async with server.serving() as url, open_outside(leader.may_write) as session:
