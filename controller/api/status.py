@@ -35,7 +35,7 @@ class _Observed(Model):
 
 
 class Condition(_Observed):
-    """A condition. As in Flagger, the type is Promoted and the reason is the phase."""
+    """A condition. As in Flagger, the reason of the one of type Promoted is the phase."""
 
     type: str = Field(description="Type of the condition.")
     status: Literal["True", "False", "Unknown"] = Field(description="Status of the condition.")
@@ -92,16 +92,23 @@ class CanaryStatus(_Observed):
     )
     previous_session_affinity_cookie: str = Field("", description="Cookie of the previous rollout.")
     conditions: tuple[Condition, ...] = Field(
-        (), description="Conditions. The one of type Promoted holds the outcome of the rollout."
+        (),
+        description="Conditions. Promoted holds the outcome of the rollout; Ready is True if the primary runs what the"
+        " target asks for; Progressing, if something is under way that goes on by itself; Stalled, if nothing goes on"
+        " before somebody changes something.",
     )
     observed_generation: Integer = Field(0, description="Generation of the spec that this status reflects.")
     mirrored: Boolean = Field(False, description="Whether traffic is mirrored to the canary.")
     analysed_at: MicroTime | None = Field(
         None, description="Time of the last check. The next one is due an interval later."
     )
+    next_check_time: Time | None = Field(
+        None, description="When the next timed step of a rollout is due. Absent while none is."
+    )
     promoted_primary: OpenObject | None = Field(
         None, description="What the primary was promoted to run: if it is deleted, it is rebuilt from this."
     )
+    started_at: MicroTime | None = Field(None, description="When the rollout began that is under way, or was the last.")
     begun_at: MicroTime | None = Field(None, description="When the canary took its first step in this rollout.")
     stalled_since: MicroTime | None = Field(
         None, description="Since when the rollout has made no progress; see spec.progressDeadlineSeconds."

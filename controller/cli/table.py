@@ -13,7 +13,8 @@ from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Metric,
 from controller.cli import words
 from controller.core.evidence.question import Verdict
 from controller.core.model import Evidence, Manifest
-from controller.core.status import state_from_status, without_proof
+from controller.core.rollout.conditions import without_proof
+from controller.core.status import state_from_status
 
 _RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
 _STYLES = {Phase.INITIALIZED: "green", Phase.SUCCEEDED: "green", Phase.FAILED: "red", Phase.NEW: "dim"}

@@ -118,6 +118,7 @@ class State:
         analysed_at: time of the last timed step; the next is due one interval later, restart or not.
         transitioned_at: when the phase last changed.
         record: what the primary was promoted to run (`objects.promoted`); None before it was seen running it.
+        started_at: when the rollout began that is under way, or was the last.
         begun_at: when the canary took its first step in this rollout.
         stalled_since: since when the rollout has waited without progress, for ``progressDeadlineSeconds``.
         scale_down: the target is to be scaled to zero, once the requests under way have had an interval to end.
@@ -149,6 +150,7 @@ class State:
     analysed_at: datetime | None = None
     transitioned_at: datetime | None = None
     record: Manifest | None = None
+    started_at: datetime | None = None
     begun_at: datetime | None = None
     stalled_since: datetime | None = None
     scale_down: bool = False

@@ -5,42 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from controller.api.canary import Canary
-from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, Condition, FormerStatus, Phase
-from controller.core.analysis.checks import inconclusive
+from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
+from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, FormerStatus
 from controller.core.analysis.comparisons import still_asked
 from controller.core.evidence.split import Split
 from controller.core.model import Answered, Check, Cookies, Evidence, Former, Routes, State
+from controller.core.rollout.conditions import conditions_of, reported
+from controller.core.rollout.phases import ANALYSIS, HOLDS, Reason
 
-PROMOTED = "Promoted"
-
-CONDITION_MESSAGES: Mapping[Phase, str] = {
-    Phase.INITIALIZING: "New Deployment detected, starting initialization.",
-    Phase.INITIALIZED: "Deployment initialization completed.",
-    Phase.WAITING: "Waiting for approval.",
-    Phase.PROGRESSING: "New revision detected, progressing canary analysis.",
-    Phase.WAITING_PROMOTION: "Waiting for approval.",
-    Phase.PROMOTING: "Canary analysis completed, starting primary rolling update.",
-    Phase.FINALISING: "Canary analysis completed, routing all traffic to primary.",
-    Phase.SUCCEEDED: "Canary analysis completed successfully, promotion finished.",
-    Phase.FAILED: "Canary analysis failed, Deployment scaled to zero.",
-    Phase.TERMINATING: "Deletion requested, reverting to the Deployment.",
-}
-
-FROZEN = "Canary analysis failed, Deployment kept until retry or abort."
-WITHOUT_PROOF = "Promotion finished without proof:"
-
-_OUTCOMES: Mapping[Phase, Literal["True", "False"]] = {
-    Phase.INITIALIZED: "True",
-    Phase.SUCCEEDED: "True",
-    Phase.FAILED: "False",
-}
+_TIMED = (Reason.START_NOT_APPROVED, Reason.TRAFFIC_RETURNING)
+"""Timed steps outside of the analysis."""
+_CHECKED = (Reason.CHECK_FAILED, Reason.VALUES_MISSING, Reason.WARMING_UP, Reason.HOOK_PENDING, Reason.CONFIG_LOST)
+"""Holds in which checks are made even while the canary has no traffic."""
 
 _EVIDENCE = TypeAdapter(
     dict[str, Evidence], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
@@ -67,6 +50,7 @@ def state_from_status(canary: Canary) -> State:
         analysed_at=status.analysed_at,
         transitioned_at=status.last_transition_time,
         record=status.promoted_primary,
+        started_at=status.started_at,
         begun_at=status.begun_at,
         stalled_since=status.stalled_since,
         scale_down=status.scale_down,
@@ -117,10 +101,12 @@ def _split_of(status: CanaryStatus) -> Split | None:
         return None
 
 
-def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStatus:
+def status_from_state(
+    state: State, canary: Canary, now: datetime, minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
+) -> CanaryStatus:
     """The status that remembers ``state``; equal to ``canary.status`` when nothing changed.
 
-    Fields that the core does not use are kept as they are.
+    Fields that the core does not use are kept as they are. ``minimum_interval`` is that of `Options`, in seconds.
     """
     return canary.status.model_copy(
         update={
@@ -136,8 +122,10 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "last_promoted_spec": state.promoted,
             "tracked_configs": dict(state.tracked_configs),
             "analysed_at": state.analysed_at,
+            "next_check_time": _next_check(state, canary.spec.analysis.tick_seconds(minimum_interval)),
             "last_transition_time": state.transitioned_at.replace(microsecond=0) if state.transitioned_at else None,
             "promoted_primary": state.record,
+            "started_at": state.started_at,
             "begun_at": state.begun_at,
             "stalled_since": state.stalled_since,
             "scale_down": state.scale_down,
@@ -165,44 +153,41 @@ def status_from_state(state: State, canary: Canary, now: datetime) -> CanaryStat
             "reason": state.reason,
             "message": state.message,
             "observed_generation": canary.metadata.generation,
-            "conditions": _conditions(state.phase, outcome(canary, state), canary.status.conditions, now),
+            "conditions": conditions_of(canary, state, now),
         }
     )
+
+
+def report(status: Mapping[str, Any], problem: str, now: datetime, *, generation: int, invalid: bool) -> dict[str, Any]:
+    """The status of a Canary that could not be looked at to the end: as it was, and with what is in the way.
+
+    A rollout that is held up counts towards ``progressDeadlineSeconds`` from the first report on.
+    """
+    try:
+        known = CanaryStatus.model_validate({"conditions": status.get("conditions") or ()})
+    except ValidationError:
+        known = CanaryStatus()
+    told = CanaryStatus(
+        observed_generation=generation,
+        stalled_since=now,
+        message=problem,
+        conditions=reported(known, problem, now, invalid=invalid),
+    ).to_dict()
+    changed: dict[str, Any] = {
+        each: told[each] for each in ("observedGeneration", "message", "conditions") if each in told
+    }
+    kept = {name: value for name, value in status.items() if name != "nextCheckTime"}
+    return {"stalledSince": told["stalledSince"], **kept, **changed}
+
+
+def _next_check(state: State, interval: float) -> datetime | None:
+    """When the next timed step is due; None if none is: before the first, at rest, and if held up without traffic."""
+    held = state.reason in HOLDS and state.reason not in _CHECKED and state.routes == Routes()
+    timed = state.reason in _TIMED or (state.phase in ANALYSIS and not held)
+    due = state.analysed_at + timedelta(seconds=interval) if state.analysed_at and timed else None
+    return due and due.replace(microsecond=0)
 
 
 def _finite(value: float | None) -> float | None:
     """JSON has no infinity; ``detail`` says it in words."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def outcome(canary: Canary, state: State) -> str:
-    """The phase in a sentence, as the condition has it: Flagger's, or what a promotion has left unproven."""
-    if state.frozen:
-        return FROZEN
-    unproven = inconclusive(canary, state) if state.phase is Phase.SUCCEEDED and not canary.spec.skip_analysis else ()
-    return f"{WITHOUT_PROOF} {'; '.join(unproven)}" if unproven else CONDITION_MESSAGES.get(state.phase, "")
-
-
-def without_proof(status: CanaryStatus) -> str:
-    """What the last promotion left unproven, in words; empty if nothing, or before it."""
-    said = [condition.message for condition in status.conditions if condition.reason == Phase.SUCCEEDED]
-    return next((message for message in said if message.startswith(WITHOUT_PROOF)), "")
-
-
-def _conditions(phase: Phase, message: str, before: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
-    """The one condition, untouched while its phase lasts; a Canary without a phase has none."""
-    if phase is Phase.NEW:
-        return before
-    old = next((condition for condition in before if condition.type == PROMOTED), None)
-    if old is not None and old.reason == phase:
-        return before
-    status, second = _OUTCOMES.get(phase, "Unknown"), now.replace(microsecond=0)
-    new = Condition(
-        type=PROMOTED,
-        status=status,
-        reason=phase.value,
-        message=message,
-        last_update_time=second,
-        last_transition_time=old.last_transition_time if old is not None and old.status == status else second,
-    )
-    return (*(condition for condition in before if condition.type != PROMOTED), new)

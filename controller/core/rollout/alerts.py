@@ -17,8 +17,8 @@ from controller.api.status import Phase
 from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Alert, Decision, Receiver, Severity
 from controller.core.model import State
+from controller.core.rollout.conditions import CONDITION_MESSAGES, outcome
 from controller.core.rollout.phases import HOLDS, MOVES, Reason
-from controller.core.status import CONDITION_MESSAGES, outcome
 from controller.core.tick import Tick, refused
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warn", "error")

@@ -151,6 +151,8 @@ MOVES: Mapping[Phase, Mapping[Reason, Phase]] = {
 """What moves a Canary: phase, and what happened -> the next phase."""
 
 ANALYSIS = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
+UNDER_WAY = ANALYSIS | {Phase.PROMOTING, Phase.FINALISING}
+"""From the start of a rollout to its end."""
 _IDLE = frozenset({Phase.INITIALIZED, Phase.WAITING, Phase.SUCCEEDED, Phase.FAILED})
 _ALL = frozenset(Phase) - {Phase.TERMINATING, Phase.TERMINATED}
 

@@ -170,6 +170,7 @@ def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
         applied=tick.revision,
         tracked_configs=tick.digests,
         analysed_at=None,
+        started_at=tick.state.started_at if reason is Reason.ANALYSIS_CHANGED else tick.facts.now,
         begun_at=None,
         stalled_since=None,
         scale_down=scale_to is None and not keep and _pods_may_be_stale(tick),

@@ -13,7 +13,7 @@ from controller.api.canary import Canary
 from controller.api.errors import CanaryError, InvalidObject, shown
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_canary
-from controller.api.status import CanaryStatus, Phase
+from controller.api.status import Phase
 from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Facts, Manifest, Options, Routes, State
@@ -23,7 +23,7 @@ from controller.core.probes import Passed
 from controller.core.rollout.by_hand import unanswered
 from controller.core.rollout.drive import deciding
 from controller.core.rollout.termination import seconds_left
-from controller.core.status import state_from_status, status_from_state
+from controller.core.status import report, state_from_status, status_from_state
 from controller.shell.allowance import Allowance
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
@@ -118,7 +118,7 @@ class Reconciler:
             canary_log(key[2], key[1], __name__).warning("trying again: %s", error)
             result = "Transient"
         except InvalidObject as error:
-            kept = await self._return_traffic(key, str(error))
+            kept = await self._return_traffic(key, str(error), invalid=True)
             return _Outcome(FIRST_RETRY_SECONDS if kept else None, "InvalidObject")  # an edit can fix it, and wakes
         except CanaryError as error:
             await self._report(key, str(error))
@@ -218,7 +218,7 @@ class Reconciler:
         return decision
 
     async def _write_status(self, manifest: Manifest, facts: Facts, state: State) -> Manifest:
-        after = status_from_state(state, facts.canary, facts.now)
+        after = status_from_state(state, facts.canary, facts.now, facts.options.minimum_interval)
         if after == facts.canary.status:
             return manifest
         return await self._put_status(manifest, after.to_dict())
@@ -244,7 +244,7 @@ class Reconciler:
                 reason = getattr(answer, "reason", "")
                 self._record(manifest, canary, Event(f"{what} hook {probe.webhook.name} failed {reason}", "Warning"))
 
-    async def _return_traffic(self, key: Key, problem: str) -> bool:
+    async def _return_traffic(self, key: Key, problem: str, *, invalid: bool = False) -> bool:
         """Nobody can judge this Canary: its canary's traffic goes back to a primary that serves.
 
         Returns whether some is left: the primary does not serve, or a write failed.
@@ -259,7 +259,7 @@ class Reconciler:
             canary_log(key[2], key[1], __name__).warning("trying again: %s", error)
             serving = False
         returned = bool(writes) and serving
-        await self._report(key, problem, **NO_TRAFFIC if returned else {})
+        await self._report(key, problem, invalid=invalid, **NO_TRAFFIC if returned else {})
         return bool(writes) and not returned
 
     def _owned(self, key: Key) -> list[Manifest]:
@@ -268,23 +268,20 @@ class Reconciler:
         found = (self.cache.get(each) for each in self.cache.owned_by(uid, f"{namespace}/{name}"))
         return [item for item in found if item is not None and item["metadata"].get("namespace") == namespace]
 
-    async def _report(self, key: Key, problem: str, **changes: Any) -> None:
-        """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic.
-
-        A rollout that is held up counts towards ``progressDeadlineSeconds`` from the first report on.
-        """
+    async def _report(self, key: Key, problem: str, *, invalid: bool = False, **changes: Any) -> None:
+        """Say what holds a Canary up where the user looks: in its status, and in an event, once. Moves no traffic."""
         manifest = self.cache.get(key)
         if manifest is None:
             return
-        status = dict(manifest.get("status") or {})
-        if status.get("message") == problem and not changes:
+        status, generation = dict(manifest.get("status") or {}), int(manifest["metadata"].get("generation", 0))
+        told = report(status, problem, self.clock(), generation=generation, invalid=invalid) | changes
+        if told == status:
             canary_log(key[2], key[1], __name__).debug("still: %s", problem)
             return
         if status.get("message") != problem:
             self.recorder.record(manifest, Event(problem, "Warning"))
         try:
-            stalled = CanaryStatus(stalled_since=self.clock()).to_dict()["stalledSince"]
-            await self._put_status(manifest, {"stalledSince": stalled, **status, **changes, "message": problem})
+            await self._put_status(manifest, told)
         except ClusterError as error:
             canary_log(key[2], key[1], __name__).warning("the status could not be written: %s", error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from controller.core.evidence.readings import Reading
 from controller.core.evidence.split import Split
 from controller.core.evidence.values import VALUE, ValueComparison
 from controller.core.model import Check, Cookies, Evidence, Routes, State
+from controller.core.rollout.phases import Reason
 from controller.core.status import state_from_status, status_from_state
 from tests.builders import NOW, WEIGHTED, canary_manifest, make_canary
 from tests.golden_files import assert_golden
@@ -77,7 +79,8 @@ def test_a_status_of_flagger_is_read_and_written_back_as_it_was():
     state = state_from_status(canary)
     assert (state.phase, state.applied, state.promoted) == (Phase.FAILED, "7554554c66", "9dccb99c5")
     written = status_from_state(state, canary, NOW).to_dict()
-    assert written == {**FLAGGER, "observedGeneration": 1}
+    assert written["conditions"][:1] == FLAGGER["conditions"]
+    assert written == {**FLAGGER, "observedGeneration": 1, "conditions": written["conditions"]}
 
 
 OUTCOMES = {
@@ -96,13 +99,14 @@ OUTCOMES = {
 
 @pytest.mark.parametrize("phase", OUTCOMES)
 def test_the_condition_tells_the_outcome(phase):
-    (condition,) = status_from_state(State(phase=phase), make_canary(), NOW).conditions
+    condition, *_ = status_from_state(State(phase=phase), make_canary(), NOW).conditions
     assert (condition.type, condition.reason) == ("Promoted", phase.value)
     assert (condition.status, condition.message) == OUTCOMES[phase]
 
 
-def test_a_canary_without_a_phase_has_no_condition():
-    assert status_from_state(State(message="wrong"), make_canary(), NOW).conditions == ()
+def test_a_canary_without_a_phase_has_no_outcome():
+    conditions = status_from_state(State(message="wrong"), make_canary(), NOW).conditions
+    assert "Promoted" not in [condition.type for condition in conditions]
 
 
 def test_a_condition_changes_with_its_phase_and_no_sooner():
@@ -118,11 +122,39 @@ def test_a_condition_changes_with_its_phase_and_no_sooner():
 
 
 def test_conditions_and_fields_of_others_stay():
-    other = {"type": "Ready", "status": "True", "reason": "Fine", "message": "all is well"}
+    other = {"type": "Audited", "status": "True", "reason": "Fine", "message": "all is well"}
     canary = with_status({**FLAGGER, "conditions": [other], "lastTrackedRevision": "7"})
     status = status_from_state(State(phase=Phase.SUCCEEDED), canary, NOW).to_dict()
     assert status["conditions"][0] == other
     assert status["lastTrackedRevision"] == "7"
+
+
+NEXT_CHECKS: dict[str, tuple[State, int | None]] = {
+    # name: (state, seconds from the last timed step to the next)
+    "at rest": (State(Phase.SUCCEEDED, reason=Reason.PROMOTED), None),
+    "a gate before the start": (State(Phase.WAITING, reason=Reason.START_NOT_APPROVED), 10),
+    "a start that waits for something else": (State(Phase.WAITING, reason=Reason.REFERENCES_MISSING), None),
+    "in the analysis": (State(Phase.PROGRESSING, Routes(20), reason=Reason.ADVANCED), 10),
+    "a gate in the analysis": (State(Phase.WAITING_PROMOTION, Routes(20), reason=Reason.PROMOTION_NOT_APPROVED), 10),
+    "rounds without traffic": (State(Phase.PROGRESSING, iterations=1, reason=Reason.CHECK_FAILED), 10),
+    "suspended with traffic": (State(Phase.PROGRESSING, Routes(20), reason=Reason.SUSPENDED), 10),
+    "suspended without traffic": (State(Phase.PROGRESSING, iterations=1, reason=Reason.SUSPENDED), None),
+    "pods that start, without traffic": (State(Phase.PROGRESSING, iterations=1, reason=Reason.CANARY_NOT_READY), None),
+    "traffic that goes back by steps": (State(Phase.PROMOTING, Routes(20), reason=Reason.TRAFFIC_RETURNING), 10),
+    "a promotion": (State(Phase.PROMOTING, Routes(20), reason=Reason.PROMOTION_STARTED), None),
+    "rolled back": (State(Phase.FAILED, reason=Reason.CHECKS_FAILED), None),
+}
+
+
+@pytest.mark.parametrize("name", NEXT_CHECKS)
+def test_the_next_timed_step_is_said_where_there_is_one(name):
+    state, seconds = NEXT_CHECKS[name]
+    for now in (NOW, NOW + timedelta(hours=1)):  # it moves with the last step, not with the time
+        status = status_from_state(replace(state, analysed_at=NOW), make_canary(), now)
+        assert status.next_check_time == (None if seconds is None else NOW + timedelta(seconds=seconds))
+    assert status_from_state(state, make_canary(), NOW).next_check_time is None
+    slow = status_from_state(replace(state, analysed_at=NOW), make_canary(), NOW, 60.0)
+    assert slow.next_check_time == (None if seconds is None else NOW + timedelta(seconds=60))
 
 
 @pytest.mark.parametrize("damage", [{"canary": -1}, {"looks": "many"}, {"weight": 101}])

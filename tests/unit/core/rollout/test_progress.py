@@ -549,6 +549,7 @@ def restarted(cluster: Cluster) -> dict[str, Any]:
         "failed_checks": 0,
         "applied": revision_of(cluster),
         "tracked_configs": revision_facts(cluster.facts())[1],
+        "started_at": cluster.now if revision_of(cluster) != cluster.state.applied else cluster.state.started_at,
         "analysed_at": None,
         "begun_at": None,
         "checks": (),
@@ -599,6 +600,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         lambda cluster: {
             **restarted(cluster),
             "phase": Phase.INITIALIZED,
+            "started_at": cluster.state.started_at,
             "analysed_at": cluster.state.analysed_at,
             "begun_at": cluster.state.begun_at,
             "scale_down": True,

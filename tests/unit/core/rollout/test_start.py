@@ -199,6 +199,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         "phase": Phase.PROGRESSING,
         "applied": revision_of(cluster),
         "transitioned_at": cluster.now,
+        "started_at": cluster.now,
         "analysed_at": None,
         "checks": (),
         "message": "",

@@ -111,6 +111,7 @@ def comparable(state: State) -> State:
         revision="",
         tracked_configs={},
         transitioned_at=None,
+        started_at=None,
         split=None,
         message=message,
     )
