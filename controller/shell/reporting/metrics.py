@@ -14,8 +14,19 @@ from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.status import Phase
 from controller.core.model import Check, Evidence, State
+from controller.core.rollout.phases import UNDER_WAY, Reason
 
 SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
+
+ROLLOUT_SECONDS = (30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
+_OUTCOMES: Mapping[str, str] = {
+    Reason.PROMOTED: "promoted",
+    Reason.REVERTED: "reverted",
+    Reason.RESTARTED: "superseded",
+    Reason.ABORTED: "aborted",
+    Reason.PRIMARY_FAILED: "promotion_failed",
+}
+"""How rollouts end but for those that are rolled back."""
 
 _STATUS = {Phase.PROGRESSING: 0, Phase.FAILED: 2}
 
@@ -55,6 +66,14 @@ class Metrics:
         outcome = (*canary, "deployment_strategy", "analysis_status")
         self._successes = self._counter("flagger_canary_successes", "Canaries promoted.", *outcome)
         self._failures = self._counter("flagger_canary_failures", "Canaries rolled back.", *outcome)
+        self._rollouts = Histogram(
+            "canary_rollout_duration_seconds",
+            "Time from the start of a rollout to its end: promoted, skipped (promoted without analysis), rolled_back, "
+            "aborted, reverted, superseded or promotion_failed.",
+            (*canary, "outcome"),
+            registry=self.registry,
+            buckets=ROLLOUT_SECONDS,
+        )
         self._ticks = self._counter("canary_ticks", "Reconciliations of a Canary, by result.", *canary, "result")
         self._requests = self._counter("canary_api_requests", "Requests to the Kubernetes API.", "verb", "kind")
         self._reconciled = self._gauge(
@@ -93,6 +112,7 @@ class Metrics:
         self._compared(target, namespace, after.evidence)
         if after.phase is not before.phase:
             self._finished(canary, after.phase)
+        self._lasted(canary, before, after)
 
     def remove(self, name: str, namespace: str, target: str) -> None:
         """Remove the series of a Canary that was deleted."""
@@ -102,6 +122,7 @@ class Metrics:
             self._analysis,
             self._successes,
             self._failures,
+            self._rollouts,
             *self._comparisons,
         )
         for metric, owner in (*((each, name) for each in by_canary), *((each, target) for each in by_target)):
@@ -146,6 +167,20 @@ class Metrics:
             strategy: Strategy = canary.spec.analysis.strategy
             status = SKIPPED if canary.spec.skip_analysis else COMPLETED
             counter.labels(canary.names.target, canary.namespace, strategy.value, status).inc()
+
+    def _lasted(self, canary: Canary, before: State, after: State) -> None:
+        """A rollout has ended; one of a Canary that has another target now, or is deleted, has no outcome."""
+        superseded = before.started_at != after.started_at
+        outcome = _OUTCOMES.get(after.reason, "rolled_back" if after.phase is Phase.FAILED else "")
+        ended_at = after.started_at if superseded else after.transitioned_at
+        if before.phase not in UNDER_WAY or (after.phase in UNDER_WAY and not superseded) or not outcome:
+            return
+        if before.started_at is None or ended_at is None:
+            return
+        if outcome == "promoted" and before.begun_at is None:
+            outcome = "skipped"
+        seconds = (ended_at - before.started_at).total_seconds()
+        self._rollouts.labels(canary.names.target, canary.namespace, outcome).observe(seconds)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -177,8 +179,66 @@ def test_an_outcome_is_counted_once(canary, name, labels):
     assert value(metrics, f"flagger_canary_{name}_total", **BACKEND, **labels) == 1
 
 
+STARTED, ENDED = NOW, NOW + timedelta(seconds=90)
+
+
+def analysed(phase: Phase) -> State:
+    """In a rollout whose canary has had traffic."""
+    return State(phase, started_at=STARTED, begun_at=STARTED)
+
+
+ENDS = {
+    # what has ended: (the state before, the state after, the outcome)
+    "a promotion": (analysed(Phase.FINALISING), State(Phase.SUCCEEDED, reason="Promoted"), "promoted"),
+    "a promotion without a step": (
+        State(Phase.FINALISING, started_at=STARTED),
+        State(Phase.SUCCEEDED, reason="Promoted"),
+        "skipped",
+    ),
+    "failed checks": (analysed(Phase.PROGRESSING), State(Phase.FAILED, reason="ChecksFailed"), "rolled_back"),
+    "a deadline": (analysed(Phase.PROMOTING), State(Phase.FAILED, reason="DeadlineExceeded"), "rolled_back"),
+    "an abort": (analysed(Phase.WAITING_PROMOTION), State(Phase.FAILED, reason="Aborted"), "aborted"),
+    "a revert": (analysed(Phase.PROGRESSING), State(Phase.INITIALIZED, reason="Reverted"), "reverted"),
+    "a primary that fails": (
+        analysed(Phase.PROMOTING),
+        State(Phase.FAILED, reason="PrimaryFailed"),
+        "promotion_failed",
+    ),
+    "a newer revision": (
+        analysed(Phase.PROGRESSING),
+        State(Phase.PROGRESSING, reason="Restarted", started_at=ENDED),
+        "superseded",
+    ),
+    "nothing yet": (analysed(Phase.PROGRESSING), State(Phase.PROMOTING, reason="PromotionStarted"), None),
+    "an analysis that starts over": (
+        analysed(Phase.PROGRESSING),
+        State(Phase.PROGRESSING, reason="AnalysisChanged"),
+        None,
+    ),
+    "another target": (analysed(Phase.PROGRESSING), State(Phase.INITIALIZING, reason="TargetChanged"), None),
+    "a start": (analysed(Phase.FAILED), State(Phase.PROGRESSING, reason="Started", started_at=ENDED), None),
+    "the first revision": (State(Phase.INITIALIZING), State(Phase.INITIALIZED, reason="Initialized"), None),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_duration_of_a_rollout_is_counted_by_its_outcome(name):
+    before, after, outcome = ENDS[name]
+    after = replace(after, started_at=after.started_at or before.started_at, transitioned_at=ENDED)
+    metrics = Metrics("1.2.3")
+    metrics.observe_status(make_canary(), before, after)
+    counted = {
+        (sample.labels["outcome"], sample.value)
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "canary_rollout_duration_seconds_sum"
+    }
+    assert counted == ({(outcome, 90.0)} if outcome else set())
+
+
 async def test_nothing_is_left_of_a_canary_that_was_deleted():
     metrics = after(Phase.PROGRESSING, Phase.FAILED)
+    metrics.observe_status(make_canary(), ENDS["an abort"][0], replace(ENDS["an abort"][1], transitioned_at=ENDED))
     with_evidence(metrics, errors=comparison(known(0, 0), HARMFUL))
     metrics.observe_tick("backend", "prod", seconds=0.1, at=5.0, result="ok")
     async with serve(metrics, CanaryTasks(), 0) as port:
