@@ -125,6 +125,8 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
         f"--metrics-server={config.metrics_server or args.prometheus_url}",
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
+        *(f"--max-rollouts={number}" for number in (config.max_rollouts,) if number),
+        *(f"--max-rollouts-per-namespace={number}" for number in (config.max_rollouts_per_namespace,) if number),
         "--leader-election=true",
         f"--leader-election-namespace={ISTIO_NAMESPACE}",
         *(f"--namespace={namespace}" for namespace in _namespaces(config)),

@@ -19,6 +19,7 @@ _EXISTING_NAMESPACES = {ISTIO_NAMESPACE, "default", "kube-system", "kube-public"
 _INJECTION_LABELS = ("istio-injection", "istio.io/rev")
 _OPTIONS_SET_HERE = {
     *("metrics-server", "log-level", "minimum-interval", "namespace", "port"),
+    *("max-rollouts", "max-rollouts-per-namespace"),
     *("no-cross-namespace-refs", "allowed-hosts", "allowed-gateways", "allowed-addresses"),
 }
 """Options of the controller that this program sets."""

@@ -240,6 +240,12 @@ class ControllerConfig(Model):
     minimum_interval: Annotated[Duration, matching(r".*[1-9].*", "a duration above 0, as in 10s or 1m30s")] = Field(
         DEFAULT_INTERVAL_FLOOR, description="Lower limit of a canary's analysis interval, as in Flagger."
     )
+    max_rollouts: Annotated[Integer, at_least(0)] = Field(
+        0, description="Rollouts in progress at a time; 0 for any number (docs/several-rollouts.md)."
+    )
+    max_rollouts_per_namespace: Annotated[Integer, at_least(0)] = Field(
+        0, description="Rollouts in progress at a time in each namespace; 0 for any number."
+    )
     metrics_server: Url | None = Field(
         None, description="Prometheus for the built-in metrics; the one of `observability` when unset."
     )

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from controller.api.analysis import Analysis
 from controller.api.base import Boolean, Integer, Model, PositiveDuration, StringMap, Time, Url
 from controller.api.names import API_VERSION, CANARY_KIND, LONGEST_SERVICE_NAME, Names
-from controller.api.references import AutoscalerRef, IngressRef, RouteRef, TargetRef, UpstreamRef
+from controller.api.references import AutoscalerRef, IngressRef, NamespacedRef, RouteRef, TargetRef, UpstreamRef
 from controller.api.rules import Rule, at_least
 from controller.api.service import ServiceSpec
 from controller.api.status import CanaryStatus
@@ -106,6 +106,11 @@ class CanarySpec(Model):
         None,
         description="How long after the primary has run a revision, going back to it skips the analysis, for example"
         " 24h. Defaults to never. Not part of Flagger's API.",
+    )
+    depends_on: tuple[NamespacedRef, ...] = Field(
+        (),
+        description="Canaries that go first: a rollout starts only while each of them is at rest, and its primary runs"
+        " what its target asks for. Not part of Flagger's API.",
     )
     revert_on_deletion: Boolean = Field(
         False, description="Restore the replicas and the traffic of the target when the Canary is deleted."

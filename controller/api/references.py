@@ -84,7 +84,7 @@ class UpstreamRef(Model):
 
 
 class NamespacedRef(Model):
-    """Reference to a MetricTemplate or an AlertProvider."""
+    """Reference to a MetricTemplate, an AlertProvider or another Canary."""
 
     name: Name = Field(description="Name of the object.")
     namespace: str | None = Field(None, description="Namespace of the object. Defaults to the namespace of the Canary.")

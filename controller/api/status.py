@@ -129,6 +129,9 @@ class CanaryStatus(_Observed):
     alerted: tuple[str, ...] = Field(
         (), description="What alerts were sent for, and whose end was not announced yet; see spec.analysis.alerts."
     )
+    queued_since: MicroTime | None = Field(
+        None, description="Since when a new revision waits for other Canaries. Absent while it does not."
+    )
     closed_since: MicroTime | None = Field(
         None, description="Since when a webhook has kept the next step from being taken; alerts need it."
     )

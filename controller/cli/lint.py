@@ -27,6 +27,7 @@ from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.sides import doubts
 from controller.core.analysis.thresholds import missing_templates, plan_query
 from controller.core.model import Manifest
+from controller.core.objects.dependencies import circle_problem, find_circle, needs
 from controller.core.objects.ownership import find_rival
 from controller.core.probes import QueryFailed
 
@@ -103,11 +104,17 @@ def check_files(files: Sequence[str]) -> tuple[list[Finding], int]:
         if isinstance(resource, AlertProvider)
     }
     canaries = [(document.value, resource.namespace) for document, resource in parsed if isinstance(resource, Canary)]
+    by_name = {
+        f"{resource.namespace}/{resource.name}": document.value
+        for document, resource in parsed
+        if isinstance(resource, Canary)
+    }
     for document, resource in parsed:
         findings += _unsupported(document, resource)
         if isinstance(resource, Canary):
             findings += _canary(document, resource, templates)
             findings += _alerts(document, resource, chats)
+            findings += _order(document, resource, by_name)
             findings += _rival(document, [value for value, namespace in canaries if namespace == resource.namespace])
     order = {file: position for position, file in enumerate(files)}
     return sorted(findings, key=lambda finding: (order[finding.file], finding.line)), len(documents)
@@ -152,6 +159,18 @@ def _alerts(document: Document, canary: Canary, known: Container[str]) -> Iterat
         if key not in known:
             found = f"{path}: AlertProvider {key} is not in these files; it must exist in the cluster"
             yield _finding(document, Severity.NOTE, found, path)
+
+
+def _order(document: Document, canary: Canary, known: Mapping[str, Manifest]) -> Iterator[Finding]:
+    """Canaries that none of these files has, and those that wait for each other."""
+    for number, reference in enumerate(canary.spec.depends_on):
+        path, key = f"spec.dependsOn[{number}]", reference.key(canary.namespace)
+        if key not in known:
+            found = f"{path}: Canary {key} is not in these files; it must exist in the cluster"
+            yield _finding(document, Severity.NOTE, found, path)
+    circle = find_circle(f"{canary.namespace}/{canary.name}", lambda key: needs(known[key]) if key in known else ())
+    if problem := circle_problem(circle):
+        yield _finding(document, Severity.ERROR, problem, "spec.dependsOn")
 
 
 def _unused_variables(metric: Metric, templates: Iterable[MetricTemplate]) -> tuple[str, ...]:

@@ -79,8 +79,14 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         ),
     ] = ",".join(SELECTOR_LABELS),
     no_cross_namespace_refs: Annotated[
-        str, typer.Option(metavar="BOOLEAN", help="Reject MetricTemplates and AlertProviders of other namespaces.")
+        str, typer.Option(metavar="BOOLEAN", help="Reject references to objects of other namespaces.")
     ] = "false",
+    max_rollouts: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Rollouts in progress at a time; 0 for any number.")
+    ] = 0,
+    max_rollouts_per_namespace: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Rollouts in progress at a time in each namespace.")
+    ] = 0,
     allowed_hosts: Annotated[
         str,
         typer.Option(metavar="PATTERNS", help="Hosts that a VirtualService may have beside Services of the namespace."),
@@ -115,6 +121,8 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         namespaces=tuple(name for names in namespace or () for name in _items(names)),
         selector_labels=_items(selector_labels),
         cross_namespace_refs=no_cross_namespace_refs in FALSE,
+        max_rollouts=max_rollouts,
+        max_rollouts_per_namespace=max_rollouts_per_namespace,
         allowed_hosts=_items(allowed_hosts),
         allowed_gateways=_items(allowed_gateways),
         allowed_addresses=_items(allowed_addresses),

@@ -128,6 +128,7 @@ class State:
         evidence: what ``compare`` has gathered in this rollout, by metric.
         split: how the requests were shared out in it, where ``compare`` counts them and weights decide.
         alerted: what people were told and not yet told the end of: failures, and what lasts (`rollout.alerts`).
+        queued_since: since when a new revision waits for its turn (`rollout.turns`).
         closed_since: since when a gate has kept the next step from being taken, where somebody wants alerts.
         revision: what the target would run, when that was last known.
         former: what the primary runs and, within ``rollbackWindow``, has run, the last first.
@@ -159,6 +160,7 @@ class State:
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     split: Split | None = None
     alerted: tuple[str, ...] = ()
+    queued_since: datetime | None = None
     closed_since: datetime | None = None
     revision: str = ""
     former: tuple[Former, ...] = ()
@@ -188,19 +190,44 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Another Canary, as far as the start of a rollout depends on it.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        phase: where it stands.
+        queued_since: since when it waits for a place; None if it does not.
+        settled: its primary runs what its target asks for now, and nothing is under way; known of dependencies only.
+    """
+
+    namespace: str
+    name: str
+    phase: Phase
+    queued_since: datetime | None = None
+    settled: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}.{self.namespace}"
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The controller's options that decisions depend on.
 
     Attributes:
         minimum_interval: lower bound of ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
-        cross_namespace_refs: whether a Canary may use a MetricTemplate of another namespace.
+        cross_namespace_refs: whether a Canary may refer to objects of another namespace.
         allowed_hosts: patterns of ``spec.service.hosts`` beside the namespace's own Services; ``{namespace}`` stands
             for the Canary's. Empty: all.
         allowed_gateways: patterns of ``spec.service.gateways``, as in ``istio-system/public`` or ``{namespace}/*``.
             Empty: all.
         alerts: whether Canaries without ``spec.analysis.alerts`` send theirs to receivers of the controller's own.
         cluster_name: shown in alerts; empty: not.
+        max_rollouts: how many rollouts may be in progress at a time; 0: any number.
+        max_rollouts_per_namespace: the same for each namespace.
     """
 
     minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
@@ -210,6 +237,8 @@ class Options:
     allowed_gateways: tuple[str, ...] = ()
     alerts: bool = False
     cluster_name: str = ""
+    max_rollouts: int = 0
+    max_rollouts_per_namespace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +263,9 @@ class Facts:
         missing_configs: references of the target (not marked optional) to objects that do not exist.
         templates: MetricTemplates by ``NAMESPACE/NAME``, or what is wrong with one; one that does not exist is absent.
         rival: another Canary that claims the same object and came first.
+        peers: other Canaries that have a rollout in progress or wait for a place; empty without a limit.
+        dependencies: those in ``spec.dependsOn`` by ``NAMESPACE/NAME``, None where there is none.
+        circle: the way from this Canary over ``spec.dependsOn`` back to itself; empty: there is none.
         actor: the field manager that wrote an instruction nobody has answered yet.
         options: of the controller.
     """
@@ -250,6 +282,9 @@ class Facts:
     missing_configs: tuple[str, ...] = ()
     templates: Mapping[str, MetricTemplate | str] = field(default_factory=dict)
     rival: Rival | None = None
+    peers: tuple[Peer, ...] = ()
+    dependencies: Mapping[str, Peer | None] = field(default_factory=dict)
+    circle: tuple[str, ...] = ()
     actor: str = ""
     options: Options = Options()
 

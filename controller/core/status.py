@@ -61,6 +61,7 @@ def state_from_status(canary: Canary) -> State:
         evidence=_evidence_of(canary),
         split=_split_of(status),
         alerted=status.alerted,
+        queued_since=status.queued_since,
         closed_since=status.closed_since,
         revision=status.revision,
         former=tuple(Former(each.revision, each.until) for each in status.former),
@@ -143,6 +144,7 @@ def status_from_state(
             "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
             "split": _SPLIT.dump_python(state.split, mode="json", by_alias=True) if state.split else None,
             "alerted": state.alerted,
+            "queued_since": state.queued_since,
             "closed_since": state.closed_since,
             "revision": state.revision,
             "former": tuple(FormerStatus(revision=each.revision, until=each.until) for each in state.former),
@@ -161,7 +163,8 @@ def status_from_state(
 def report(status: Mapping[str, Any], problem: str, now: datetime, *, generation: int, invalid: bool) -> dict[str, Any]:
     """The status of a Canary that could not be looked at to the end: as it was, and with what is in the way.
 
-    A rollout that is held up counts towards ``progressDeadlineSeconds`` from the first report on.
+    It has no turn, which others could use, and no next check. A rollout that is held up counts towards
+    ``progressDeadlineSeconds`` from the first report on.
     """
     try:
         known = CanaryStatus.model_validate({"conditions": status.get("conditions") or ()})
@@ -176,7 +179,7 @@ def report(status: Mapping[str, Any], problem: str, now: datetime, *, generation
     changed: dict[str, Any] = {
         each: told[each] for each in ("observedGeneration", "message", "conditions") if each in told
     }
-    kept = {name: value for name, value in status.items() if name != "nextCheckTime"}
+    kept = {name: value for name, value in status.items() if name not in ("nextCheckTime", "queuedSince")}
     return {"stalledSince": told["stalledSince"], **kept, **changed}
 
 

@@ -144,6 +144,7 @@ class _Operator:
             alerts=self._alerts,
             metrics=metrics,
             depend=self._depend,
+            tell=tasks.wake_followers,
             clock=_now,
             options=settings.options,
         )

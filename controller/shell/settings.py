@@ -30,7 +30,9 @@ class Settings:
         log_level: lowest severity that is logged.
         minimum_interval: lower bound of every Canary's ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
-        cross_namespace_refs: whether a Canary may use MetricTemplates and AlertProviders of another namespace.
+        cross_namespace_refs: whether a Canary may refer to objects of another namespace.
+        max_rollouts: how many rollouts may be in progress at a time; 0: any number.
+        max_rollouts_per_namespace: the same for each namespace.
         allowed_hosts: patterns of ``spec.service.hosts`` beside the namespace's own Services; empty: all.
         allowed_gateways: patterns of ``spec.service.gateways``; empty: all.
         allowed_addresses: patterns of the host names that webhooks, metric providers and alerts may have; empty: all.
@@ -50,6 +52,8 @@ class Settings:
     minimum_interval: Annotated[float, Field(gt=0)] = DEFAULT_INTERVAL_FLOOR_SECONDS
     selector_labels: Annotated[tuple[Label, ...], Field(min_length=1)] = SELECTOR_LABELS
     cross_namespace_refs: bool = True
+    max_rollouts: Annotated[int, Field(ge=0)] = 0
+    max_rollouts_per_namespace: Annotated[int, Field(ge=0)] = 0
     allowed_hosts: Patterns = ()
     allowed_gateways: Patterns = ()
     allowed_addresses: Patterns = ()
@@ -91,4 +95,6 @@ class Settings:
             allowed_gateways=self.allowed_gateways,
             alerts=bool(self.alert_providers),
             cluster_name=self.cluster_name,
+            max_rollouts=self.max_rollouts,
+            max_rollouts_per_namespace=self.max_rollouts_per_namespace,
         )

@@ -37,6 +37,8 @@ def test_the_controller_gets_its_settings_as_arguments() -> None:
         "image": IMAGE,
         "logLevel": "debug",
         "minimumInterval": "2s",
+        "maxRollouts": 5,
+        "maxRolloutsPerNamespace": 1,
         "namespaces": ["prod"],
         "args": ["--event-webhook=http://events.example"],
     }
@@ -45,6 +47,8 @@ def test_the_controller_gets_its_settings_as_arguments() -> None:
         "--metrics-server=http://prometheus.istio-system:9090",
         "--log-level=debug",
         "--minimum-interval=2s",
+        "--max-rollouts=5",
+        "--max-rollouts-per-namespace=1",
         "--leader-election=true",
         "--leader-election-namespace=istio-system",
         "--namespace=istio-system",

@@ -63,6 +63,8 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.replicas": (0, {}),
     "controller.logLevel": ("debug", {}),
     "controller.minimumInterval": ("5s", {}),
+    "controller.maxRollouts": (3, {}),
+    "controller.maxRolloutsPerNamespace": (1, {}),
     "controller.metricsServer": ("http://other.example", {}),
     "controller.namespaces": (["prod"], {}),
     "controller.trust.crossNamespaceReferences": (False, {}),

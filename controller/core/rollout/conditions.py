@@ -98,6 +98,8 @@ _REASONS: Mapping[str, Standing] = {
     Reason.HOOK_PENDING: Standing.GOES_ON,
     Reason.ROLLBACK_BLOCKED: Standing.STUCK,
     Reason.SUPERSEDED: Standing.GOES_ON,
+    Reason.DEPENDENCY_NOT_READY: Standing.WAITS,
+    Reason.WAITING_FOR_TURN: Standing.WAITS,
 }
 """Every hold, whatever the phase; and the one gate that keeps a Canary in a phase which goes on otherwise."""
 

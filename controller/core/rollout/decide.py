@@ -13,7 +13,7 @@ from typing import TypeAlias
 from controller.api.status import Phase
 from controller.core.decision import Decision, Measure
 from controller.core.model import Observation, State
-from controller.core.rollout import by_hand, guards, progress, promotion, rollback, termination, waits
+from controller.core.rollout import by_hand, guards, progress, promotion, rollback, termination, turns, waits
 from controller.core.rollout import start as idle
 from controller.core.rollout.alerts import with_alerts
 from controller.core.tick import Tick
@@ -47,6 +47,8 @@ _IDLE: tuple[Policy, ...] = (
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
     waits.look_at_pods,  # what is said about readiness below has the pods' own reason
     idle.await_start,  # no gate is asked for a rollout that could not begin
+    idle.await_gate,  # before `await_turn`: who waits for a person waits for no place
+    turns.await_turn,  # before `start`: a gate that opens opens for a rollout that begins
     idle.start,
 )
 _PROGRESS: tuple[Policy, ...] = (

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from controller.api.canary import Canary
+from controller.api.references import NamespacedRef
 from controller.core.model import Options
 
 _SERVICE = re.compile(r"[a-z0-9-]+")
@@ -23,15 +24,18 @@ def not_allowed(canary: Canary, options: Options) -> tuple[str, ...]:
 
 def _references(canary: Canary, options: Options) -> Iterator[str]:
     analysis = canary.spec.analysis
-    references = {
-        f"metrics[{number}].{path}": reference
+    references: dict[str, NamespacedRef] = {
+        f"analysis.metrics[{number}].{path}": reference
         for number, metric in enumerate(analysis.metrics)
         for path, reference in metric.template_refs.items()
     }
-    references |= {f"alerts[{number}].providerRef": alert.provider_ref for number, alert in enumerate(analysis.alerts)}
+    references |= {
+        f"analysis.alerts[{number}].providerRef": alert.provider_ref for number, alert in enumerate(analysis.alerts)
+    }
+    references |= {f"dependsOn[{number}]": reference for number, reference in enumerate(canary.spec.depends_on)}
     for path, reference in references.items():
         if not options.cross_namespace_refs and reference.namespace not in (None, "", canary.namespace):
-            field = f"spec.analysis.{path}.namespace"
+            field = f"spec.{path}.namespace"
             yield f"{field}: references to other namespaces are disabled (--no-cross-namespace-refs)"
 
 

@@ -85,6 +85,8 @@ class Reason(StrEnum):
     HOOK_PENDING = "HookPending"
     ROLLBACK_BLOCKED = "RollbackBlocked"
     SUPERSEDED = "Superseded"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
+    WAITING_FOR_TURN = "WaitingForTurn"
 
 
 _BETWEEN_ROLLOUTS: Mapping[Reason, Phase] = {
@@ -176,9 +178,14 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.HOOK_PENDING: ANALYSIS,
     Reason.ROLLBACK_BLOCKED: ANALYSIS | {Phase.PROMOTING},
     Reason.SUPERSEDED: ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
+    Reason.DEPENDENCY_NOT_READY: _IDLE,
+    Reason.WAITING_FOR_TURN: _IDLE,
 }
 """What a Canary waits for, and in which phases it may."""
 
+
+TURNS = (Reason.DEPENDENCY_NOT_READY, Reason.WAITING_FOR_TURN)
+"""Holds of a start that wait for other Canaries; whoever waits for nothing else keeps its place in the order."""
 
 ACTIONS: Mapping[Verb, frozenset[Phase]] = {
     Verb.PROMOTE: ANALYSIS,

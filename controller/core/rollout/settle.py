@@ -25,7 +25,7 @@ from controller.core.objects.ownership import newly_adopted
 from controller.core.objects.promoted import lost_copies, record_primary
 from controller.core.objects.workload import primary_revision
 from controller.core.probes import HookProbe
-from controller.core.rollout.phases import ANALYSIS, HOLDS, Reason, next_phase
+from controller.core.rollout.phases import ANALYSIS, HOLDS, TURNS, Reason, next_phase
 from controller.core.tick import Tick
 
 _MOVING = (Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING)
@@ -143,15 +143,18 @@ def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
         IllegalTransition: ``reason`` cannot happen in this phase.
     """
     before, state = tick.state, replace(state, revision=tick.known_revision)
+    over = not state.message and before.reason in HOLDS
+    named = ("" if over else before.reason) if reason is None else reason.value
+    if named not in TURNS or not tick.moved_on:
+        state = replace(state, queued_since=None)
     if reason is None:
-        over = not state.message and before.reason in HOLDS
-        return replace(state, phase=before.phase, reason="" if over else before.reason)
+        return replace(state, phase=before.phase, reason=named)
     phase = next_phase(before.phase, reason)
     changed_at = before.transitioned_at if phase is before.phase else tick.facts.now
     if phase not in ANALYSIS or state.applied != before.applied:  # what was asked of a rollout ends with it
         state = replace(state, paused="", aborted="")
     frozen = state.frozen and phase is Phase.FAILED
-    return replace(state, phase=phase, reason=reason.value, transitioned_at=changed_at, frozen=frozen)
+    return replace(state, phase=phase, reason=named, transitioned_at=changed_at, frozen=frozen)
 
 
 def hold(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision:

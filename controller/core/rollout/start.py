@@ -16,8 +16,9 @@ from controller.core.objects.workload import (
     runs_target,
 )
 from controller.core.rollout.guards import copy_problem, start_problem
-from controller.core.rollout.phases import Reason
+from controller.core.rollout.phases import HOLDS, Reason
 from controller.core.rollout.settle import hands_off, hold, lost_configs, settle, warn_once
+from controller.core.rollout.turns import broken_dependencies
 from controller.core.tick import Tick, passed, refused
 
 
@@ -107,18 +108,21 @@ def stay(tick: Tick) -> Decision | None:
     if tick.moved_on:
         return None
     if tick.state.phase is Phase.FAILED:
-        told = lost_configs(tick, tick.state) or tick.state.reason == Reason.CONFIG_LOST
+        told = lost_configs(tick, tick.state) or tick.state.reason in HOLDS
         return settle(tick, None, replace(tick.state, message="") if told else tick.state)
     if tick.state.phase is Phase.WAITING:
         ran = tick.state.applied == tick.state.promoted
         reason = Reason.BACK_TO_PROMOTED if ran else Reason.BACK_TO_FAILED
         state = replace(tick.state, scale_down=True, quiet_since=None, message="")
         return settle(tick, reason, state, requeue_after=0.0)
-    if problem := start_problem(tick):
-        return hold(tick, Reason.REFERENCES_MISSING, problem)
-    if not tick.primary_serves:
-        return hold(tick, Reason.PRIMARY_NOT_READY, f"{tick.primary_label} serves nothing: {_lack(tick)}")
-    return settle(tick, None, replace(tick.state, message=""))
+    idle = "" if tick.primary_serves else f"{tick.primary_label} serves nothing: {_lack(tick)}"
+    problems = (
+        (Reason.REFERENCES_MISSING, start_problem(tick)),
+        (Reason.DEPENDENCY_NOT_READY, broken_dependencies(tick.facts)),
+        (Reason.PRIMARY_NOT_READY, idle),
+    )
+    found = next(((reason, problem) for reason, problem in problems if problem), None)
+    return hold(tick, *found) if found else settle(tick, None, replace(tick.state, message=""))
 
 
 def _lack(tick: Tick) -> str:
@@ -140,10 +144,15 @@ def await_start(tick: Tick) -> Decision | None:
     return settle(tick, Reason.PRIMARY_NOT_READY, replace(tick.state, message=message), events=events)
 
 
+def await_gate(tick: Tick) -> Decision | None:
+    """A gate that was closed is asked again after an interval; whoever waits for it takes no place from others."""
+    if tick.state.reason != Reason.START_NOT_APPROVED or tick.until_due <= 0:
+        return None
+    return settle(tick, None, tick.state, requeue_after=tick.until_due)
+
+
 def start(tick: Tick) -> Decision | Measure:
     """Begin with the new revision, once every confirm-rollout gate is open."""
-    if tick.state.phase is Phase.WAITING and tick.until_due > 0:
-        return settle(tick, None, tick.state, requeue_after=tick.until_due)
     answers = tick.ask(HookType.CONFIRM_ROLLOUT)
     if isinstance(answers, Measure):
         return answers

@@ -45,13 +45,7 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         for kind, name in generated_names(canary, target)
         if (found := await _read(kube, cache, (kind, namespace, name))) is not None
     }
-    configs, missing = {}, []
-    for reference in copied_refs(canary, target):
-        body = await read_config(kube, cache, (reference.kind, namespace, reference.name))
-        if body is not None:
-            configs[reference.key] = body
-        elif not reference.optional:
-            missing.append(reference.key)
+    configs, missing = await read_configs(kube, cache, canary, target)
     return Facts(
         now=now,
         canary=canary,
@@ -62,11 +56,29 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         owned=_owned(cache, canary),
         deployments=tuple(cache.of_kind(DEPLOYMENT.name, namespace)),
         configs=configs,
-        missing_configs=tuple(missing),
+        missing_configs=missing,
         templates=_templates(cache, canary),
         rival=_rival(cache, canary),
         options=options,
     )
+
+
+async def read_configs(
+    kube: Kube, cache: Cache, canary: Canary, target: Manifest | None
+) -> tuple[dict[str, Manifest], tuple[str, ...]]:
+    """The ConfigMaps and Secrets of a Canary, and which of them are missing; see `Facts`.
+
+    Raises:
+        ClusterError: a body cannot be read.
+    """
+    configs, missing = dict[str, Manifest](), list[str]()
+    for reference in copied_refs(canary, target):
+        body = await read_config(kube, cache, (reference.kind, canary.namespace, reference.name))
+        if body is not None:
+            configs[reference.key] = body
+        elif not reference.optional:
+            missing.append(reference.key)
+    return configs, tuple(missing)
 
 
 async def find_actor(kube: Kube, canary: Canary) -> str:

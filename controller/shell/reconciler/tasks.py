@@ -61,6 +61,10 @@ class CanaryTasks:
         """The cache's listener."""
         if key[0] == CANARY.name:
             self._canary_changed(key, before, after)
+        self.wake_followers(key)
+
+    def wake_followers(self, key: Key) -> None:
+        """Wake those that depend on an object."""
         for dependent in self._dependents.get(key, ()):
             self._wake(dependent)
 

@@ -210,6 +210,26 @@ def test_two_canaries_that_use_the_same_object_are_an_error(check, old, new, mes
     assert not [line for line in check(a=f"{CANARY}---\n{elsewhere}") if "is also used by" in line]
 
 
+def dependent(name: str, *needs: str) -> str:
+    references = ", ".join(f"{{name: {need}}}" for need in needs)
+    text = CANARY.replace("name: backend", f"name: {name}")
+    return text.replace("  analysis:\n", f"  dependsOn: [{references}]\n  analysis:\n")
+
+
+def test_canaries_that_wait_for_each_other_are_an_error_and_one_that_is_missing_a_note(check):
+    documents = (TEMPLATE, dependent("a", "b"), dependent("b", "c", "d"), dependent("c", "a"))
+    found = [line for line in check(a="---\n".join(documents)) if "dependsOn" in line]
+    circle = "spec.dependsOn leads in a circle: {}; remove one of these references"
+    missing = "spec.dependsOn[1]: Canary prod/d is not in these files; it must exist in the cluster"
+    ways = ("prod/a -> prod/b -> prod/c -> prod/a", "prod/b -> prod/c -> prod/a -> prod/b")
+    assert [line.partition(": ")[2] for line in found] == [
+        f"error: document 2, Canary prod/a: {circle.format(ways[0])}",
+        f"note: document 3, Canary prod/b: {missing}",
+        f"error: document 3, Canary prod/b: {circle.format(ways[1])}",
+        f"error: document 4, Canary prod/c: {circle.format('prod/c -> prod/a -> prod/b -> prod/c')}",
+    ]
+
+
 MATCH = "    match: [{headers: {x: {exact: y}}}]\n"
 
 

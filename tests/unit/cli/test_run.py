@@ -78,6 +78,11 @@ def started(monkeypatch) -> list[Settings]:
             Settings(namespaces=("prod", "dev"), minimum_interval=90.0),
             id="those that Flagger does not have",
         ),
+        pytest.param(
+            "--max-rollouts=5 --max-rollouts-per-namespace 1",
+            Settings(max_rollouts=5, max_rollouts_per_namespace=1),
+            id="limits",
+        ),
     ],
 )
 def test_options_become_settings(started, arguments, settings):

@@ -17,7 +17,7 @@ from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.decision import Action, Alert, Annotate, Decision, Delete, Put, Scale, Write
-from controller.core.model import Facts, Manifest, Options, Rival, State
+from controller.core.model import Facts, Manifest, Options, Peer, Rival, State
 from controller.core.objects.affinity import STICKY_ROUTE
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
@@ -61,6 +61,8 @@ NORMAL = (
     Reason.VALUES_MISSING,
     Reason.WARMING_UP,
     Reason.HOOK_PENDING,
+    Reason.DEPENDENCY_NOT_READY,
+    Reason.WAITING_FOR_TURN,
 )
 """What every rollout may wait for: no warning is due at once."""
 END_PHASES = (Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED)
@@ -107,6 +109,9 @@ class Cluster:
         health: how the rollouts of a Deployment go, by its name; what is not named is ready at once.
         templates: the MetricTemplates.
         rival: see ``Facts``.
+        peers: see ``Facts``.
+        others: what is known of other Canaries that this one may depend on, by ``NAMESPACE/NAME``.
+        circle: see ``Facts``.
         options: see ``Facts``.
         actor: see ``Facts``.
         refused: kinds of objects that the API server does not let the controller create or replace.
@@ -127,6 +132,9 @@ class Cluster:
         default_factory=lambda: {"istio-system/error-rate": error_rate_template()}
     )
     rival: Rival | None = None
+    peers: tuple[Peer, ...] = ()
+    others: Mapping[str, Peer] = field(default_factory=dict)
+    circle: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
     actor: str = ""
     refused: set[str] = field(default_factory=set)
@@ -179,6 +187,12 @@ class Cluster:
             missing_configs=tuple(ref.key for ref in references if ref.key not in configs and not ref.optional),
             templates=dict(self.templates),
             rival=self.rival,
+            peers=self.peers,
+            dependencies={
+                reference.key(NAMESPACE): self.others.get(reference.key(NAMESPACE))
+                for reference in canary.spec.depends_on
+            },
+            circle=self.circle,
             actor=self.actor,
             options=self.options,
         )

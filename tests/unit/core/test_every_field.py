@@ -121,6 +121,7 @@ ORDERS = {
 }
 CPU = {"name": "cpu", "compare": {"value": {"query": "cpu{{workload}}", "better": "lower"}, "warmup": "0s"}}
 TEMPLATE_REF = {"name": "error-rate", "namespace": "istio-system"}
+DEPENDENT = {"dependsOn": [{"name": "shop"}]}
 GATE = make_webhook("gate", "confirm-promotion")
 
 
@@ -286,6 +287,8 @@ CASES: tuple[Case, ...] = (
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
     Case(f"{ANALYSIS}.onFailure", "freeze", analysis=metrics(ERROR_RATE)),
     Case("canary.spec.rollbackWindow", "1h"),
+    Case("canary.spec.dependsOn[].name", "other", spec=DEPENDENT),
+    Case("canary.spec.dependsOn[].namespace", "other", spec=DEPENDENT),
     Case(f"{HOOK}.name", "other", analysis=hooked()),
     Case(f"{HOOK}.url", "http://other.test", analysis=hooked()),
     *(Case(f"{HOOK}.type", kind, before="rollout", analysis=hooked()) for kind in ("pre-rollout", "rollback", "event")),

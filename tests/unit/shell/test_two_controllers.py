@@ -72,6 +72,7 @@ class Process:
             alerts=AlertSender(kube, None, recorder.record),  # type: ignore[arg-type]
             metrics=Metrics("test"),
             depend=tasks.depend,
+            tell=tasks.wake_followers,
             clock=world.now,
             options=Options(minimum_interval=1.0),
         )

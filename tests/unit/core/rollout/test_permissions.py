@@ -84,6 +84,16 @@ def test_a_metric_template_of_another_namespace_is_an_option(namespace, allowed,
     assert not_allowed(canary, Options()) == ()
 
 
+@pytest.mark.parametrize(("namespace", "allowed"), [(None, True), ("prod", True), ("store", False)])
+def test_a_canary_of_another_namespace_is_an_option(namespace, allowed):
+    canary = make_canary(
+        dependsOn=[{"name": "shop"}, {"name": "stock"} | ({"namespace": namespace} if namespace else {})]
+    )
+    message = "spec.dependsOn[1].namespace: references to other namespaces are disabled (--no-cross-namespace-refs)"
+    assert not_allowed(canary, Options(cross_namespace_refs=False)) == (() if allowed else (message,))
+    assert not_allowed(canary, Options()) == ()
+
+
 def test_a_canary_that_is_not_allowed_writes_nothing_new_and_says_why():
     cluster = progressing(20)
     cluster.options = Options(allowed_hosts=("*.example.com",))

@@ -93,6 +93,7 @@ class Stage:
             alerts=AlertSender(self.kube, None, self.recorder.record),  # type: ignore[arg-type]  # `post` is replaced
             metrics=self.metrics,
             depend=self.tasks.depend,
+            tell=self.tasks.wake_followers,
             clock=self.now,
             options=Options(minimum_interval=1.0),
         )

@@ -1,0 +1,192 @@
+"""Several Canaries in one controller: no more rollouts than places, however slow the API is, and each wakes in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.core.model import Options
+from controller.core.probes import Refused
+from controller.core.rollout.phases import UNDER_WAY
+from controller.shell.kubernetes.errors import Rejected
+from tests.builders import WEIGHTED, canary_manifest, make_deployment, webhook
+from tests.unit.shell.reconciler.test_reconciler import INTERVAL, Stage
+
+pytestmark = pytest.mark.looptime
+
+GATED = {**WEIGHTED, "webhooks": [webhook("go", "confirm-rollout")]}
+GATE = "webhook/confirm-rollout/go"
+
+
+@asynccontextmanager
+async def stage_of(*names: str, specs: dict[str, dict[str, Any]] | None = None, **options: Any) -> AsyncIterator[Stage]:
+    """Canaries that are initialised."""
+    canaries = (canary_manifest(name=name, **(specs or {}).get(name, {})) for name in names)
+    stage = Stage(*canaries, *(make_deployment(name) for name in names))
+    stage.reconciler = replace(stage.reconciler, options=Options(minimum_interval=1.0, **options))
+    await stage.open()
+    try:
+        await stage.settle()
+        await stage.settle(2 * INTERVAL)
+        assert {phase_of(stage, name) for name in names} == {"Initialized"}
+        yield stage
+    finally:
+        await stage.close()
+
+
+def status_of(stage: Stage, name: str) -> dict[str, Any]:
+    return dict(stage.kube.object("Canary", "prod", name).get("status") or {})
+
+
+def phase_of(stage: Stage, name: str) -> str:
+    return str(status_of(stage, name)["phase"])
+
+
+def push(stage: Stage, *names: str, image: str = "podinfo:2") -> None:
+    for name in names:
+        deployment = stage.kube.object("Deployment", "prod", name)
+        deployment["spec"]["template"] = make_deployment(name, image=image)["spec"]["template"]
+        deployment["metadata"]["generation"] += 1
+        stage.kube.set(deployment)
+
+
+def under_way(stage: Stage) -> list[str]:
+    return [each["metadata"]["name"] for each in stage.kube.objects("Canary") if each["status"]["phase"] in UNDER_WAY]
+
+
+async def begun(stage: Stage, *names: str, limit: int = 1) -> list[str]:
+    """Who begins, in order, until all have succeeded."""
+    order: list[str] = []
+    for _ in range(60 * len(names)):
+        await stage.settle(2.0)
+        running = under_way(stage)
+        assert len(running) <= limit, running
+        order += [name for name in running if name not in order]
+        if all(phase_of(stage, name) == "Succeeded" for name in names):
+            return order
+    raise AssertionError({name: status_of(stage, name) for name in names})
+
+
+def slowly(stage: Stage) -> None:
+    """Every write takes a second."""
+    for verb in ("scale", "replace_status"):
+        write: Callable[..., Any] = getattr(stage.kube, verb)
+
+        async def late(*args: Any, write: Callable[..., Any] = write) -> Any:
+            await asyncio.sleep(1.0)
+            return await write(*args)
+
+        setattr(stage.kube, verb, late)
+
+
+async def test_while_one_begins_no_other_takes_its_place():
+    async with stage_of("a", "b", "c", max_rollouts=1) as stage:
+        slowly(stage)
+        push(stage, "c", "b", "a")
+        await stage.sync()
+        assert sorted(await begun(stage, "a", "b", "c")) == ["a", "b", "c"]
+
+
+async def test_a_gate_that_takes_its_time_is_no_way_past_the_limit():
+    async with stage_of("a", "b", specs={name: {"analysis": GATED} for name in "ab"}, max_rollouts=1) as stage:
+        stage.runner.answers = {}
+        measure = stage.runner.measure
+
+        async def slow(canary: Any, asked: Any) -> Any:
+            await asyncio.sleep(3.0 if any(probe.key == GATE for probe in asked.probes) else 0)
+            return await measure(canary, asked)
+
+        stage.runner.measure = slow  # type: ignore[method-assign]
+        push(stage, "a", "b")
+        await stage.sync()
+        assert sorted(await begun(stage, "a", "b")) == ["a", "b"]
+
+
+async def test_who_has_waited_longest_begins_first_in_a_new_process_too():
+    async with stage_of("a", "b", "c", max_rollouts=1) as stage:
+        for name in ("b", "c", "a"):
+            push(stage, name)
+            await stage.settle(1.0)
+        assert [status_of(stage, name)["reason"] for name in "ca"] == ["WaitingForTurn"] * 2
+        manifests = [item for kind in ("Canary", "Deployment", "Service") for item in stage.kube.objects(kind)]
+        manifests += [item for kind in ("VirtualService", "DestinationRule") for item in stage.kube.objects(kind)]
+    successor = Stage(*manifests)
+    successor.reconciler = replace(successor.reconciler, options=Options(minimum_interval=1.0, max_rollouts=1))
+    await successor.open()
+    assert await begun(successor, "a", "b", "c") == ["b", "c", "a"]
+    await successor.close()
+
+
+async def test_whoever_waits_writes_nothing_meanwhile_and_goes_when_the_one_before_is_deleted():
+    async with stage_of("a", "b", max_rollouts=1) as stage:
+        stage.runner.answers = {}
+        push(stage, "a")
+        await stage.settle(1.0)
+        push(stage, "b")
+        await stage.settle(1.0)
+        assert status_of(stage, "b")["message"] == "waiting for its turn: 1 of 1 rollouts in progress: a.prod"
+        before = status_of(stage, "b")
+        await stage.settle(INTERVAL)
+        assert status_of(stage, "b") == before
+        stage.kube.remove("Canary", "prod", "a")
+        stage.cache.remove(("Canary", "prod", "a"))
+        await stage.settle(1.0)
+        assert phase_of(stage, "b") == "Progressing"
+
+
+async def test_whoever_cannot_begin_keeps_nobody_waiting():
+    """What the API server refuses to one Canary is no reason for the others to wait."""
+    async with stage_of("a", "b", "c", max_rollouts=1) as stage:
+        push(stage, "c")
+        await stage.settle(1.0)
+        push(stage, "a")
+        await stage.settle(1.0)
+        push(stage, "b")
+        await stage.settle(1.0)
+        scale = stage.kube.scale
+
+        async def refused(namespace: str, name: str, replicas: int) -> Any:
+            if name == "a" and replicas:
+                raise Rejected("PATCH deployments/a/scale", 403, "exceeded quota")
+            return await scale(namespace, name, replicas)
+
+        stage.kube.scale = refused  # type: ignore[method-assign]
+        await begun(stage, "b", "c")
+        await stage.settle(INTERVAL)
+        assert (phase_of(stage, "a"), status_of(stage, "a")["reason"]) == ("Initialized", "WaitingForTurn")
+        assert "exceeded quota" in status_of(stage, "a")["message"]
+        assert "queuedSince" not in status_of(stage, "a")
+
+
+async def test_a_canary_follows_the_one_that_it_depends_on():
+    specs = {"frontend": {"dependsOn": [{"name": "backend"}]}}
+    async with stage_of("backend", "frontend", specs=specs) as stage:
+        push(stage, "frontend")
+        await stage.settle(1.0)
+        assert status_of(stage, "frontend")["reason"] == "DependencyNotReady"
+        push(stage, "backend")
+        assert await begun(stage, "backend", "frontend") == ["backend", "frontend"]
+        push(stage, "backend", image="podinfo:3")
+        stage.runner.answers[GATE] = Refused("no")
+        await stage.settle(1.0)
+        push(stage, "frontend", image="podinfo:3")
+        await stage.settle(2 * INTERVAL)
+        said = "waiting for Canary prod/backend (Progressing) of spec.dependsOn"
+        assert (phase_of(stage, "frontend"), status_of(stage, "frontend")["message"]) == ("Succeeded", said)
+
+
+async def test_a_circle_is_told_and_ends_with_the_edit_of_any_of_its_canaries():
+    specs = {one: {"dependsOn": [{"name": other}]} for one, other in ("ab", "bc", "ca")}
+    async with stage_of("a", "b", "c", specs=specs) as stage:
+        said = "spec.dependsOn leads in a circle: prod/a -> prod/b -> prod/c -> prod/a; remove one of these references"
+        assert status_of(stage, "a")["message"] == said
+        canary = stage.kube.object("Canary", "prod", "c")
+        del canary["spec"]["dependsOn"]
+        stage.kube.set(canary)
+        await stage.settle()
+        assert "message" not in status_of(stage, "a")
