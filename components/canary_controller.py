@@ -30,7 +30,7 @@ RULES: Sequence[Rule] = (
     # To own an object with blockOwnerDeletion, where the cluster enforces that owners permit it.
     Rule(GROUP, [f"{CANARY_PLURAL}/finalizers"], ["update"]),
     # The primary is created, promoted, and deleted with its Canary's target; the target is only scaled, a patch.
-    Rule("apps", ["deployments"], [*_OWN, "patch"]),
+    Rule("apps", ["deployments", "daemonsets"], [*_OWN, "patch"]),
     Rule("", ["services", "configmaps", "secrets"], _OWN),
     Rule("autoscaling", ["horizontalpodautoscalers"], _OWN),
     # The target's is paused by a patch; where KEDA is not installed this grants nothing.

@@ -34,6 +34,7 @@ ERROR_RATE: Mapping[str, Any] = {
 def canary_manifest(
     *,
     name: str = "backend",
+    kind: str = "Deployment",
     analysis: Mapping[str, Any] = WEIGHTED,
     service: Mapping[str, Any] | None = None,
     **spec: Any,
@@ -50,7 +51,7 @@ def canary_manifest(
             "resourceVersion": "1",
         },
         "spec": {
-            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "targetRef": {"apiVersion": "apps/v1", "kind": kind, "name": name},
             "service": {"port": 9898, **(service or {})},
             "analysis": copy.deepcopy(dict(analysis)),
             **spec,
@@ -115,6 +116,35 @@ def make_deployment(
             },
         },
         "status": ready_status(wanted, 1),
+    }
+
+
+def make_daemon_set(
+    name: str = "backend", *, image: str = "podinfo:1", labels: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A DaemonSet whose rollout is done, in a cluster of one node."""
+    made = make_deployment(name, image=image, replicas=None, labels=labels)
+    spec = {**made["spec"], "updateStrategy": {"type": "RollingUpdate"}}
+    del spec["strategy"]
+    return {**made, "kind": "DaemonSet", "spec": spec, "status": daemon_status(made["status"])}
+
+
+def make_target(kind: str) -> dict[str, Any]:
+    """The workload that ``canary_manifest`` of a kind names."""
+    return {"Deployment": make_deployment, "DaemonSet": make_daemon_set}[kind]()
+
+
+def daemon_status(status: Mapping[str, Any]) -> dict[str, Any]:
+    """What the DaemonSet controller reports where the Deployment controller would report ``status``."""
+    wanted, old = status["updatedReplicas"], status["replicas"] - status["updatedReplicas"]
+    return {
+        "observedGeneration": status["observedGeneration"],
+        "desiredNumberScheduled": wanted,
+        "currentNumberScheduled": wanted,
+        "updatedNumberScheduled": wanted - old,
+        "numberAvailable": status["availableReplicas"],
+        "numberReady": status["availableReplicas"],
+        "numberMisscheduled": 0,
     }
 
 

@@ -140,6 +140,16 @@ class Canary(Resource):
         spec = self.spec
         return Names(target=spec.target_ref.name, service=spec.service.name or spec.target_ref.name)
 
+    @property
+    def target_key(self) -> tuple[str, str]:
+        """Kind and name of the target."""
+        return self.spec.target_ref.kind, self.names.target
+
+    @property
+    def primary_key(self) -> tuple[str, str]:
+        """Kind and name of the primary."""
+        return self.spec.target_ref.kind, self.names.primary
+
     def to_dict(self) -> dict[str, Any]:
         """The manifest: the fields that were set, without the status."""
         return self.manifest(self.kind, self.spec)

@@ -37,7 +37,7 @@ class Names:
     """The names of the objects that belong to a Canary.
 
     Attributes:
-        target: the Deployment that the user edits.
+        target: the workload that the user edits.
         service: the Service that clients call.
     """
 

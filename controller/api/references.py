@@ -9,6 +9,7 @@ from pydantic import Field
 from controller.api.base import Integer, Model, Name, StringMap
 from controller.api.rules import Rule, at_least
 
+DAEMON_SET: Final = "DaemonSet"
 HPA: Final = "HorizontalPodAutoscaler"
 SCALED_OBJECT: Final = "ScaledObject"
 
@@ -18,9 +19,9 @@ Replicas = Annotated[Integer, at_least(1)]
 class TargetRef(Model):
     """Reference to the workload to release."""
 
-    api_version: str = Field(description="API version of the target; apps/v1 for a Deployment.")
+    api_version: str = Field(description="API version of the target; apps/v1.")
     kind: Literal["DaemonSet", "Deployment", "Service"] = Field(
-        description="Kind of the target. Only Deployment is supported."
+        description="Kind of the target, Deployment or DaemonSet."
     )
     name: Name = Field(description="Name of the target, in the Canary's namespace.")
 

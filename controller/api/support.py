@@ -9,7 +9,7 @@ from controller.api.alert_provider import AlertProvider
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary, CanarySpec
 from controller.api.metric_template import MetricTemplate
-from controller.api.references import HPA, SCALED_OBJECT
+from controller.api.references import DAEMON_SET, HPA, SCALED_OBJECT
 
 
 class Unsupported(NamedTuple):
@@ -61,6 +61,10 @@ def _has_scaled_object(spec: CanarySpec) -> bool:
     return spec.autoscaler_ref is not None and spec.autoscaler_ref.kind == SCALED_OBJECT
 
 
+def _has_daemon_set(spec: CanarySpec) -> bool:
+    return spec.target_ref.kind == DAEMON_SET
+
+
 def _is_ab_test(spec: CanarySpec) -> bool:
     return spec.analysis.strategy is Strategy.AB_TESTING
 
@@ -76,8 +80,15 @@ def _matches_requests(service: Mapping[str, Any]) -> bool:
 UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
     "Canary": (
         Unsupported("spec.provider", "only istio is supported", unless=("istio",)),
-        Unsupported("spec.targetRef.kind", "only a Deployment is supported", unless=("deployment",)),
+        Unsupported(
+            "spec.targetRef.kind",
+            "clients outside the mesh follow it at once; name the workload behind it",
+            only=("service",),
+        ),
         Unsupported("spec.targetRef.apiVersion", "only apps/v1 is supported", unless=("apps/v1",)),
+        Unsupported(
+            "spec.autoscalerRef", "a DaemonSet has a pod on each node, whatever its load", beside=_has_daemon_set
+        ),
         Unsupported(
             "spec.autoscalerRef.apiVersion",
             "only autoscaling/v2 is supported",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -22,10 +23,11 @@ from controller.cli.options import (
 from controller.cli.table import CanaryRow, draw_canaries, read_rows
 from controller.cli.words import finite
 from controller.core.model import Manifest
+from controller.core.objects.ownership import claims
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.client import Kube, KubeClient
 from controller.shell.kubernetes.errors import Rejected
-from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT
+from controller.shell.kubernetes.kinds import CANARY, WORKLOADS
 
 T = TypeVar("T")
 
@@ -67,15 +69,18 @@ async def find_rows(kube: Kube, name: str = "", namespace: str = "") -> tuple[Ca
     if name and not found:
         others = ", ".join(row.name for row in read_rows(listing.items)) or "none"
         raise CommandError(f"no Canary {name!r} in {namespace or 'any namespace'}; found: {others}")
-    return read_rows(found, await _deployments(kube, namespace) if found else ())
+    return read_rows(found, await _workloads(kube, namespace, found))
 
 
-async def _deployments(kube: Kube, namespace: str) -> Sequence[Manifest]:
-    """For what the workloads run; none if the user may list Canaries only."""
-    try:
-        return (await kube.list(DEPLOYMENT, namespace)).items
-    except Rejected:
-        return ()
+async def _workloads(kube: Kube, namespace: str, canaries: Sequence[Manifest]) -> Sequence[Manifest]:
+    """For what they run, those of the kinds that ``canaries`` have; none if the user may list Canaries only."""
+    used = {kind for each in canaries for kind, _ in claims(each)}
+    found: list[Manifest] = []
+    for kind in WORKLOADS:
+        if kind.name in used:
+            with suppress(Rejected):
+                found += (await kube.list(kind, namespace)).items
+    return found
 
 
 def print_rows(rows: Sequence[CanaryRow], output: Output) -> None:

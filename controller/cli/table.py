@@ -13,8 +13,10 @@ from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Metric,
 from controller.cli import words
 from controller.core.evidence.question import Verdict
 from controller.core.model import Evidence, Manifest
+from controller.core.objects.kinds import as_workload
 from controller.core.rollout.conditions import without_proof
 from controller.core.status import state_from_status
+from controller.shell.kubernetes.kinds import Key, key_of
 
 _RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
 _STYLES = {Phase.INITIALIZED: "green", Phase.SUCCEEDED: "green", Phase.FAILED: "red", Phase.NEW: "dim"}
@@ -54,7 +56,7 @@ class CanaryRow:
         iterations: rounds done of an A/B or blue/green analysis.
         rounds: how many rounds that analysis has; None for a weighted one, or if the spec is invalid.
         threshold: failed checks that cause a rollback; None if the spec is invalid.
-        primary, canary: image tags and ready replicas of the two workloads; empty if not known.
+        primary, canary: image tags and ready pods of the two workloads; empty if not known.
         reason: what happened last, in one word.
         message: what blocks the rollout, why it was rolled back, what its promotion left unproven, or what is wrong
             with the spec.
@@ -87,16 +89,14 @@ class CanaryRow:
         return "mirror" if self.mirrored else f"{self.weight}%"
 
 
-def read_rows(canaries: Iterable[Manifest], deployments: Iterable[Manifest] = ()) -> tuple[CanaryRow, ...]:
-    """A row for each Canary, by namespace and name; with what the workloads run, as far as ``deployments`` has them."""
-    versions = {
-        (str(each["metadata"]["namespace"]), str(each["metadata"]["name"])): _versions(each) for each in deployments
-    }
+def read_rows(canaries: Iterable[Manifest], workloads: Iterable[Manifest] = ()) -> tuple[CanaryRow, ...]:
+    """A row for each Canary, by namespace and name; with what its workloads run, as far as ``workloads`` has them."""
+    versions = {key_of(each): _versions(each) for each in workloads}
     rows = (_row(manifest, versions) for manifest in canaries)
     return tuple(sorted(rows, key=lambda row: (row.namespace, row.name)))
 
 
-def _row(manifest: Manifest, versions: Mapping[tuple[str, str], str]) -> CanaryRow:
+def _row(manifest: Manifest, versions: Mapping[Key, str]) -> CanaryRow:
     """One Canary; if its spec is invalid, its status and the first problem."""
     namespace, name = str(manifest["metadata"].get("namespace", "")), str(manifest["metadata"]["name"])
     canary: Canary | None = None
@@ -117,8 +117,8 @@ def _row(manifest: Manifest, versions: Mapping[tuple[str, str], str]) -> CanaryR
         rounds=analysis.iterations if analysis and analysis.strategy in _IN_ROUNDS else None,
         failed_checks=status.failed_checks,
         threshold=analysis.failure_threshold if analysis else None,
-        primary=versions.get((namespace, canary.names.primary), "") if canary else "",
-        canary=versions.get((namespace, canary.names.target), "") if canary else "",
+        primary=_version_of(canary, canary.primary_key, versions) if canary else "",
+        canary=_version_of(canary, canary.target_key, versions) if canary else "",
         metrics=tuple(_metrics(canary)) if canary else (),
         reason=status.reason,
         message=problem or status.message or without_proof(status),
@@ -132,12 +132,16 @@ def _status(manifest: Manifest) -> CanaryStatus:
         return CanaryStatus()
 
 
-def _versions(deployment: Manifest) -> str:
-    """Image tags and ready replicas, as in ``6.1.0 (1/1)``."""
-    spec = deployment["spec"]
-    tags = [_tag(str(container["image"])) for container in spec["template"]["spec"]["containers"]]
-    ready = (deployment.get("status") or {}).get("readyReplicas") or 0
-    return f"{', '.join(tags)} ({ready}/{spec.get('replicas', 1)})"
+def _version_of(canary: Canary, key: tuple[str, str], versions: Mapping[Key, str]) -> str:
+    kind, name = key
+    return versions.get((kind, canary.namespace, name), "")
+
+
+def _versions(manifest: Manifest) -> str:
+    """Image tags and ready pods, as in ``6.1.0 (1/1)``."""
+    workload = as_workload(manifest)
+    tags = [_tag(str(container["image"])) for container in workload.template["spec"]["containers"]]
+    return f"{', '.join(tags)} ({workload.counts.ready}/{workload.counts.wanted})"
 
 
 def _tag(image: str) -> str:

@@ -10,8 +10,9 @@ Everything here is immutable.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from controller.core.model import NO_COOKIES, Cookies, Manifest, Routes, State
 from controller.core.probes import HookProbe, Probe
@@ -72,7 +73,7 @@ class ReturnTraffic:
 
 @dataclass(frozen=True, slots=True)
 class ScaleTarget:
-    """The target has so many replicas."""
+    """The target has so many replicas; one that has no number of them is at rest or not."""
 
     replicas: int
 
@@ -192,15 +193,6 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """Merge-patch ``spec.replicas`` of the named Deployment."""
-
-    namespace: str
-    name: str
-    replicas: int
-
-
-@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete the object, unless it has changed since it was seen at ``version`` (its resource version)."""
 
@@ -211,14 +203,22 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotate:
-    """Merge-patch one annotation of an object that is the user's; None takes it away."""
+class Patch:
+    """Merge-patch an object that is the user's.
+
+    Attributes:
+        kind: kind of the object.
+        namespace: of the object.
+        name: of the object.
+        patch: what is changed.
+        done: that in words, as in ``scaled to 0``.
+    """
 
     kind: str
     namespace: str
     name: str
-    annotation: str
-    value: str | None
+    patch: Mapping[str, Any]
+    done: str
 
 
-Write: TypeAlias = Put | Scale | Delete | Annotate
+Write: TypeAlias = Put | Delete | Patch

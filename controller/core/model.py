@@ -250,14 +250,14 @@ class Facts:
     Attributes:
         now: the time of this tick.
         canary: the parsed Canary.
-        target: the Deployment that the user edits.
+        target: the workload that the user edits.
         primary: the controller's copy of it.
         target_autoscaler: the HPA or ScaledObject that ``autoscalerRef`` names.
         generated: live objects by ``(kind, name)`` for everything that ``generated_names`` lists (Services,
             DestinationRules, VirtualService, the primary's HPA, copies of ConfigMaps and Secrets).
         owned: every live object that the Canary controls or has adopted, by ``(kind, name)``, generated or not; of
             ConfigMaps and Secrets only kind and metadata.
-        deployments: all Deployments of the namespace.
+        workloads: all Deployments and DaemonSets of the namespace.
         configs: ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``, bodies included: those that the target
             uses, and those that the primary's copies were made of.
         missing_configs: references of the target (not marked optional) to objects that do not exist.
@@ -277,7 +277,7 @@ class Facts:
     target_autoscaler: Manifest | None = None
     generated: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
     owned: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
-    deployments: tuple[Manifest, ...] = ()
+    workloads: tuple[Manifest, ...] = ()
     configs: Mapping[str, Manifest] = field(default_factory=dict)
     missing_configs: tuple[str, ...] = ()
     templates: Mapping[str, MetricTemplate | str] = field(default_factory=dict)

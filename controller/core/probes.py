@@ -107,19 +107,19 @@ class HistoryProbe:
 
 @dataclass(frozen=True, slots=True)
 class PodsProbe:
-    """Read the pods of a Deployment that is not ready: they say why.
+    """Read the pods of a workload that is not ready: they say why.
 
     Attributes:
-        deployment: its name, in the Canary's namespace.
+        workload: its name, in the Canary's namespace.
         selector: of its pods, as in ``labelSelector``.
     """
 
-    deployment: str
+    workload: str
     selector: str
 
     @property
     def key(self) -> str:
-        return f"pods/{self.deployment}"
+        return f"pods/{self.workload}"
 
 
 Query: TypeAlias = MetricProbe | CounterProbe | HistoryProbe

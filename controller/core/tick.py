@@ -15,6 +15,7 @@ from controller.api.support import unsupported_fields
 from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Event, Measure
 from controller.core.model import Facts, Former, Manifest, Observation, Routes, State
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.pods import selector_text, trouble_of
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
 from controller.core.probes import HookProbe, Passed, Pending, Pods, PodsProbe, ProbeResult, Refused
@@ -65,6 +66,11 @@ class Tick:
         return f"{self.canary.names.target}.{self.canary.namespace}"
 
     @property
+    def canary_words(self) -> str:
+        """``canary deployment T.n`` of Flagger's messages."""
+        return f"canary {self.canary.spec.target_ref.kind.lower()} {self.target_label}"
+
+    @property
     def primary_label(self) -> str:
         return f"{self.canary.names.primary}.{self.canary.namespace}"
 
@@ -74,8 +80,9 @@ class Tick:
 
     @cached_property
     def unsupported(self) -> tuple[str, ...]:
-        """The fields of the Canary that would be ignored, each with the reason; several policies ask."""
-        return unsupported_fields(self.canary)
+        """What the user asked for and would not get, each with the reason; several policies ask."""
+        obstacle = as_workload(self.facts.target).obstacle if self.facts.target is not None else ""
+        return (*unsupported_fields(self.canary), *([obstacle] if obstacle else []))
 
     @property
     def revision(self) -> str:
@@ -141,7 +148,7 @@ class Tick:
 
     @property
     def stalled_for(self) -> float:
-        """Seconds without progress; pods of a slow Deployment that come up one by one are progress."""
+        """Seconds without progress; pods of a slow workload that come up one by one are progress."""
         moments = [self.state.stalled_since, self.canary_readiness.progressed_at]
         last = max((moment for moment in moments if moment is not None), default=self.facts.now)
         return (self.facts.now - last).total_seconds()
@@ -169,31 +176,35 @@ class Tick:
                 detail=f"it was deleted, and what it ran is not recorded; set {self.target_label} back to the version "
                 "that was promoted, or set spec.skipAnalysis to promote the one that it has",
             )
-        if readiness.ready and self.facts.primary is not None and not self.facts.primary["spec"].get("replicas", 1):
+        if readiness.ready and self.facts.primary is not None and not as_workload(self.facts.primary).replicas:
             return Readiness(ready=False, detail="it is scaled to zero; scale it up")
         return readiness
 
-    def _readiness(self, deployment: Manifest | None, threshold: int) -> Readiness:
-        if deployment is None:
+    def _readiness(self, workload: Manifest | None, threshold: int) -> Readiness:
+        if workload is None:
             return Readiness(ready=False, detail="waiting for it to be created")
-        deadline = self.canary.spec.progress_deadline_seconds
-        readiness = readiness_of(deployment, threshold=threshold, deadline=deadline, now=self.facts.now)
-        answer = self.observation.results.get(self._pods(deployment).key)
-        trouble = trouble_of(deployment, answer.pods) if isinstance(answer, Pods) and not readiness.ready else ""
+        moving = self.state.phase in (Phase.INITIALIZING, Phase.PROMOTING)
+        readiness = readiness_of(
+            workload,
+            threshold=threshold,
+            deadline=self.deadline,
+            now=self.facts.now,
+            waiting_since=self.state.transitioned_at if moving else self.state.stalled_since,
+        )
+        answer = self.observation.results.get(self._pods(workload).key)
+        trouble = trouble_of(workload, answer.pods) if isinstance(answer, Pods) and not readiness.ready else ""
         return replace(readiness, detail=f"{readiness.detail}; {trouble}") if trouble else readiness
 
     @staticmethod
-    def _pods(deployment: Manifest) -> PodsProbe:
-        return PodsProbe(deployment["metadata"]["name"], selector_text(deployment))
+    def _pods(workload: Manifest) -> PodsProbe:
+        return PodsProbe(workload["metadata"]["name"], selector_text(workload))
 
     @property
     def unread_pods(self) -> tuple[PodsProbe, ...]:
         """Whose pods to ask why they are not ready: they have got no further for longer than a start takes."""
         sides = ((self.facts.target, self.canary_readiness), (self.facts.primary, self.primary_readiness))
         probes = (
-            self._pods(deployment)
-            for deployment, readiness in sides
-            if deployment is not None and self._is_stuck(readiness)
+            self._pods(workload) for workload, readiness in sides if workload is not None and self._is_stuck(readiness)
         )
         return tuple(probe for probe in probes if probe.key not in self.observation.results)
 

@@ -22,7 +22,7 @@ def istio_api_server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 async def stage(istio_api_server: ApiServer, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """An empty namespace named after the test, in which Deployments become ready."""
+    """An empty namespace named after the test, in which workloads become ready."""
     namespace = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-")
     prometheus, hooks = FakePrometheus(), FakeHooks()
     async with (
@@ -36,7 +36,7 @@ async def stage(istio_api_server: ApiServer, tmp_path: Path, request: pytest.Fix
         stage = Stage(
             kube, namespace, istio_api_server.kubeconfig, tmp_path, prometheus, prometheus_url, hooks, hooks_url
         )
-        playing = asyncio.create_task(stage.play_deployments())
+        playing = asyncio.create_task(stage.play_workloads())
         yield stage
         stage.over.set()
         await playing

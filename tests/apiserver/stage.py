@@ -1,6 +1,6 @@
 """A stage for the controller on a real API server: it runs as a process of its own, the other actors are played.
 
-Played: the Deployment controller (every rollout is done at once, except for images in `broken_images`),
+Played: the controllers of workloads (every rollout is done at once, except for images in `broken_images`),
 Prometheus, and a webhook receiver.
 """
 
@@ -25,9 +25,9 @@ from controller.api.crd import custom_resource_definitions
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.client import KubeClient
 from controller.shell.kubernetes.errors import Conflict, NotFound
-from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, EVENT, VIRTUAL_SERVICE, Kind
+from controller.shell.kubernetes.kinds import CANARY, DAEMON_SET, DEPLOYMENT, EVENT, VIRTUAL_SERVICE, WORKLOADS, Kind
 from sandbox.paths import Cache
-from tests.builders import NAMESPACE, ready_status
+from tests.builders import NAMESPACE, daemon_status, ready_status
 
 PATIENCE_SECONDS = 60
 
@@ -123,6 +123,10 @@ async def listening(answer: Callable[[web.Request], Awaitable[web.StreamResponse
         await runner.cleanup()
 
 
+def _rests(workload: Mapping[str, Any]) -> bool:
+    return "flagger.app/scale-to-zero" in workload["spec"]["template"]["spec"].get("nodeSelector", {})
+
+
 @dataclass
 class Stage:
     """One namespace, and what plays in it."""
@@ -203,27 +207,39 @@ class Stage:
 
         await eventually(there, lambda: f"{replicas} replicas of {name}\n{self.log()[-4000:]}")
 
-    async def set_image(self, image: str, name: str = "backend") -> None:
+    async def wait_for_rest(self, name: str = "backend") -> None:
+        """A DaemonSet selects no node any more, and its status has followed."""
+
+        async def there() -> bool:
+            live = await self.kube.get(DAEMON_SET, self.namespace, name)
+            return _rests(live) and not (live.get("status") or {}).get("desiredNumberScheduled", 0)
+
+        await eventually(there, lambda: f"{name} at rest\n{self.log()[-4000:]}")
+
+    async def set_image(self, image: str, name: str = "backend", kind: Kind = DEPLOYMENT) -> None:
         template = {"spec": {"containers": [{"name": name, "image": image}]}}
-        await self.kube.patch(DEPLOYMENT, self.namespace, name, {"spec": {"template": template}})
+        await self.kube.patch(kind, self.namespace, name, {"spec": {"template": template}})
 
     async def events(self, name: str = "backend") -> list[str]:
         listing = await self.kube.list(EVENT, self.namespace)
         mine = [item for item in listing.items if item["involvedObject"]["name"] == name]
         return [item["message"] for item in sorted(mine, key=lambda item: item["metadata"]["creationTimestamp"])]
 
-    async def play_deployments(self) -> None:
-        """The Deployment controller, until it is over."""
+    async def play_workloads(self) -> None:
+        """The controllers of Deployments and DaemonSets, until it is over."""
         while not self.over.is_set():
             with contextlib.suppress(Conflict, NotFound):
-                for deployment in (await self.kube.list(DEPLOYMENT, self.namespace)).items:
-                    await self._finish_rollout(deployment)
+                for kind in WORKLOADS:
+                    for workload in (await self.kube.list(kind, self.namespace)).items:
+                        await self._finish_rollout(workload)
             await asyncio.sleep(0.05)
 
-    async def _finish_rollout(self, deployment: Mapping[str, Any]) -> None:
-        generation, replicas = deployment["metadata"]["generation"], deployment["spec"].get("replicas", 1)
-        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    async def _finish_rollout(self, workload: Mapping[str, Any]) -> None:
+        generation, replicas = workload["metadata"]["generation"], workload["spec"].get("replicas", 1)
+        image = workload["spec"]["template"]["spec"]["containers"][0]["image"]
         status = {**ready_status(replicas, generation), "readyReplicas": replicas}
+        if workload["kind"] == DAEMON_SET.name:
+            status = daemon_status(ready_status(0 if _rests(workload) else 1, generation))
         if image in self.broken_images and replicas:
             condition = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": ""}
             status |= {
@@ -232,9 +248,9 @@ class Stage:
                 "unavailableReplicas": replicas,
                 "conditions": [condition],
             }
-        seen = deployment.get("status", {})
+        seen = workload.get("status", {})
         if any(seen.get(name, 0) != value for name, value in status.items() if name != "conditions"):
-            await self.kube.replace_status({**deployment, "status": status})
+            await self.kube.replace_status({**workload, "status": status})
 
     @contextlib.asynccontextmanager
     async def controller(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from controller.api.canary import Canary
 from controller.api.metric import Metric
 from controller.core.analysis.thresholds import TemplateError, query_values, render_query
+from controller.core.objects.kinds import pod_names
 
 
 def workloads(canary: Canary) -> tuple[str, str]:
-    """The Deployments of the two sides, the canary's first."""
+    """The workloads of the two sides, the canary's first."""
     return canary.names.target, canary.names.primary
 
 
@@ -18,19 +19,11 @@ def render_sides(canary: Canary, metric: Metric, query: str) -> tuple[str, str]:
     Raises:
         TemplateError: a placeholder is unknown, or the two are the same.
     """
-    values = query_values(canary, metric)
+    values, kind = query_values(canary, metric), canary.spec.target_ref.kind
     of_canary, of_primary = (
-        render_query(query, {**values, "workload": each, "target": each, "pods": _pods(each)})
+        render_query(query, {**values, "workload": each, "target": each, "pods": pod_names(kind, each)})
         for each in workloads(canary)
     )
     if of_canary == of_primary:
         raise TemplateError("the query is the same for canary and primary; {{ workload }} must be in it")
     return of_canary, of_primary
-
-
-def _pods(workload: str) -> str:
-    """An expression for the names of a Deployment's pods: those of backend-primary do not match that of backend.
-
-    It stands in a string of PromQL, where a backslash would need another.
-    """
-    return f"{workload.replace('.', '[.]')}-[a-z0-9]+-[a-z0-9]{{5}}"

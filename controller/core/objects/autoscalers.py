@@ -12,8 +12,9 @@ from typing import Any
 
 from controller.api.names import primary_name
 from controller.api.references import HPA, SCALED_OBJECT, AutoscalerRef
-from controller.core.decision import Annotate
+from controller.core.decision import Patch
 from controller.core.model import Facts, Manifest
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.manifests import build_object, copied_metadata
 
 PAUSED = "autoscaling.keda.sh/paused-replicas"
@@ -75,7 +76,7 @@ def replicas_from_zero(facts: Facts) -> int:
     if facts.target_autoscaler is not None:
         low, _ = _LIMITS[facts.target_autoscaler["kind"]]
         return max(1, int(facts.target_autoscaler["spec"].get(low, 1)))
-    return max(1, int(facts.primary["spec"].get("replicas", 1))) if facts.primary else 1
+    return max(1, as_workload(facts.primary).replicas) if facts.primary else 1
 
 
 def _scaled_object(facts: Facts, reference: AutoscalerRef, source: Manifest) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def _trigger(facts: Facts, reference: AutoscalerRef, trigger: Manifest) -> Manif
     return {**trigger, "metadata": {**metadata, "query": query}}
 
 
-def pause(facts: Facts, *, paused: bool) -> Iterator[Annotate]:
+def pause(facts: Facts, *, paused: bool) -> Iterator[Patch]:
     """The write after which KEDA leaves the target at zero, or scales it again; an HPA rests at zero by itself."""
     live = facts.target_autoscaler
     if live is None or live["kind"] != SCALED_OBJECT:
@@ -113,5 +114,6 @@ def pause(facts: Facts, *, paused: bool) -> Iterator[Annotate]:
     metadata = live["metadata"]
     is_paused = (metadata.get("annotations") or {}).get(PAUSED) == "0"
     if paused != is_paused:
-        value = "0" if paused else None
-        yield Annotate(SCALED_OBJECT, metadata["namespace"], metadata["name"], PAUSED, value)
+        patch = {"metadata": {"annotations": {PAUSED: "0" if paused else None}}}
+        done = "paused at 0" if paused else "not paused any more"
+        yield Patch(SCALED_OBJECT, metadata["namespace"], metadata["name"], patch, done)

@@ -10,6 +10,7 @@ from typing import Any
 from controller.core.decision import Delete, Put, Write
 from controller.core.model import Facts, Manifest
 from controller.core.objects.configs import config_refs
+from controller.core.objects.kinds import WORKLOADS
 from controller.core.objects.manifests import MANAGED_METADATA, RECONCILE_DISABLED, recorded_metadata
 from controller.core.objects.ownership import (
     ADOPTABLE,
@@ -35,13 +36,13 @@ _ORDER = (
     "VirtualService",
     "DestinationRule",
     "Service",
-    "Deployment",
+    *WORKLOADS,
     "ConfigMap",
     "Secret",
 )
 """Kinds that are removed, in this order: routes before the Services that they lead to, those before the pods."""
 
-_SERVING = ("VirtualService", "DestinationRule", "Service", "Deployment")
+_SERVING = ("VirtualService", "DestinationRule", "Service", *WORKLOADS)
 
 
 def leftovers(facts: Facts) -> tuple[Manifest, ...]:
@@ -49,7 +50,7 @@ def leftovers(facts: Facts) -> tuple[Manifest, ...]:
 
     Copies of ConfigMaps and Secrets that the primary's pods use are not among them.
     """
-    wanted = {*generated_names(facts.canary, facts.target), ("Deployment", facts.canary.names.primary)}
+    wanted = {*generated_names(facts.canary, facts.target), facts.canary.primary_key}
     if facts.primary is not None:
         wanted |= {(reference.kind, reference.name) for reference in config_refs(facts.primary)}
     found = [item for key, item in facts.owned.items() if key not in wanted and item["kind"] in _ORDER]

@@ -115,7 +115,8 @@ def copied_metadata(source: Manifest, without: str = "") -> Metadata:
 
     Annotations that tools keep for themselves mean nothing on a copy.
     """
-    metadata, own = source["metadata"], ("deployment.kubernetes.io/", "kubectl.kubernetes.io/", "pulumi.com/")
+    metadata = source["metadata"]
+    own = ("deployment.kubernetes.io/", "deprecated.daemonset.", "kubectl.kubernetes.io/", "pulumi.com/")
     return Metadata(
         {key: text for key, text in without_flux(metadata.get("labels")).items() if key != without},
         {key: text for key, text in without_flux(metadata.get("annotations")).items() if not key.startswith(own)},

@@ -119,9 +119,9 @@ def _way_out(canary: Canary, live: Manifest) -> str:
 def claims(manifest: Manifest) -> Mapping[tuple[str, str], str]:
     """``(kind, name)`` of what a Canary uses or generates, and the field that says so; whatever its spec is like."""
     target, service, autoscaler = _bases(manifest)
-    names = Names(target=target, service=service or target)
-    kind = ((manifest.get("spec") or {}).get("autoscalerRef") or {}).get("kind") if autoscaler else ""
-    return dict(_claims(names, str(kind or "HorizontalPodAutoscaler"), autoscaler)) if target else {}
+    names, spec = Names(target=target, service=service or target), manifest.get("spec") or {}
+    kinds = _kind(spec.get("targetRef"), "Deployment"), _kind(spec.get("autoscalerRef"), "HorizontalPodAutoscaler")
+    return dict(_claims(names, *kinds, autoscaler)) if target else {}
 
 
 def _bases(manifest: Manifest) -> tuple[str, str, str]:
@@ -130,18 +130,22 @@ def _bases(manifest: Manifest) -> tuple[str, str, str]:
     return _name(spec.get("targetRef")), _name(spec.get("service")), _name(spec.get("autoscalerRef"))
 
 
-def _claims(names: Names, kind: str, autoscaler: str) -> Iterator[tuple[tuple[str, str], str]]:
-    for deployment in (names.target, names.primary):
-        yield ("Deployment", deployment), "spec.targetRef"
+def _claims(names: Names, kind: str, scaler_kind: str, autoscaler: str) -> Iterator[tuple[tuple[str, str], str]]:
+    for workload in (names.target, names.primary):
+        yield (kind, workload), "spec.targetRef"
     for service in (names.apex_service, names.primary_service, names.canary_service):
         yield ("Service", service), "spec.service.name"
     if autoscaler:
         for scaler in (autoscaler, primary_name(autoscaler)):
-            yield (kind, scaler), "spec.autoscalerRef"
+            yield (scaler_kind, scaler), "spec.autoscalerRef"
 
 
 def _name(reference: Any) -> str:
     return str(reference.get("name") or "") if isinstance(reference, Mapping) else ""
+
+
+def _kind(reference: Any, default: str) -> str:
+    return str(reference.get("kind") or default) if isinstance(reference, Mapping) else default
 
 
 def find_rival(canary: Manifest, others: Iterable[Manifest]) -> Rival | None:

@@ -1,4 +1,4 @@
-"""Why a Deployment's pods are not ready, in the words of the pods themselves.
+"""Why a workload's pods are not ready, in the words of the pods themselves.
 
 Only what lasts is said: a message that changes with every retry of the kubelet would be a write of the status each.
 """
@@ -17,9 +17,9 @@ _STARTS = ("ContainerCreating", "PodInitializing")
 _NO_REASON = ("Error", "Completed", "ContainerStatusUnknown")
 
 
-def selector_text(deployment: Manifest) -> str:
-    """The selector of a Deployment as the API takes it in ``labelSelector``."""
-    selector = deployment["spec"]["selector"]
+def selector_text(workload: Manifest) -> str:
+    """The selector of a workload as the API takes it in ``labelSelector``."""
+    selector = workload["spec"]["selector"]
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for each in selector.get("matchExpressions") or ():
         values = ",".join(each.get("values") or ())
@@ -34,10 +34,10 @@ def selector_text(deployment: Manifest) -> str:
     return ",".join(parts)
 
 
-def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> str:
-    """What is wrong with the newest pod of a Deployment that is not ready and says why; empty where none does."""
-    name = deployment["metadata"]["name"]
-    own = (pod for pod in pods if _belongs(pod, name) and not _is_ready(pod))
+def trouble_of(workload: Manifest, pods: Sequence[Manifest]) -> str:
+    """What is wrong with the newest pod of a workload that is not ready and says why; empty where none does."""
+    key = workload["kind"], workload["metadata"]["name"]
+    own = (pod for pod in pods if key in _workloads_of(pod) and not _is_ready(pod))
     for pod in sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True):
         if reason := next(_reasons(pod), ""):
             shown = reason if len(reason) <= SHOWN else f"{reason[: SHOWN - 1]}…"
@@ -45,12 +45,13 @@ def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> str:
     return ""
 
 
-def _belongs(pod: Manifest, deployment: str) -> bool:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return not pod["metadata"].get("deletionTimestamp") and any(
-        owner.get("kind") == "ReplicaSet" and str(owner.get("name", "")).rpartition("-")[0] == deployment
-        for owner in owners
-    )
+def _workloads_of(pod: Manifest) -> Iterator[tuple[str, str]]:
+    """Kind and name of what a pod that stays belongs to; a Deployment has its pods by a ReplicaSet ``NAME-HASH``."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return
+    for owner in pod["metadata"].get("ownerReferences") or ():
+        kind, name = str(owner.get("kind", "")), str(owner.get("name", ""))
+        yield ("Deployment", name.rpartition("-")[0]) if kind == "ReplicaSet" else (kind, name)
 
 
 def _conditions(pod: Manifest) -> dict[str, Mapping[str, Any]]:

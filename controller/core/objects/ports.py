@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from controller.api.canary import Canary
 from controller.api.names import GROUP
 from controller.core.model import Facts, Manifest
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.ownership import is_owned
 
 Port: TypeAlias = dict[str, Any]
@@ -104,12 +105,11 @@ def moves_port(facts: Facts) -> bool:
     return bool(before["targetPort"] != after["targetPort"])
 
 
-def is_rolled_out(deployment: Manifest) -> bool:
-    """Whether all pods of a Deployment, at least one, run its newest template and serve."""
-    status = deployment.get("status") or {}
-    total, updated, available = (status.get(key) or 0 for key in ("replicas", "updatedReplicas", "availableReplicas"))
-    seen = (status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 0)
-    return bool(seen and available and updated == total)
+def is_rolled_out(manifest: Manifest) -> bool:
+    """Whether all pods of a workload, at least one, run its newest template and serve."""
+    workload = as_workload(manifest)
+    counts = workload.counts
+    return workload.is_observed and bool(counts.available) and counts.updated == counts.total
 
 
 def merge_ports(first: Sequence[Port], others: Iterable[Port]) -> tuple[Port, ...]:

@@ -34,17 +34,18 @@ def record_primary(primary: Manifest, facts: Facts, revision: str) -> dict[str, 
 
 
 def rebuild_primary(facts: Facts, record: Manifest) -> dict[str, Any]:
-    """The primary that ``record`` remembers, with one replica or more."""
+    """The primary that ``record`` remembers, with one replica or more where it has a number of them."""
     spec = record["spec"]
+    replicas = {"replicas": max(1, spec["replicas"])} if "replicas" in spec else {}
     return build_object(
         facts.canary,
         None,
         api_version="apps/v1",
-        kind="Deployment",
+        kind=facts.canary.spec.target_ref.kind,
         name=facts.canary.names.primary,
         labels=record.get("labels"),
         annotations=record.get("annotations"),
-        spec={**spec, "replicas": max(1, spec.get("replicas", 1))},
+        spec={**spec, **replicas},
     )
 
 

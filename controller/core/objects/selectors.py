@@ -29,7 +29,7 @@ def selector_label(target: Manifest, candidates: Sequence[str]) -> tuple[str, st
         return label, labels[label]
     found = ", ".join(labels) or "none"
     raise SelectorError(
-        f"Deployment {target['metadata']['name']}: spec.selector.matchLabels must have one of "
+        f"{target['kind']} {target['metadata']['name']}: spec.selector.matchLabels must have one of "
         f"{', '.join(candidates)}, found {found}"
     )
 
@@ -55,34 +55,34 @@ def primary_selector(target: Manifest, candidates: Sequence[str]) -> dict[str, s
 
 
 def overlaps(
-    target: Manifest, primary: Manifest | None, deployments: Iterable[Manifest], candidates: Sequence[str]
+    target: Manifest, primary: Manifest | None, workloads: Iterable[Manifest], candidates: Sequence[str]
 ) -> str:
-    """Which other Deployment's pods the Services would select too; empty where there is none.
+    """Which other workload's pods the Services would select too; empty where there is none.
 
     Args:
-        target: the Deployment that the user edits.
+        target: the workload that the user edits.
         primary: its copy, where it exists.
-        deployments: all Deployments of the namespace.
+        workloads: all of the namespace.
         candidates: labels that can distinguish the two.
     """
-    own = target["metadata"]["name"]
+    kind, own = target["kind"], target["metadata"]["name"]
     copied = primary_name(own) if primary is None else primary["metadata"]["name"]
-    selectors = (
-        (own, service_selector(target)),
-        (copied, primary_selector(target, candidates) if primary is None else service_selector(primary)),
-    )
-    for deployment in (*deployments, *([primary] if primary else [])):
-        name, labels = deployment["metadata"]["name"], pod_labels(deployment)
-        for selecting, selector in selectors:
-            if name != selecting and all(labels.get(key) == value for key, value in selector.items()):
-                return _overlap(selecting, selector, name)
+    selectors = {
+        f"{kind} {own}": service_selector(target),
+        f"{kind} {copied}": primary_selector(target, candidates) if primary is None else service_selector(primary),
+    }
+    for workload in (*workloads, *([primary] if primary else [])):
+        other, labels = f"{workload['kind']} {workload['metadata']['name']}", pod_labels(workload)
+        for selecting, selector in selectors.items():
+            if other != selecting and all(labels.get(key) == value for key, value in selector.items()):
+                return _overlap(selecting, selector, other)
     return ""
 
 
 def _overlap(selecting: str, selector: Mapping[str, str], other: str) -> str:
     return (
-        f"the selector of Deployment {selecting} ({', '.join(f'{key}={value}' for key, value in selector.items())}) "
-        f"also matches the pods of Deployment {other}, which would get its traffic; add a label to the selector of "
+        f"the selector of {selecting} ({', '.join(f'{key}={value}' for key, value in selector.items())}) "
+        f"also matches the pods of {other}, which would get its traffic; add a label to the selector of "
         f"one of them that the other does not have"
     )
 

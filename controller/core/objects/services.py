@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from controller.api.canary import Canary
 from controller.core.model import Facts, Manifest
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.manifests import RECONCILE_DISABLED, Metadata, build_object, canonical_json
 from controller.core.objects.ownership import ADOPTED_BY, is_owned
 from controller.core.objects.ports import ADOPTED_PORTS, Port, adopted_ports, merge_ports, primary_ports, target_ports
@@ -74,7 +75,7 @@ def _selector(facts: Facts, side: Side, live: Manifest | None) -> dict[str, str]
     assert facts.target is not None  # noqa: S101  # decide acts on no Canary without a target
     if side == "canary":
         return service_selector(facts.target)
-    serves = facts.primary is not None and (facts.primary.get("status") or {}).get("availableReplicas")
+    serves = facts.primary is not None and as_workload(facts.primary).counts.available
     if live is not None and live["spec"].get("selector") and not serves:
         return dict(live["spec"]["selector"])
     if facts.primary is not None:

@@ -21,6 +21,7 @@ from controller.core.objects.configs import (
     copied_refs,
     rename_configs,
 )
+from controller.core.objects.kinds import Workload, as_workload
 from controller.core.objects.manifests import build_object, canonical_json, copied_metadata, without_flux
 from controller.core.objects.ownership import foreign_problem, may_write
 from controller.core.objects.ports import PORTS_ANNOTATION, Port, primary_ports, target_ports
@@ -40,7 +41,7 @@ def revision_of(target: Manifest, digests: Mapping[str, str], ports: Sequence[Po
 
     Flagger hashes the template alone and compares configs one by one; one value for all shows a revert of any.
     """
-    text = canonical_json({"template": target["spec"]["template"], "configs": digests, "ports": ports})
+    text = canonical_json({"template": as_workload(target).template, "configs": digests, "ports": ports})
     return hashlib.sha256(text.encode()).hexdigest()[:REVISION_LENGTH]
 
 
@@ -64,12 +65,12 @@ def primary_revision(primary: Manifest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """How far a Deployment's rollout is.
+    """How far a workload's rollout is.
 
     Attributes:
         detail: what it lacks.
         expired: it will not get there by itself.
-        progressed_at: when the Deployment controller last saw pods come up, where it is not ready.
+        progressed_at: when pods came up last, as far as that is known, where it is not ready.
     """
 
     ready: bool
@@ -78,42 +79,54 @@ class Readiness:
     progressed_at: datetime | None = None
 
 
-def serves(deployment: Manifest | None) -> bool:
-    """Whether any of a Deployment's pods is available."""
-    return deployment is not None and deployment.get("status", {}).get("availableReplicas", 0) > 0
+def serves(manifest: Manifest | None) -> bool:
+    """Whether any of a workload's pods is available."""
+    return manifest is not None and as_workload(manifest).counts.available > 0
 
 
-def readiness_of(deployment: Manifest, *, threshold: int, deadline: float, now: datetime) -> Readiness:
-    """Whether enough of a Deployment's pods run its newest template (Flagger's ``isDeploymentReady``).
+def readiness_of(
+    manifest: Manifest, *, threshold: int, deadline: float, now: datetime, waiting_since: datetime | None = None
+) -> Readiness:
+    """Whether enough of a workload's pods run its newest template (Flagger's ``isDeploymentReady``).
 
     Args:
-        deployment: the live object.
-        threshold: percent of the wanted replicas that must be updated and available.
-        deadline: seconds for which it may lack its minimum of replicas.
+        manifest: the live object.
+        threshold: percent of the wanted pods that must be updated and available.
+        deadline: seconds for which it may lack its minimum of replicas, or make no progress.
         now: the time of the tick.
+        waiting_since: since when it has been waited for, for a kind that does not tell its progress.
     """
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+    workload, kind = as_workload(manifest), manifest["kind"].lower()
+    if not workload.is_observed:
         return Readiness(
-            False, "waiting for rollout to finish: observed deployment generation less than desired generation"
+            False, f"waiting for rollout to finish: observed {kind} generation less than desired generation"
         )
-    conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+    conditions = {condition["type"]: condition for condition in workload.status.get("conditions", ())}
     if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
-        return Readiness(
-            False, f'deployment "{deployment["metadata"]["name"]}" exceeded its progress deadline', expired=True
-        )
-    updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
-    needed = -(-wanted * threshold // 100)
-    if min(updated, wanted) < needed:
-        waiting = f"{updated} out of {wanted} new replicas have been updated"
-    elif threshold == 100 and total > updated:
-        waiting = f"{total - updated} old replicas are pending termination"
-    elif available < needed:
-        waiting = f"{available} of {wanted} (readyThreshold {threshold}%) updated replicas are available"
-    else:
+        return Readiness(False, f'{kind} "{manifest["metadata"]["name"]}" exceeded its progress deadline', expired=True)
+    waiting = _lack(workload, threshold)
+    if not waiting:
         return Readiness(True)
-    expired = _lacks_replicas_since(conditions, deadline, now)
-    return Readiness(False, f"waiting for rollout to finish: {waiting}", expired, _progressed_at(conditions))
+    if workload.tells_progress:
+        expired, progressed_at = _lacks_replicas_since(conditions, deadline, now), _progressed_at(conditions)
+    else:
+        progressed_at = waiting_since
+        expired = waiting_since is not None and (now - waiting_since).total_seconds() > deadline
+    return Readiness(False, f"waiting for rollout to finish: {waiting}", expired, progressed_at)
+
+
+def _lack(workload: Workload, threshold: int) -> str:
+    counts, units = workload.counts, workload.units
+    needed = -(-counts.wanted * threshold // 100)
+    if workload.replicas and not counts.wanted:
+        return "no node fits its pods"
+    if min(counts.updated, counts.wanted) < needed:
+        return f"{counts.updated} out of {counts.wanted} new {units} have been updated"
+    if threshold == 100 and counts.total > counts.updated:
+        return f"{counts.total - counts.updated} old {units} are pending termination"
+    if counts.available < needed:
+        return f"{counts.available} of {counts.wanted} (readyThreshold {threshold}%) updated {units} are available"
+    return ""
 
 
 def _progressed_at(conditions: Mapping[str, Manifest]) -> datetime | None:
@@ -132,21 +145,14 @@ def _lacks_replicas_since(conditions: Mapping[str, Manifest], deadline: float, n
 def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
     """The primary as a copy of the target.
 
-    Replicas: the target's, at least 1, on creation and, without an autoscaler, on promotion. Keys of Flux are dropped.
+    Keys of Flux are dropped.
     """
     canary, target, live = facts.canary, facts.target, facts.primary
     assert target is not None  # noqa: S101  # decide has looked
     label, value = selector_label(target, facts.options.selector_labels)
     primary_value = primary_name(value)
-    spec = {
-        key: target["spec"][key]
-        for key in ("progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy")
-        if key in target["spec"]
-    }
-    keep_replicas = live is not None and canary.spec.autoscaler_ref is not None
-    spec["replicas"] = (
-        live["spec"].get("replicas", 1) if live and keep_replicas else max(1, target["spec"].get("replicas", 1))
-    )
+    spec = {key: target["spec"][key] for key in as_workload(target).copied if key in target["spec"]}
+    spec |= _primary_replicas(facts, target)
     spec["selector"] = (
         live["spec"]["selector"] if live else {"matchLabels": primary_selector(target, facts.options.selector_labels)}
     )
@@ -155,7 +161,7 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
         canary,
         live,
         api_version="apps/v1",
-        kind="Deployment",
+        kind=target["kind"],
         name=canary.names.primary,
         labels={label: primary_value},
         annotations={PORTS_ANNOTATION: canonical_json(target_ports(canary, target))},
@@ -164,10 +170,16 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
     )
 
 
+def _primary_replicas(facts: Facts, target: Manifest) -> dict[str, int]:
+    """The target's, at least 1, on creation and, without an autoscaler, on promotion; none where it has no number."""
+    wanted, live = as_workload(target), facts.primary if facts.canary.spec.autoscaler_ref is not None else None
+    return wanted.sized(max(1, wanted.replicas) if live is None else as_workload(live).replicas)
+
+
 def _primary_template(facts: Facts, label: str, value: str, revision: str) -> dict[str, Any]:
     """The target's template with the primary's labels and config copies; a primary that exists keeps its selector."""
     assert facts.target is not None  # noqa: S101  # decide has looked
-    template = facts.target["spec"]["template"]
+    template = as_workload(facts.target).template
     metadata = template.get("metadata") or {}
     selected = (
         service_selector(facts.primary)
@@ -225,7 +237,7 @@ def runs_target(facts: Facts) -> bool:
     """
     assert facts.primary is not None  # noqa: S101  # the caller has looked
     copied = _comparable(build_primary(facts, "")["spec"]["template"])
-    return copied == _comparable(facts.primary["spec"]["template"]) and _same_configs(facts) and _same_port(facts)
+    return copied == _comparable(as_workload(facts.primary).template) and _same_configs(facts) and _same_port(facts)
 
 
 def _comparable(template: Manifest) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from controller.core.decision import (
     EnsurePrimary,
     EnsureServices,
     GiveBack,
+    Patch,
     PromoteSpec,
     Put,
     RemoveLeftovers,
     ReturnTraffic,
-    Scale,
     ScaleTarget,
     SetRoutes,
     Write,
@@ -25,6 +25,7 @@ from controller.core.decision import (
 from controller.core.model import Cookies, Facts, Manifest, Routes
 from controller.core.objects.autoscalers import build_autoscaler, own_limits, pause
 from controller.core.objects.configs import build_config_copy, copied_configs
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.leftovers import removals, restorations
 from controller.core.objects.ownership import may_write
 from controller.core.objects.promoted import rebuild_primary, restore_copies
@@ -113,7 +114,7 @@ def _autoscaler(facts: Facts, *, resync: bool) -> Iterator[Write]:
         yield from _put(facts, build_autoscaler(facts), live)
     else:
         yield from _put(facts, {**live, "spec": {**live["spec"], **own_limits(reference)}}, live)
-    if facts.target is not None and not facts.target["spec"].get("replicas", 1):
+    if facts.target is not None and not as_workload(facts.target).replicas:
         yield from pause(facts, paused=True)
 
 
@@ -125,8 +126,9 @@ def _routes(facts: Facts, routes: Routes, cookies: Cookies) -> Iterator[Write]:
 def _scale(facts: Facts, replicas: int) -> Iterator[Write]:
     assert facts.target is not None  # noqa: S101  # decide acts on no Canary without a target
     yield from pause(facts, paused=not replicas)
-    if facts.target["spec"].get("replicas", 1) != replicas:
-        yield Scale(facts.canary.namespace, facts.canary.names.target, replicas)
+    target, (kind, name) = as_workload(facts.target), facts.canary.target_key
+    if target.replicas != replicas:
+        yield Patch(kind, facts.canary.namespace, name, target.scaled(replicas), f"scaled to {replicas}")
 
 
 def _put(facts: Facts, desired: Manifest, live: Manifest | None) -> Iterator[Put]:

@@ -29,19 +29,19 @@ NOT_RECONCILED, INVALID = "NotReconciled", "Invalid"
 """Reasons of a Canary that could not be looked at to the end: what it asks for could not be written, or not be read."""
 
 CONDITION_MESSAGES: Mapping[Phase, str] = {
-    Phase.INITIALIZING: "New Deployment detected, starting initialization.",
-    Phase.INITIALIZED: "Deployment initialization completed.",
+    Phase.INITIALIZING: "New {kind} detected, starting initialization.",
+    Phase.INITIALIZED: "{kind} initialization completed.",
     Phase.WAITING: "Waiting for approval.",
     Phase.PROGRESSING: "New revision detected, progressing canary analysis.",
     Phase.WAITING_PROMOTION: "Waiting for approval.",
     Phase.PROMOTING: "Canary analysis completed, starting primary rolling update.",
     Phase.FINALISING: "Canary analysis completed, routing all traffic to primary.",
     Phase.SUCCEEDED: "Canary analysis completed successfully, promotion finished.",
-    Phase.FAILED: "Canary analysis failed, Deployment scaled to zero.",
-    Phase.TERMINATING: "Deletion requested, reverting to the Deployment.",
+    Phase.FAILED: "Canary analysis failed, {kind} scaled to zero.",
+    Phase.TERMINATING: "Deletion requested, reverting to the {kind}.",
 }
 
-FROZEN = "Canary analysis failed, Deployment kept until retry or abort."
+FROZEN = "Canary analysis failed, {kind} kept until retry or abort."
 WITHOUT_PROOF = "Promotion finished without proof:"
 
 _OUTCOMES: Mapping[Phase, Answer] = {
@@ -113,10 +113,11 @@ def standing(state: State) -> Standing:
 
 def outcome(canary: Canary, state: State) -> str:
     """The phase in a sentence, as the condition has it: Flagger's, or what a promotion has left unproven."""
-    if state.frozen:
-        return FROZEN
     unproven = inconclusive(canary, state) if state.phase is Phase.SUCCEEDED and not canary.spec.skip_analysis else ()
-    return f"{WITHOUT_PROOF} {'; '.join(unproven)}" if unproven else CONDITION_MESSAGES.get(state.phase, "")
+    if unproven:
+        return f"{WITHOUT_PROOF} {'; '.join(unproven)}"
+    said = FROZEN if state.frozen else CONDITION_MESSAGES.get(state.phase, "")
+    return said.format(kind=canary.spec.target_ref.kind)
 
 
 def without_proof(status: CanaryStatus) -> str:
@@ -132,8 +133,9 @@ def conditions_of(canary: Canary, state: State, now: datetime) -> tuple[Conditio
     """
     found = {each.type: each for each in canary.status.conditions}
     told = found.get(PROMOTED)
+    frozen = FROZEN.format(kind=canary.spec.target_ref.kind)
     if state.phase is not Phase.NEW and (
-        told is None or told.reason != state.phase or (told.message == FROZEN) != state.frozen
+        told is None or told.reason != state.phase or (told.message == frozen) != state.frozen
     ):
         answer = _OUTCOMES.get(state.phase, "Unknown")
         told = _put(found, now, PROMOTED, answer, (state.phase.value, outcome(canary, state)))

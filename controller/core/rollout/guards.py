@@ -7,6 +7,7 @@ from dataclasses import replace
 from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.decision import Decision, Event, ReturnTraffic
 from controller.core.model import Routes, State
+from controller.core.objects.kinds import WORKLOADS
 from controller.core.objects.ownership import is_owned
 from controller.core.objects.selectors import SelectorError, overlaps, selector_label
 from controller.core.objects.workload import foreign_objects, serves
@@ -43,11 +44,11 @@ def ownership_problem(tick: Tick) -> str:
 
 
 def overlap_problem(tick: Tick) -> str:
-    """Which other Deployment's pods the Services would select: they would get this one's users.
+    """Which other workload's pods the Services would select: they would get this one's users.
 
     The primary of a former target may have the same labels, and serves until it is removed.
     """
-    others = [item for item in tick.facts.deployments if not is_owned(tick.canary, item)]
+    others = [item for item in tick.facts.workloads if not is_owned(tick.canary, item)]
     return overlaps(tick.target, tick.facts.primary, others, tick.facts.options.selector_labels)
 
 
@@ -80,7 +81,8 @@ def targetless(tick: Tick) -> Decision | None:
     """Without a target nothing can be done."""
     if tick.facts.target is not None:
         return None
-    message = f"Deployment {tick.target_label} not found; spec.targetRef must name a Deployment in this namespace"
+    kind = tick.canary.spec.target_ref.kind
+    message = f"{kind} {tick.target_label} not found; spec.targetRef must name a {kind} in this namespace"
     return _give_up(tick, Reason.TARGET_MISSING, message, lost=True)
 
 
@@ -97,18 +99,17 @@ def foreign(tick: Tick) -> Decision | None:
 
 
 def overlapping(tick: Tick) -> Decision | None:
-    """No watch tells that another Deployment's labels have changed, so it is looked at again."""
+    """No watch tells that another workload's labels have changed, so it is looked at again."""
     return _leave_alone(tick, Reason.SELECTOR_UNUSABLE, overlap_problem(tick), requeue_after=tick.interval)
 
 
 def retargeted(tick: Tick) -> Decision | None:
     """The Canary has another target: it starts over, and the former primary serves until the new one does."""
-    former = [name for kind, name in tick.facts.owned if kind == "Deployment" and name != tick.canary.names.primary]
+    owned = {key: item for key, item in tick.facts.owned.items() if key[0] in WORKLOADS}
     started = Reason.TARGET_CHANGED in MOVES[tick.state.phase]
-    if not started or tick.facts.primary is not None or not former:
+    if not started or tick.facts.primary is not None or owned.keys() <= {tick.canary.primary_key}:
         return None
-    serving = any(serves(item) for (kind, _), item in tick.facts.owned.items() if kind == "Deployment")
-    actions = (ReturnTraffic(),) if serving else ()
+    actions = (ReturnTraffic(),) if any(serves(item) for item in owned.values()) else ()
     event = Event(f"Target of {tick.canary_label} changed! Initializing {tick.target_label}")
     return Decision(
         stamp(tick, Reason.TARGET_CHANGED, State(answered=tick.state.answered)), actions, (event,), requeue_after=0.0

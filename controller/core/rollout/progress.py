@@ -10,6 +10,7 @@ from controller.api.webhook import HookType
 from controller.core.analysis.checks import Measured, baseline, inconclusive, measure, wants_a_look
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Check, Routes
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.workload import primary_revision
 from controller.core.probes import Passed, Pending
 from controller.core.rollout.guards import suspension, unsupported_problem
@@ -76,8 +77,8 @@ def restore_pods(tick: Tick) -> Decision | None:
     if replicas is None:
         return None
     state = replace(tick.state, routes=Routes(), iterations=0)
-    if leaving := tick.target.get("status", {}).get("replicas", 0):
-        waiting = f"canary deployment {tick.target_label} not ready: waiting for {leaving} old pods to end"
+    if leaving := as_workload(tick.target).leaving:
+        waiting = f"{tick.canary_words} not ready: waiting for {leaving} old pods to end"
         state, replicas = replace(state, message=waiting), None
     return settle(tick, Reason.CANARY_SCALED_TO_ZERO, state, scale_to=replicas, requeue_after=tick.interval)
 

@@ -9,6 +9,7 @@ from controller.api.webhook import HookType
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Routes, State
 from controller.core.objects.autoscalers import replicas_from_zero
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.workload import (
     UNKNOWN_REVISION,
     is_own_revision,
@@ -122,7 +123,7 @@ def stay(tick: Tick) -> Decision | None:
         (Reason.PRIMARY_NOT_READY, idle),
     )
     found = next(((reason, problem) for reason, problem in problems if problem), None)
-    return hold(tick, *found) if found else settle(tick, None, replace(tick.state, message=""))
+    return hold(tick, *found) if found else settle(tick, None, replace(tick.state, message="", stalled_since=None))
 
 
 def _lack(tick: Tick) -> str:
@@ -132,7 +133,8 @@ def _lack(tick: Tick) -> str:
 def await_start(tick: Tick) -> Decision | None:
     """Do not begin what could not be judged, nor without a primary to fall back on.
 
-    A primary that missed its deadline is not waited for: the new revision may be the one that repairs it.
+    A primary that missed its deadline is not waited for: the new revision may be the one that repairs it. The
+    deadline of one that has none of its own begins here.
     """
     if problem := start_problem(tick):
         return hold(tick, Reason.REFERENCES_MISSING, problem)
@@ -141,7 +143,8 @@ def await_start(tick: Tick) -> Decision | None:
         return None
     message = f"{tick.primary_label} not ready: {primary.detail}"
     events = () if tick.state.reason == Reason.PRIMARY_NOT_READY else (Event(message),)
-    return settle(tick, Reason.PRIMARY_NOT_READY, replace(tick.state, message=message), events=events)
+    state = replace(tick.state, message=message, stalled_since=tick.state.stalled_since or tick.facts.now)
+    return settle(tick, Reason.PRIMARY_NOT_READY, state, events=events, requeue_after=tick.interval)
 
 
 def await_gate(tick: Tick) -> Decision | None:
@@ -200,4 +203,4 @@ def _pods_may_be_stale(tick: Tick) -> bool:
 
 def scale_up(tick: Tick) -> int | None:
     """How many replicas to give the target; None where it has some."""
-    return None if tick.target["spec"].get("replicas", 1) else replicas_from_zero(tick.facts)
+    return None if as_workload(tick.target).replicas else replicas_from_zero(tick.facts)

@@ -12,6 +12,7 @@ from datetime import datetime
 from controller.api.canary import Canary
 from controller.api.status import Phase
 from controller.core.decision import Decision, Event, GiveBack, ScaleTarget
+from controller.core.objects.kinds import as_workload
 from controller.core.objects.leftovers import SETTLE_SECONDS
 from controller.core.objects.writes import plan_writes
 from controller.core.rollout.phases import Reason
@@ -52,7 +53,7 @@ def _revert(tick: Tick) -> Decision:
     late, wanted = seconds_left(tick.canary, tick.facts.now) <= 0, _replicas(tick)
     if wanted is None and tick.canary_readiness.ready:
         return _release(tick) if late else _give_back(tick)
-    message = f"canary deployment {tick.target_label} not ready: {tick.canary_readiness.detail or 'it is scaled up'}"
+    message = f"{tick.canary_words} not ready: {tick.canary_readiness.detail or 'it is scaled up'}"
     if late:  # whoever deletes does not wait for pods that do not start
         said = f"Deleting {tick.canary_label} after {tick.deadline:g}s without a whole revert: {message}"
         return _release(tick, Event(said, "Warning"))
@@ -64,7 +65,7 @@ def _replicas(tick: Tick) -> int | None:
     """How many replicas to give the target; None where it has as many as the primary, or its own autoscaler decides."""
     primary = tick.facts.primary or tick.state.record
     wanted = max(1, int(primary["spec"].get("replicas", 1))) if primary else 1
-    has = int(tick.target["spec"].get("replicas", 1))
+    has = as_workload(tick.target).replicas
     return wanted if has < wanted and (not has or tick.canary.spec.autoscaler_ref is None) else None
 
 

@@ -65,7 +65,7 @@ def find_wait(tick: Tick) -> Wait | None:
         return Wait(Reason.REFERENCES_MISSING, f"{tick.target_label} references missing objects: {missing}")
     canary, primary = tick.canary_readiness, tick.primary_readiness
     if not canary.ready:
-        message = f"canary deployment {tick.target_label} not ready: {canary.detail}"
+        message = f"{tick.canary_words} not ready: {canary.detail}"
         return Wait(Reason.CANARY_NOT_READY, message, expired=canary.expired)
     given_up = primary.expired or (tick.must_keep_traffic and tick.stalled_for > tick.deadline)
     if not primary.ready and not given_up and not tick.canary.spec.skip_analysis:

@@ -165,7 +165,7 @@ def ask_history(probe: HistoryProbe, point: int, samples: Callable[[int], tuple[
 
 
 def _deployment(name: str, revision: str) -> Manifest:
-    """A Deployment whose one replica is ready; ``revision`` is what it was copied from."""
+    """A Deployment, for a target of any kind, whose one replica is ready; ``revision`` is what it was copied from."""
     annotations: dict[str, Any] = {"annotations": {REVISION_ANNOTATION: revision}} if revision else {}
     return {
         "kind": "Deployment",

@@ -13,7 +13,7 @@ import aiohttp
 from controller.api.names import FIELD_MANAGER
 from controller.core.model import Manifest
 from controller.shell.kubernetes.errors import Transient, cluster_error
-from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Kind
+from controller.shell.kubernetes.kinds import KINDS, Kind
 
 REQUEST_SECONDS = 30
 PAGE = 200
@@ -51,10 +51,6 @@ class Kube(Protocol):
 
     async def replace_status(self, manifest: Manifest) -> Manifest:
         """Replace ``.status`` alone; Conflict as with ``replace``."""
-        ...
-
-    async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
-        """Set a Deployment's ``spec.replicas``; returns the Deployment."""
         ...
 
     async def delete(self, kind: Kind, namespace: str, name: str, version: str) -> None:
@@ -124,9 +120,6 @@ class KubeClient:
         kind, namespace, name = _place(manifest)
         path = kind.path(namespace, name, "status")
         return await self._send("PUT", kind, path, verb="update", body=manifest)
-
-    async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
-        return await self.patch(DEPLOYMENT, namespace, name, {"spec": {"replicas": replicas}})
 
     async def delete(self, kind: Kind, namespace: str, name: str, version: str) -> None:
         options = {

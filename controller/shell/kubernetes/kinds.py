@@ -40,6 +40,7 @@ CANARY = Kind("Canary", "canaries", "flagger.app/v1beta1")
 METRIC_TEMPLATE = Kind("MetricTemplate", "metrictemplates", "flagger.app/v1beta1")
 ALERT_PROVIDER = Kind("AlertProvider", "alertproviders", "flagger.app/v1beta1")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps/v1")
+DAEMON_SET = Kind("DaemonSet", "daemonsets", "apps/v1")
 SERVICE = Kind("Service", "services", "v1")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling/v2")
 VIRTUAL_SERVICE = Kind("VirtualService", "virtualservices", "networking.istio.io/v1")
@@ -53,7 +54,10 @@ LEASE = Kind("Lease", "leases", "coordination.k8s.io/v1")
 SELF_REVIEW = Kind("SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io/v1")
 """Answers who the caller is."""
 
-WATCHED = (CANARY, METRIC_TEMPLATE, DEPLOYMENT, SERVICE, AUTOSCALER, VIRTUAL_SERVICE, DESTINATION_RULE)
+WORKLOADS = (DEPLOYMENT, DAEMON_SET)
+"""What a target can be."""
+
+WATCHED = (CANARY, METRIC_TEMPLATE, *WORKLOADS, SERVICE, AUTOSCALER, VIRTUAL_SERVICE, DESTINATION_RULE)
 """Watched whole."""
 
 OPTIONAL = (SCALED_OBJECT,)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.core.decision import Action, Annotate, Delete, Put, RemoveLeftovers, Scale, Write
+from controller.core.decision import Action, Delete, Patch, Put, RemoveLeftovers, Write
 from controller.core.model import Facts, Manifest
 from controller.core.objects.writes import plan_writes
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import Conflict, NotFound, Rejected
-from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, key_of
+from controller.shell.kubernetes.kinds import KINDS, Key, key_of
 from controller.shell.reconciler.observe import with_written
 from controller.shell.reporting.logs import canary_log
 
@@ -80,11 +80,8 @@ async def _send(kube: Kube, write: Write) -> Manifest | None:
         case Delete():
             await kube.delete(KINDS[write.kind], write.namespace, write.name, write.version)
             return None
-        case Scale():
-            return await kube.scale(write.namespace, write.name, write.replicas)
-        case Annotate():
-            patch = {"metadata": {"annotations": {write.annotation: write.value}}}
-            return await kube.patch(KINDS[write.kind], write.namespace, write.name, patch)
+        case Patch():
+            return await kube.patch(KINDS[write.kind], write.namespace, write.name, write.patch)
         case Put(manifest, dry_run):
             send = kube.replace if manifest["metadata"].get("resourceVersion") else kube.create
             return await send(manifest, dry_run=dry_run)
@@ -96,10 +93,8 @@ def _is_tried(write: Write) -> bool:
 
 def _key(write: Write) -> Key:
     match write:
-        case Delete() | Annotate():
+        case Delete() | Patch():
             return write.kind, write.namespace, write.name
-        case Scale():
-            return DEPLOYMENT.name, write.namespace, write.name
         case Put(manifest):
             return key_of(manifest)
 
@@ -109,10 +104,8 @@ def _in_words(write: Write) -> str:
     match write:
         case Delete():
             done = "deleted"
-        case Annotate():
-            done = f"annotated {write.annotation}={write.value}" if write.value else f"without {write.annotation}"
-        case Scale():
-            done = f"scaled to {write.replicas}"
+        case Patch():
+            done = write.done
         case Put(manifest):
             done = "updated" if manifest["metadata"].get("resourceVersion") else "created"
     return f"{kind} {name}.{namespace} {done}"

@@ -21,10 +21,10 @@ from controller.shell.kubernetes.errors import NotFound
 from controller.shell.kubernetes.kinds import (
     CANARY,
     CONFIGS,
-    DEPLOYMENT,
     KINDS,
     METRIC_TEMPLATE,
     SECRET,
+    WORKLOADS,
     Key,
     key_of,
 )
@@ -50,11 +50,11 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         now=now,
         canary=canary,
         target=target,
-        primary=cache.get((DEPLOYMENT.name, namespace, canary.names.primary)),
+        primary=_find(cache, canary, canary.primary_key),
         target_autoscaler=_target_autoscaler(cache, canary),
         generated=generated,
         owned=_owned(cache, canary),
-        deployments=tuple(cache.of_kind(DEPLOYMENT.name, namespace)),
+        workloads=tuple(item for kind in WORKLOADS for item in cache.of_kind(kind.name, namespace)),
         configs=configs,
         missing_configs=missing,
         templates=_templates(cache, canary),
@@ -95,9 +95,15 @@ async def find_actor(kube: Kube, canary: Canary) -> str:
 
 
 def find_target(cache: Cache, canary: Canary) -> Manifest | None:
-    """The Deployment that ``targetRef`` names."""
-    reference = canary.spec.target_ref
-    return cache.get((DEPLOYMENT.name, canary.namespace, reference.name)) if reference.kind == DEPLOYMENT.name else None
+    """The workload that ``targetRef`` names."""
+    return _find(cache, canary, canary.target_key)
+
+
+def _find(cache: Cache, canary: Canary, key: tuple[str, str]) -> Manifest | None:
+    """A workload, if it is of a kind that a target can be."""
+    kind, name = key
+    known = kind in {each.name for each in WORKLOADS}
+    return cache.get((kind, canary.namespace, name)) if known else None
 
 
 def dependencies(cache: Cache, canary: Canary) -> frozenset[Key]:
@@ -107,8 +113,8 @@ def dependencies(cache: Cache, canary: Canary) -> frozenset[Key]:
 
 def _dependencies(cache: Cache, canary: Canary) -> Iterator[Key]:
     namespace, target = canary.namespace, find_target(cache, canary)
-    for name in (canary.names.target, canary.names.primary):
-        yield DEPLOYMENT.name, namespace, name
+    for kind, name in (canary.target_key, canary.primary_key):
+        yield kind, namespace, name
     if canary.spec.autoscaler_ref is not None:
         yield canary.spec.autoscaler_ref.kind, namespace, canary.spec.autoscaler_ref.name
     for kind, name in generated_names(canary, target):
@@ -144,10 +150,9 @@ async def read_config(kube: Kube, cache: Cache, key: Key) -> Manifest | None:
 def with_written(facts: Facts, written: Manifest) -> Facts:
     """The facts after a write of our own."""
     kind, _, name = key_of(written)
-    names = facts.canary.names
-    if kind == DEPLOYMENT.name and name == names.target:
+    if (kind, name) == facts.canary.target_key:
         return replace(facts, target=written)
-    if kind == DEPLOYMENT.name and name == names.primary:
+    if (kind, name) == facts.canary.primary_key:
         return replace(facts, primary=written)
     scaler = facts.canary.spec.autoscaler_ref
     if scaler is not None and (kind, name) == (scaler.kind, scaler.name):

@@ -70,7 +70,7 @@ class ProbeRunner:
         try:
             return Pods((await self._kube.list(POD, canary.namespace, selector=probe.selector)).items)
         except ClusterError as error:
-            log.info("Reading the pods of %s.%s: %s", probe.deployment, canary.namespace, error)
+            log.info("Reading the pods of %s.%s: %s", probe.workload, canary.namespace, error)
             return Pods(())
 
     def forget(self, namespace: str, name: str, keep: Collection[str] = ()) -> None:

@@ -17,6 +17,7 @@ from controller.api.status import Phase
 from controller.core.analysis.thresholds import broken_templates, missing_templates
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Facts, Manifest, Options, Routes, State
+from controller.core.objects.kinds import WORKLOADS
 from controller.core.objects.routing import returns
 from controller.core.objects.workload import serves
 from controller.core.probes import Passed
@@ -30,7 +31,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.backoff import backoff_seconds
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Transient
-from controller.shell.kubernetes.kinds import DEPLOYMENT, Key
+from controller.shell.kubernetes.kinds import Key
 from controller.shell.reconciler.act import act, apply_write, refresh
 from controller.shell.reconciler.finalizer import has_finalizer, set_finalizer
 from controller.shell.reconciler.observe import dependencies, find_actor, observe
@@ -269,7 +270,7 @@ class Reconciler:
         """
         owned = self._owned(key)
         writes = list(returns(owned))
-        serving = any(serves(item) for item in owned if item["kind"] == DEPLOYMENT.name)
+        serving = any(serves(item) for item in owned if item["kind"] in WORKLOADS)
         try:
             for write in writes if serving else ():
                 await apply_write(self.kube, self.cache, write)

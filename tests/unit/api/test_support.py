@@ -21,7 +21,7 @@ MODELS: dict[str, type[Model]] = {"Canary": Canary, "MetricTemplate": MetricTemp
 
 
 @pytest.mark.parametrize(
-    "name", ["weighted", "ab-testing", "blue-green-mirrored", "older-forms", "skipped-and-suspended"]
+    "name", ["weighted", "ab-testing", "blue-green-mirrored", "daemon-set", "older-forms", "skipped-and-suspended"]
 )
 def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
     assert unsupported_fields(parse_canary(GOOD[f"Canary {name}"])) == ()
@@ -31,7 +31,16 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
     ("field", "value", "said"),
     [
         ("spec.provider", "nginx", "spec.provider: only istio is supported"),
-        ("spec.targetRef.kind", "DaemonSet", "spec.targetRef.kind: only a Deployment is supported"),
+        (
+            "spec.targetRef.kind",
+            "Service",
+            "spec.targetRef.kind: clients outside the mesh follow it at once; name the workload behind it",
+        ),
+        (
+            "spec.targetRef.kind",
+            "DaemonSet",
+            "spec.autoscalerRef: a DaemonSet has a pod on each node, whatever its load",
+        ),
         (
             "spec.service",
             {"port": 9898, "appProtocol": "TCP", "timeout": "5s"},

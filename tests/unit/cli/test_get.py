@@ -18,7 +18,7 @@ from controller.cli.table import read_rows
 from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import Rejected
 from controller.shell.kubernetes.kinds import Kind
-from tests.builders import canary_manifest, make_deployment
+from tests.builders import canary_manifest, make_daemon_set, make_deployment
 from tests.unit.cli.rollouts import rolling_out
 from tests.unit.shell.fakes import FakeKube
 
@@ -81,6 +81,12 @@ class WithoutDeployments(FakeKube):
 async def test_the_workloads_are_shown_to_those_who_may_list_deployments(kube, canary):
     (row,) = await get.find_rows(kube(CANARIES[1], make_deployment("a", image="podinfo:6.1.0")), "a", "prod")
     assert row.canary == canary
+
+
+async def test_a_daemon_set_is_shown_and_deployments_are_not_read_for_it():
+    kube = FakeKube(canary_manifest(name="a", kind="DaemonSet"), make_daemon_set("a", image="podinfo:6.1.0"))
+    (row,) = await get.find_rows(kube, "a", "prod")
+    assert (row.canary, kube.requests) == ("6.1.0 (1/1)", [("list", "Canary"), ("list", "DaemonSet")])
 
 
 async def test_an_unknown_name_is_an_error_that_lists_the_known_ones():

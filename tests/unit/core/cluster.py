@@ -1,4 +1,4 @@
-"""A cluster small enough to reason about: it keeps what the core writes, and plays the Deployment controller at once.
+"""A cluster small enough to reason about: it keeps what the core writes, and rolls workloads out at once.
 
 ``Cluster.tick`` is the shell's loop without its IO, so a test can drive whole rollouts through the pure core.
 """
@@ -16,7 +16,7 @@ from controller.api.names import ACTION_ANNOTATION
 from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.decision import Action, Alert, Annotate, Decision, Delete, Put, Scale, Write
+from controller.core.decision import Action, Alert, Decision, Delete, Patch, Put, Write
 from controller.core.model import Facts, Manifest, Options, Peer, Rival, State
 from controller.core.objects.affinity import STICKY_ROUTE
 from controller.core.objects.configs import copied_refs
@@ -45,6 +45,7 @@ from tests.builders import (
     NAMESPACE,
     NOW,
     canary_manifest,
+    daemon_status,
     down_status,
     error_rate_template,
     expired_status,
@@ -83,9 +84,39 @@ def clone(node: Any) -> Any:
     return [clone(item) for item in node] if isinstance(node, (list, tuple)) else node
 
 
-def annotate(item: dict[str, Any], annotation: str, value: str | None) -> None:
-    annotations = {**(item["metadata"].get("annotations") or {}), annotation: value}
-    item["metadata"]["annotations"] = {key: text for key, text in annotations.items() if text is not None}
+def merge(item: dict[str, Any], patch: Mapping[str, Any]) -> None:
+    """A JSON merge patch; the API server stores no empty mapping."""
+    for key, value in patch.items():
+        if isinstance(value, Mapping):
+            merge(item.setdefault(key, {}), value)
+        elif value is not None:
+            item[key] = value
+        if item.get(key) == {} or value is None:
+            item.pop(key, None)
+
+
+def places(patch: Any, path: str = "") -> list[str]:
+    """What a patch changes, as in ``.spec.replicas``."""
+    if not isinstance(patch, Mapping):
+        return [path]
+    return [place for key, value in patch.items() for place in places(value, f"{path}.{key}")]
+
+
+GENERATION = "deprecated.daemonset.template.generation"
+REST = "flagger.app/scale-to-zero"
+MAY_PATCH = {
+    "Deployment": ["{target}.spec.replicas"],
+    "DaemonSet": ["{target}.spec.template.spec.nodeSelector." + REST],
+    "ScaledObject": ["{scaler}.metadata.annotations.autoscaling.keda.sh/paused-replicas"],
+}
+"""All that is written to what is the user's."""
+
+
+def replicas_of(item: Mapping[str, Any]) -> int:
+    """Of a workload; a DaemonSet that is not at rest has a pod on the one node."""
+    if item["kind"] == "Deployment":
+        return int(item["spec"].get("replicas", 1))
+    return 0 if item["spec"]["template"]["spec"].get("nodeSelector", {}).get(REST) == "true" else 1
 
 
 def never(_: int) -> bool:
@@ -106,7 +137,7 @@ class Cluster:
         canary: the Canary's manifest, status included.
         objects: everything else, by (kind, name).
         answers: by ``Probe.key``; what is not named agrees, measures 0 or counted nothing; nobody asks for a rollback.
-        health: how the rollouts of a Deployment go, by its name; what is not named is ready at once.
+        health: how the rollouts of a workload go, by its name; what is not named is ready at once.
         templates: the MetricTemplates.
         rival: see ``Facts``.
         peers: see ``Facts``.
@@ -164,13 +195,19 @@ class Cluster:
         return self._parsed[2]
 
     @property
+    def kind(self) -> str:
+        """The kind of the target."""
+        return str(self.canary["spec"]["targetRef"]["kind"])
+
+    @property
     def state(self) -> State:
         return state_from_status(self.parsed)
 
     def facts(self) -> Facts:
         """A snapshot of its own: neither a change of the cluster nor a mistake of the core reaches across."""
         canary, objects = self.parsed, {key: clone(item) for key, item in self.objects.items()}
-        target = objects.get(("Deployment", canary.names.target))
+        workloads = {key: item for key, item in objects.items() if key[0] in ("Deployment", "DaemonSet")}
+        target = workloads.get(canary.target_key)
         references = copied_refs(canary, target)
         autoscaler = canary.spec.autoscaler_ref
         configs = {ref.key: objects[ref.kind, ref.name] for ref in references if (ref.kind, ref.name) in objects}
@@ -178,11 +215,11 @@ class Cluster:
             now=self.now,
             canary=canary,
             target=target,
-            primary=objects.get(("Deployment", canary.names.primary)),
+            primary=workloads.get(canary.primary_key),
             target_autoscaler=objects.get((autoscaler.kind, autoscaler.name)) if autoscaler else None,
             generated={key: objects[key] for key in generated_names(canary, target) if key in objects},
             owned={key: item for key, item in objects.items() if is_owned(canary, item) or is_adopted(canary, item)},
-            deployments=tuple(item for (kind, _), item in objects.items() if kind == "Deployment"),
+            workloads=tuple(workloads.values()),
             configs=configs,
             missing_configs=tuple(ref.key for ref in references if ref.key not in configs and not ref.optional),
             templates=dict(self.templates),
@@ -256,7 +293,7 @@ class Cluster:
         return done
 
     def apply(self, write: Write) -> None:
-        """Do what the core asks for; it may write what the Canary owns or has adopted, and the target's replicas."""
+        """Do what the core asks for; it may write what the Canary owns or has adopted, and scale the target."""
         if isinstance(write, Put) and write.manifest["kind"] in self.refused:
             raise RefusedError(f"{write.manifest['kind']} {write.manifest['metadata']['name']}: exceeded quota")
         if isinstance(write, Put) and write.dry_run:
@@ -269,11 +306,12 @@ class Cluster:
                 live = self.objects.pop((kind, name))
                 assert is_owned(self.parsed, live), f"{kind} {name} is not the Canary's"
                 assert live["metadata"]["resourceVersion"] == version, "a stale delete"
-            case Annotate(kind, _, name, annotation, value):
-                self.edit(kind, name, lambda item: annotate(item, annotation, value))
-            case Scale(_, name, replicas):
-                assert name == self.parsed.names.target
-                self.edit("Deployment", name, lambda item: item["spec"].update(replicas=replicas))
+            case Patch(kind, _, name, patch):
+                spec = self.parsed.spec
+                scaler = spec.autoscaler_ref.name if spec.autoscaler_ref else ""
+                own = [place.format(target=spec.target_ref.name, scaler=scaler) for place in MAY_PATCH[kind]]
+                assert [name + place for place in places(patch)] == own
+                self.edit(kind, name, lambda item: merge(item, patch))
 
     def _put(self, manifest: Manifest) -> None:
         item = clone(dict(manifest))
@@ -294,32 +332,29 @@ class Cluster:
     # --- what people and other controllers do ---
 
     def edit(self, kind: str, name: str, change: Callable[[dict[str, Any]], None]) -> None:
-        """Change an object, as the API server would store it; a Deployment is rolled out as its health says."""
+        """Change an object, as the API server would store it; a workload is rolled out as its health says."""
         item = self.objects[kind, name]
         change(item)
         metadata = item["metadata"]
         metadata["resourceVersion"] = str(int(metadata.get("resourceVersion", "0")) + 1)
         metadata["generation"] = metadata.get("generation", 0) + 1
-        if kind == "Deployment":
-            self.roll_out(name)
+        if kind == "DaemonSet":
+            metadata.setdefault("annotations", {})[GENERATION] = str(metadata["generation"])
+        if kind in ("Deployment", "DaemonSet"):
+            self._roll_out(item)
 
     def roll_out(self, name: str, health: Health | None = None) -> None:
-        """The Deployment controller has done what it can."""
+        """The controller of the workload has done what it can; from now on pods do as ``health`` says."""
         if health is not None:
             self.health[name] = health
-        if ("Deployment", name) not in self.objects:
-            return
-        item = self.objects["Deployment", name]
-        replicas, generation = item["spec"].get("replicas", 1), item["metadata"].get("generation", 0)
-        match self.health.get(name, "ready") if replicas else "ready":
-            case "waiting":
-                item["status"] = waiting_status(replicas, generation)
-            case "down":
-                item["status"] = down_status(replicas, generation)
-            case "expired":
-                item["status"] = expired_status(replicas, generation)
-            case _:
-                item["status"] = ready_status(replicas, generation)
+        if (self.kind, name) in self.objects:
+            self._roll_out(self.objects[self.kind, name])
+
+    def _roll_out(self, item: dict[str, Any]) -> None:
+        name, generation, replicas = item["metadata"]["name"], item["metadata"].get("generation", 0), replicas_of(item)
+        made = {"waiting": waiting_status, "down": down_status, "expired": expired_status}
+        status = made.get(self.health.get(name, "ready") if replicas else "ready", ready_status)(replicas, generation)
+        item["status"] = status if item["kind"] == "Deployment" else daemon_status(status)
 
     def set_image(self, image: str, name: str = "backend") -> None:
         """The user pushes a new revision."""
@@ -327,7 +362,13 @@ class Cluster:
         def change(item: dict[str, Any]) -> None:
             item["spec"]["template"]["spec"]["containers"][0]["image"] = image
 
-        self.edit("Deployment", name, change)
+        self.edit(self.kind, name, change)
+
+    def scale(self, replicas: int, name: str = "backend") -> None:
+        """Somebody scales a workload by hand; a DaemonSet has pods or none."""
+        rests = {"spec": {"template": {"spec": {"nodeSelector": {REST: None if replicas else "true"}}}}}
+        patch = {"spec": {"replicas": replicas}} if self.kind == "Deployment" else rests
+        self.edit(self.kind, name, lambda item: merge(item, patch))
 
     def set_config(self, data: Mapping[str, str], name: str = "backend-config", kind: str = "ConfigMap") -> None:
         """The user edits a ConfigMap or Secret."""
@@ -382,10 +423,10 @@ class Cluster:
         return primary["weight"], canary["weight"]
 
     def image(self, name: str) -> str:
-        return str(self.objects["Deployment", name]["spec"]["template"]["spec"]["containers"][0]["image"])
+        return str(self.objects[self.kind, name]["spec"]["template"]["spec"]["containers"][0]["image"])
 
     def replicas(self, name: str) -> int:
-        return int(self.objects["Deployment", name]["spec"].get("replicas", 1))
+        return replicas_of(self.objects[self.kind, name])
 
 
 def initialized(canary: Mapping[str, Any] | None = None, *objects: Mapping[str, Any]) -> Cluster:

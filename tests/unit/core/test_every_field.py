@@ -34,6 +34,7 @@ from tests.builders import (
     WEIGHTED,
     canary_manifest,
     make_autoscaler,
+    make_daemon_set,
     make_deployment,
     make_scaled_object,
     ready_status,
@@ -408,6 +409,7 @@ def objects() -> list[dict[str, Any]]:
     return [
         target,
         make_deployment("frontend"),
+        make_daemon_set(labels={"app": "daemon"}),
         make_autoscaler(),
         scaler,
         {**make_autoscaler("other"), "spec": make_autoscaler(high=9)["spec"]},

@@ -14,7 +14,7 @@ from controller.core.model import Manifest
 from controller.shell.budget import Caller
 from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound
-from controller.shell.kubernetes.kinds import DEPLOYMENT, KINDS, Key, Kind, key_of
+from controller.shell.kubernetes.kinds import KINDS, Key, Kind, key_of
 from controller.shell.outside import Outside, open_outside
 
 CALLER = Caller("prod", "backend")
@@ -49,7 +49,7 @@ class FakeKube:
 
     Attributes:
         requests: verb and object of every request, in order.
-        failures: what the next requests raise, in order, by verb; None for one that succeeds.
+        failures: what the next requests raise, in order, by verb, or by verb and object; None for one that succeeds.
     """
 
     def __init__(self, *manifests: Mapping[str, Any]) -> None:
@@ -128,18 +128,14 @@ class FakeKube:
             raise Conflict(f"DELETE {kind.name}", 409, "the object has been modified")
         self.remove(*key)
 
-    async def scale(self, namespace: str, name: str, replicas: int) -> Manifest:
-        self._requested("scale", f"{DEPLOYMENT.name}/{name}")
-        stored = self._stored((DEPLOYMENT.name, namespace, name))
-        return self.set({**stored, "spec": {**stored["spec"], "replicas": replicas}})
-
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
         self._requested("patch", f"{kind.name}/{name}")
         return self.set(_merged(self._stored((kind.name, namespace, name)), patch))
 
     def _requested(self, verb: str, what: str) -> None:
         self.requests.append((verb, what))
-        failure = self.failures[verb].pop(0) if self.failures[verb] else None
+        failures = self.failures[f"{verb} {what}"] or self.failures[verb]
+        failure = failures.pop(0) if failures else None
         if failure is not None:
             raise failure
 

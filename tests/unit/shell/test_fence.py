@@ -28,7 +28,6 @@ WRITES: Mapping[str, Write] = {
     "create": lambda it: it.create(OBJECT),
     "replace": lambda it: it.replace(OBJECT),
     "replace_status": lambda it: it.replace_status(OBJECT),
-    "scale": lambda it: it.scale("prod", "backend", 3),
     "delete": lambda it: it.delete(DEPLOYMENT, "prod", "backend", "7"),
     "patch": lambda it: it.patch(CANARY, "prod", "backend", {"metadata": {}}),
 }

@@ -93,8 +93,9 @@ def test_the_canary_that_has_an_object(item, owner):
 
 
 def canary(name: str, created: int = 0, *, target: str = "", service: str = "", scaler: str = "") -> dict[str, Any]:
-    reference = {"autoscalerRef": {"kind": "HorizontalPodAutoscaler", "name": scaler}} if scaler else {}
-    manifest = canary_manifest(name=name, service={"name": service} if service else {}, **reference)
+    manifest = canary_manifest(name=name, service={"name": service} if service else {})
+    if scaler:
+        manifest["spec"]["autoscalerRef"] = {"kind": "HorizontalPodAutoscaler", "name": scaler}
     manifest["spec"]["targetRef"]["name"] = target or name
     manifest["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{created}Z"
     return manifest

@@ -15,13 +15,18 @@ PULL = 'failed to pull and unpack image "backend:9": not found'
 
 
 def pod(
-    name: str = "backend-6d9f-x", *, owner: str = "backend-6d9f", created: int = 0, **status: Any
+    name: str = "backend-6d9f-x",
+    *,
+    kind: str = "ReplicaSet",
+    owner: str = "backend-6d9f",
+    created: int = 0,
+    **status: Any,
 ) -> dict[str, Any]:
     return {
         "metadata": {
             "name": name,
             "creationTimestamp": f"2026-01-01T12:00:{created:02}Z",
-            "ownerReferences": [{"kind": "ReplicaSet", "name": owner}],
+            "ownerReferences": [{"kind": kind, "name": owner}],
         },
         "status": {"conditions": [{"type": "Ready", "status": "False"}], **status},
     }

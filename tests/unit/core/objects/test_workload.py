@@ -27,7 +27,15 @@ from controller.core.objects.workload import (
     revision_of,
     runs_target,
 )
-from tests.builders import NOW, make_canary, make_config, make_deployment, ready_status
+from tests.builders import (
+    NOW,
+    daemon_status,
+    make_canary,
+    make_config,
+    make_daemon_set,
+    make_deployment,
+    ready_status,
+)
 from tests.golden_files import assert_golden
 
 AUTOSCALER_REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "backend"}
@@ -52,7 +60,7 @@ def turned(node: Any) -> Any:
 
 
 def target_of(template: Mapping[str, Any]) -> dict[str, Any]:
-    return {"spec": {"template": template}}
+    return {"kind": "Deployment", "spec": {"template": template}}
 
 
 @given(TEMPLATES, st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=4))
@@ -173,6 +181,52 @@ def test_rollout(name):
     assert readiness_of(deployment, threshold=threshold, deadline=60, now=NOW) == expected
 
 
+DAEMONS: Mapping[str, tuple[dict[str, Any], int, Readiness]] = {
+    # name: (status of a DaemonSet of 4 nodes at generation 1, threshold, outcome)
+    "done": ({}, 100, Readiness(ready=True)),
+    "not looked at yet": (
+        {"observedGeneration": 0},
+        100,
+        pending("observed daemonset generation less than desired generation"),
+    ),
+    "old pods": (
+        {"updatedNumberScheduled": 1},
+        100,
+        replace(pending("1 out of 4 new pods have been updated"), progressed_at=NOW),
+    ),
+    "not all available": (
+        {"numberAvailable": 3},
+        100,
+        replace(pending("3 of 4 (readyThreshold 100%) updated pods are available"), progressed_at=NOW),
+    ),
+    "as many available as asked for": ({"numberAvailable": 3}, 75, Readiness(ready=True)),
+    "a pod on a node that took it before it was tainted": ({"numberMisscheduled": 1}, 100, Readiness(ready=True)),
+    "no node": (
+        {"desiredNumberScheduled": 0, "currentNumberScheduled": 0, "updatedNumberScheduled": 0, "numberAvailable": 0},
+        100,
+        replace(pending("no node fits its pods"), progressed_at=NOW),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_rollout_of_a_daemon_set(name):
+    status, threshold, expected = DAEMONS[name]
+    made = make_daemon_set()
+    made["status"] = {**daemon_status(ready_status(4, 1)), **status}
+    assert readiness_of(made, threshold=threshold, deadline=60, now=NOW, waiting_since=NOW) == expected
+
+
+@pytest.mark.parametrize(("seconds", "expired"), [(60, False), (61, True)])
+def test_a_daemon_set_has_the_deadline_of_its_canary_from_when_it_was_waited_for(seconds, expired):
+    made = make_daemon_set()
+    made["status"]["numberAvailable"] = 0
+    since = NOW - timedelta(seconds=seconds)
+    seen = readiness_of(made, threshold=100, deadline=60, now=NOW, waiting_since=since)
+    detail = "0 of 1 (readyThreshold 100%) updated pods are available"
+    assert seen == replace(pending(detail, expired=expired), progressed_at=since)
+
+
 def test_a_deployment_that_wants_nothing_is_ready():
     deployment = {**make_deployment(replicas=0), "status": {"observedGeneration": 1}}
     assert readiness_of(deployment, threshold=100, deadline=60, now=NOW) == Readiness(ready=True)
@@ -184,6 +238,14 @@ def test_a_deployment_that_does_not_say_how_many_wants_one():
 
 
 # --- the primary ---
+
+
+def daemon_set_at_rest() -> dict[str, Any]:
+    made = make_daemon_set()
+    made["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "7"}
+    made["spec"] |= {"minReadySeconds": 3, "revisionHistoryLimit": 2}
+    made["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd", "flagger.app/scale-to-zero": "true"}
+    return made
 
 
 def spread_target() -> dict[str, Any]:
@@ -240,6 +302,7 @@ def facts_of(target: dict[str, Any], primary: Mapping[str, Any] | None = None, *
         ("plain", make_deployment()),
         ("with-everything", spread_target()),
         ("of-a-target-at-zero", make_deployment(replicas=0)),
+        ("of-a-daemon-set", daemon_set_at_rest()),
         ("by-another-label", make_deployment(labels={"app.kubernetes.io/name": "backend", "tier": "web"})),
     ],
 )

@@ -8,15 +8,14 @@ import pytest
 
 from controller.core.decision import (
     Action,
-    Annotate,
     Delete,
     EnsureApex,
     EnsureAutoscaler,
     EnsurePrimary,
     EnsureServices,
+    Patch,
     PromoteSpec,
     Put,
-    Scale,
     ScaleTarget,
     SetRoutes,
     Write,
@@ -66,12 +65,10 @@ def in_words(write: Write) -> str:
     match write:
         case Put(manifest):
             return f"{manifest['kind']} {manifest['metadata']['name']}"
-        case Scale():
-            return f"scale {write.replicas}"
         case Delete():
             return f"delete {write.kind} {write.name}"
-        case Annotate():
-            return f"annotate {write.kind} {write.name}"
+        case Patch():
+            return f"{write.kind} {write.name} {write.done}"
 
 
 ACTIONS: dict[str, tuple[Action, list[str]]] = {
@@ -91,7 +88,7 @@ ACTIONS: dict[str, tuple[Action, list[str]]] = {
     "autoscaler": (EnsureAutoscaler(), ["HorizontalPodAutoscaler backend-primary"]),
     "apex": (EnsureApex(), ["Service backend"]),
     "routes": (SetRoutes(Routes(10)), ["VirtualService backend"]),
-    "scale": (ScaleTarget(0), ["scale 0"]),
+    "scale": (ScaleTarget(0), ["Deployment backend scaled to 0"]),
 }
 
 
@@ -182,4 +179,6 @@ def test_a_replacement_carries_the_version_that_it_replaces():
 def test_a_target_that_does_not_say_how_many_replicas_has_one():
     cluster = Cluster.of(canary_manifest(), make_deployment(replicas=None))
     assert plan_writes(ScaleTarget(1), cluster.facts()) == ()
-    assert plan_writes(ScaleTarget(0), cluster.facts()) == (Scale(NAMESPACE, "backend", 0),)
+    assert plan_writes(ScaleTarget(0), cluster.facts()) == (
+        Patch("Deployment", NAMESPACE, "backend", {"spec": {"replicas": 0}}, "scaled to 0"),
+    )

@@ -20,6 +20,7 @@ from controller.api.names import ACTION_ANNOTATION, Names
 from controller.api.status import Phase
 from controller.core.model import Routes, State
 from controller.core.objects.affinity import STICKY_ROUTE, has_cookie
+from controller.core.objects.kinds import WORKLOADS
 from controller.core.objects.leftovers import leftovers
 from controller.core.objects.workload import primary_revision, revision_facts, serves
 from controller.core.probes import NoValues, Passed, Pending, ProbeResult, QueryFailed, Refused, Value
@@ -33,8 +34,8 @@ from tests.builders import (
     canary_manifest,
     make_autoscaler,
     make_config,
-    make_deployment,
     make_scaled_object,
+    make_target,
     webhook,
 )
 from tests.unit.core.cluster import END_PHASES, Cluster, CrashError, Health, by_weight, settled
@@ -79,10 +80,10 @@ def analysis_of(name: str) -> dict[str, Any]:
     return {**base, "metrics": [ERROR_RATE], "webhooks": [*hooks, ROLLBACK], "alerts": ALERTS}
 
 
-def target() -> dict[str, Any]:
-    deployment = make_deployment()
-    deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
-    return deployment
+def target(kind: str) -> dict[str, Any]:
+    made = make_target(kind)
+    made["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    return made
 
 
 def is_ours(item: Mapping[str, Any]) -> bool:
@@ -125,11 +126,11 @@ class RolloutMachine(RuleBasedStateMachine):
     aborted: str
     gone: set[str]
 
-    @initialize(analysis=st.sampled_from(sorted(ANALYSES)))
-    def begin(self, analysis: str) -> None:
-        canary = canary_manifest(analysis=analysis_of(analysis))
+    @initialize(analysis=st.sampled_from(sorted(ANALYSES)), kind=st.sampled_from(["Deployment", "DaemonSet"]))
+    def begin(self, analysis: str, kind: str) -> None:
+        canary = canary_manifest(kind=kind, analysis=analysis_of(analysis))
         config, scalers = make_config("backend-config", {"level": "1"}), (make_autoscaler(), make_scaled_object())
-        self.cluster = Cluster.of(canary, target(), *scalers, config)
+        self.cluster = Cluster.of(canary, target(kind), *scalers, config)
         settled(self.cluster)
         assert self.cluster.phase is Phase.INITIALIZED
         self.cluster.alerts = []
@@ -166,10 +167,10 @@ class RolloutMachine(RuleBasedStateMachine):
     def turn_health(self, name: str, health: Health) -> None:
         self.cluster.roll_out(name, health)
 
-    @rule(key=st.sampled_from([("Deployment", "backend-primary"), ("ConfigMap", "backend-config-primary")]))
-    def delete_by_hand(self, key: tuple[str, str]) -> None:
+    @rule(copied=st.booleans())
+    def delete_by_hand(self, *, copied: bool) -> None:
         assert self.primary_runs
-        self.cluster.objects.pop(key, None)
+        self.cluster.objects.pop(("ConfigMap", "backend-config-primary") if copied else self.primary_key, None)
 
     @rule(weight=st.integers(0, 100))
     def edit_routes_by_hand(self, weight: int) -> None:
@@ -178,7 +179,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @rule(replicas=st.integers(0, 2))
     def scale_target_by_hand(self, replicas: int) -> None:
-        self.cluster.edit("Deployment", "backend", lambda item: item["spec"].update(replicas=replicas))
+        self.cluster.scale(replicas)
         self.note_pods()
 
     @rule(analysis=st.sampled_from(sorted(ANALYSES)))
@@ -194,6 +195,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @rule(reference=st.sampled_from([None, AUTOSCALER_REF, KEDA_REF]))
     def edit_autoscaler(self, reference: dict[str, str] | None) -> None:
+        assume(self.cluster.kind == "Deployment")
         self.cluster.edit_canary(autoscalerRef=reference)
 
     @rule(kind=st.sampled_from(["DestinationRule", "Service"]))
@@ -208,7 +210,7 @@ class RolloutMachine(RuleBasedStateMachine):
         for key in theirs:
             del self.cluster.objects[key]
 
-    @rule(kinds=st.sets(st.sampled_from(["ConfigMap", "Deployment", "DestinationRule", "HorizontalPodAutoscaler"])))
+    @rule(kinds=st.sets(st.sampled_from(["ConfigMap", *WORKLOADS, "DestinationRule", "HorizontalPodAutoscaler"])))
     def refuse(self, kinds: set[str]) -> None:
         """From now on the API server refuses writes of these kinds: a quota, an admission webhook."""
         self.cluster.refused = kinds
@@ -322,7 +324,7 @@ class RolloutMachine(RuleBasedStateMachine):
         assert state.applied == revision_facts(cluster.facts())[0]
         if state.phase is not Phase.FAILED:
             assert self.primary_runs == self.wanted
-            assert state.applied == state.promoted == primary_revision(cluster.objects["Deployment", "backend-primary"])
+            assert state.applied == state.promoted == primary_revision(cluster.objects[self.primary_key])
 
     # --- what has to be true ---
 
@@ -441,8 +443,8 @@ class RolloutMachine(RuleBasedStateMachine):
         return Situation(
             weights=self.cluster.weights(routed) if known else (100, 0),
             replicas=self.cluster.replicas("backend"),
-            canary_serves=serves(self.cluster.objects["Deployment", "backend"]),
-            primary_serves=serves(self.cluster.objects.get(("Deployment", "backend-primary"))),
+            canary_serves=serves(self.cluster.objects[self.cluster.kind, "backend"]),
+            primary_serves=serves(self.cluster.objects.get(self.primary_key)),
         )
 
     def note_pods(self) -> None:
@@ -463,6 +465,10 @@ class RolloutMachine(RuleBasedStateMachine):
         return self.cluster.parsed.names
 
     @property
+    def primary_key(self) -> tuple[str, str]:
+        return self.cluster.kind, "backend-primary"
+
+    @property
     def annotation(self) -> str:
         return str(self.cluster.canary["metadata"].get("annotations", {}).get(ACTION_ANNOTATION, ""))
 
@@ -479,7 +485,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def primary_runs(self) -> tuple[str, str]:
         """Image and config of the primary; while it or its copy is deleted, those that it had."""
         copied = self.cluster.objects.get(("ConfigMap", "backend-config-primary"))
-        if copied is not None and ("Deployment", "backend-primary") in self.cluster.objects:
+        if copied is not None and self.primary_key in self.cluster.objects:
             self.ran = self.cluster.image("backend-primary"), copied["data"]["level"]
         return self.ran
 
@@ -505,7 +511,7 @@ def end_of(cluster: Cluster) -> tuple[Any, ...]:
         state.applied,
         state.promoted,
         routed and cluster.weights(),
-        cluster.image("backend-primary") if ("Deployment", "backend-primary") in cluster.objects else "",
+        cluster.image("backend-primary") if (cluster.kind, "backend-primary") in cluster.objects else "",
         cluster.objects.get(("ConfigMap", "backend-config-primary"), {}).get("data"),
         cluster.replicas("backend"),
     )

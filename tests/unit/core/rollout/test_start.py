@@ -292,17 +292,19 @@ def begun(cluster: Cluster) -> dict[str, Any]:
     Case(
         "a new revision waits for the primary and is not lost",
         lambda: unready(pushed(initialized())),
-        lambda _: {"message": NOT_READY},
+        lambda cluster: {"message": NOT_READY, "stalled_since": cluster.now},
         kept(),
         (NOT_READY,),
+        requeue_after=10,
         reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(
         "a new revision while failed and the primary not ready waits and is not lost",
         lambda: unready(pushed(failed(), "podinfo:3")),
-        lambda _: {"message": NOT_READY},
+        lambda cluster: {"message": NOT_READY, "stalled_since": cluster.now},
         kept(),
         (NOT_READY,),
+        requeue_after=10,
         reason=Reason.PRIMARY_NOT_READY,
     ),
     Case(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.api.status import Phase
-from controller.core.decision import Put, Scale
+from controller.core.decision import Patch, Put
 from controller.core.model import Rival
 from controller.core.objects.leftovers import SETTLE_SECONDS
 from controller.core.rollout.phases import Reason
@@ -40,9 +40,9 @@ def written(cluster: Cluster) -> list[str]:
     done = [
         f"{write.manifest['kind']} {write.manifest['metadata']['name']}"
         if isinstance(write, Put)
-        else f"scale {write.name} to {write.replicas}"
+        else f"{write.name} {write.done}"
         for write in cluster.writes
-        if isinstance(write, (Put, Scale))
+        if isinstance(write, (Put, Patch))
     ]
     assert len(done) == len(cluster.writes)
     forget(cluster)
@@ -75,7 +75,7 @@ def test_the_target_serves_again_and_has_its_service_and_routes_back_before_the_
     cluster = deleted(initialized(canary_manifest(), make_deployment(replicas=3), SERVICE, VIRTUAL_SERVICE))
     cluster.health["backend"] = "waiting"
     cluster.tick()
-    assert written(cluster) == ["scale backend to 3"]
+    assert written(cluster) == ["backend scaled to 3"]
     cluster.tick(10)
     assert (written(cluster), cluster.state.reason) == ([], Reason.CANARY_NOT_READY)
     assert cluster.state.message.startswith("canary deployment backend.prod not ready: waiting for rollout to finish")

@@ -83,9 +83,9 @@ MANAGER = {"fieldManager": "canary-controller"}
             id="replace the status",
         ),
         pytest.param(
-            lambda it: it.scale("prod", "backend", 3),
+            lambda it: it.patch(DEPLOYMENT, "prod", "backend", {"spec": {"replicas": 3}}),
             ("PATCH", f"{PATH}/backend", MANAGER, {"spec": {"replicas": 3}}),
-            id="scale",
+            id="patch",
         ),
         pytest.param(
             lambda it: it.get(SECRET, "prod", "token"),

@@ -213,7 +213,7 @@ WRITES = [
     ("create", "Deployment/backend-primary"),
     ("create", "Service/backend"),
     ("create", "VirtualService/backend"),
-    ("scale", "Deployment/backend"),
+    ("patch", "Deployment/backend"),
 ]
 
 
@@ -305,7 +305,7 @@ async def test_a_leftover_that_may_not_be_deleted_holds_nothing_up():
     kube, cache, facts = await renamed()
     kube.failures["delete"] = [Rejected("DELETE", 403, "forbidden")]
     await act(kube, cache, facts, [RemoveLeftovers(), ScaleTarget(1)])
-    assert kube.requests == [("delete", "Service/old-canary"), ("scale", "Deployment/backend")]
+    assert kube.requests == [("delete", "Service/old-canary"), ("patch", "Deployment/backend")]
 
 
 async def test_keda_is_paused_before_the_target_is_scaled_to_zero_and_works_before_it_is_scaled_up():
@@ -318,4 +318,4 @@ async def test_keda_is_paused_before_the_target_is_scaled_to_zero_and_works_befo
     assert annotations == {"autoscaling.keda.sh/paused-replicas": "0"}
     await act(kube, cache, facts, [ScaleTarget(2)])
     assert kube.object("ScaledObject", "prod", "backend")["metadata"]["annotations"] == {}
-    assert kube.writes() == [("patch", "ScaledObject/backend"), ("scale", "Deployment/backend")] * 2
+    assert kube.writes() == [("patch", "ScaledObject/backend"), ("patch", "Deployment/backend")] * 2

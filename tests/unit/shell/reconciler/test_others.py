@@ -74,7 +74,7 @@ async def begun(stage: Stage, *names: str, limit: int = 1) -> list[str]:
 
 def slowly(stage: Stage) -> None:
     """Every write takes a second."""
-    for verb in ("scale", "replace_status"):
+    for verb in ("patch", "replace_status"):
         write: Callable[..., Any] = getattr(stage.kube, verb)
 
         async def late(*args: Any, write: Callable[..., Any] = write) -> Any:
@@ -148,14 +148,7 @@ async def test_whoever_cannot_begin_keeps_nobody_waiting():
         await stage.settle(1.0)
         push(stage, "b")
         await stage.settle(1.0)
-        scale = stage.kube.scale
-
-        async def refused(namespace: str, name: str, replicas: int) -> Any:
-            if name == "a" and replicas:
-                raise Rejected("PATCH deployments/a/scale", 403, "exceeded quota")
-            return await scale(namespace, name, replicas)
-
-        stage.kube.scale = refused  # type: ignore[method-assign]
+        stage.kube.failures["patch Deployment/a"] = [Rejected("PATCH deployments/a", 403, "exceeded quota")] * 1000
         await begun(stage, "b", "c")
         await stage.settle(INTERVAL)
         assert (phase_of(stage, "a"), status_of(stage, "a")["reason"]) == ("Initialized", "WaitingForTurn")

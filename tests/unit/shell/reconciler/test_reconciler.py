@@ -291,7 +291,7 @@ async def test_between_two_steps_nothing_is_measured():
 async def test_the_api_being_down_loses_nothing_and_is_tried_again_ever_more_slowly(caplog):
     async with initialised() as stage:
         stage.kube.failures["replace status"] = [Transient("PUT status", 0, "connection refused")] * 6
-        stage.kube.failures["scale"] = [Transient("PATCH", 500, "etcd leader changed")] * 3
+        stage.kube.failures["patch Deployment/backend"] = [Transient("PATCH", 500, "etcd leader changed")] * 3
         await stage.new_version("podinfo:2")
         for _ in range(60):
             await stage.settle(INTERVAL)
@@ -451,7 +451,7 @@ async def test_a_deletion_with_a_revert_scales_the_target_up_before_the_canary_g
 async def test_what_cannot_be_reverted_holds_a_deletion_up_until_the_deadline_and_no_longer(error):
     async with initialised() as stage:
         await edit(stage, revertOnDeletion=True, progressDeadlineSeconds=60)
-        stage.kube.failures["scale"] = [error] * 1000
+        stage.kube.failures["patch Deployment/backend"] = [error] * 1000
         await delete(stage)
         await stage.settle(50)
         assert finalizers(stage) == ["finalizer.flagger.app"]
