@@ -23,7 +23,6 @@ BOOLEANS = frozenset(
 WITHOUT_EFFECT: Mapping[str, str] = {
     "control-loop-interval": "a Canary is reconciled when it changes, and every analysis.interval",
     "enable-config-tracking": "ConfigMaps and Secrets are always tracked",
-    "include-label-prefix": "the primary has all labels of its target",
     "ingress-annotations-prefix": "Ingresses are not supported",
     "ingress-class": "Ingresses are not supported",
     "kubeconfig-burst": "requests to the Kubernetes API are not throttled by the client",

@@ -78,6 +78,10 @@ def run(  # noqa: PLR0917 -- typer passes them by name
             metavar="LABELS", help="Pod labels that can distinguish primary and canary, in order of preference."
         ),
     ] = ",".join(SELECTOR_LABELS),
+    include_label_prefix: Annotated[
+        str,
+        typer.Option(metavar="PREFIXES", help="Prefixes of the labels that the primary has of its target; * is all."),
+    ] = "*",
     no_cross_namespace_refs: Annotated[
         str, typer.Option(metavar="BOOLEAN", help="Reject references to objects of other namespaces.")
     ] = "false",
@@ -120,6 +124,7 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         minimum_interval=minimum_interval,
         namespaces=tuple(name for names in namespace or () for name in _items(names)),
         selector_labels=_items(selector_labels),
+        label_prefixes=_items(include_label_prefix),
         cross_namespace_refs=no_cross_namespace_refs in FALSE,
         max_rollouts=max_rollouts,
         max_rollouts_per_namespace=max_rollouts_per_namespace,

@@ -219,6 +219,7 @@ class Options:
     Attributes:
         minimum_interval: lower bound of ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
+        label_prefixes: of the labels that copies have of what they are copied from; ``*`` is that of all.
         cross_namespace_refs: whether a Canary may refer to objects of another namespace.
         allowed_hosts: patterns of ``spec.service.hosts`` beside the namespace's own Services; ``{namespace}`` stands
             for the Canary's. Empty: all.
@@ -232,6 +233,7 @@ class Options:
 
     minimum_interval: float = DEFAULT_INTERVAL_FLOOR_SECONDS
     selector_labels: tuple[str, ...] = SELECTOR_LABELS
+    label_prefixes: tuple[str, ...] = ("*",)
     cross_namespace_refs: bool = True
     allowed_hosts: tuple[str, ...] = ()
     allowed_gateways: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ class Settings:
         log_level: lowest severity that is logged.
         minimum_interval: lower bound of every Canary's ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
+        label_prefixes: of the labels that primaries and their copies have of what they are copied from; ``*``: all.
         cross_namespace_refs: whether a Canary may refer to objects of another namespace.
         max_rollouts: how many rollouts may be in progress at a time; 0: any number.
         max_rollouts_per_namespace: the same for each namespace.
@@ -51,6 +52,7 @@ class Settings:
     log_level: LogLevel = "info"
     minimum_interval: Annotated[float, Field(gt=0)] = DEFAULT_INTERVAL_FLOOR_SECONDS
     selector_labels: Annotated[tuple[Label, ...], Field(min_length=1)] = SELECTOR_LABELS
+    label_prefixes: Patterns = ("*",)
     cross_namespace_refs: bool = True
     max_rollouts: Annotated[int, Field(ge=0)] = 0
     max_rollouts_per_namespace: Annotated[int, Field(ge=0)] = 0
@@ -90,6 +92,7 @@ class Settings:
         return Options(
             minimum_interval=self.minimum_interval,
             selector_labels=self.selector_labels,
+            label_prefixes=self.label_prefixes,
             cross_namespace_refs=self.cross_namespace_refs,
             allowed_hosts=self.allowed_hosts,
             allowed_gateways=self.allowed_gateways,

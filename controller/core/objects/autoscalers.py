@@ -48,7 +48,7 @@ def build_autoscaler(facts: Facts) -> dict[str, Any]:
     spec["scaleTargetRef"] = {**source["spec"]["scaleTargetRef"], "name": canary.names.primary}
     if reference.kind == SCALED_OBJECT:
         spec |= _scaled_object(facts, reference, source)
-    given = copied_metadata(source)
+    given = copied_metadata(source, facts.options.label_prefixes)
     kept = {key: text for key, text in given.annotations.items() if not key.startswith(_PAUSES)}
     return build_object(
         canary,

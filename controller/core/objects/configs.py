@@ -10,7 +10,7 @@ from typing import Any, Literal
 from controller.api.canary import Canary
 from controller.api.names import CONFIG_TRACKING_ANNOTATION, primary_name
 from controller.core.model import Facts, Manifest
-from controller.core.objects.manifests import build_object, canonical_json
+from controller.core.objects.manifests import Metadata, build_object, canonical_json, copied_labels
 
 TRACKED_SECRET_TYPES = frozenset({"Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls"})
 """Other types (service account tokens, registry logins) belong to the cluster, not to a revision (Flagger)."""
@@ -130,16 +130,17 @@ def copied_configs(facts: Facts) -> Iterator[tuple[Manifest, Manifest | None]]:
             yield source, facts.generated.get((reference.kind, primary_name(reference.name)))
 
 
-def build_config_copy(canary: Canary, source: Manifest, live: Manifest | None) -> dict[str, Any]:
+def build_config_copy(facts: Facts, source: Manifest, live: Manifest | None) -> dict[str, Any]:
     """The primary's own copy of a ConfigMap or Secret; a revision under analysis cannot reach it."""
     body = {key: source[key] for key in ("data", "binaryData", "type") if source.get(key)}
     emptied = {key: value for key, value in (live or {}).items() if key not in ("data", "binaryData")}
     return build_object(
-        canary,
+        facts.canary,
         emptied or None,
         api_version="v1",
         kind=source["kind"],
         name=primary_name(source["metadata"]["name"]),
+        given=Metadata(copied_labels(source, facts.options.label_prefixes)),
         **body,
     )
 

@@ -7,7 +7,7 @@ an equality.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,17 +110,25 @@ def without_flux(mapping: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (mapping or {}).items() if _FLUX not in key}
 
 
-def copied_metadata(source: Manifest, without: str = "") -> Metadata:
-    """The labels, but for ``without``, and annotations that a copy of ``source`` has of it.
+def copied_labels(source: Manifest, prefixes: Sequence[str], without: str = "") -> dict[str, str]:
+    """The labels that a copy of ``source`` has of it: those with one of ``prefixes``, but for ``without``.
+
+    The prefix ``*`` is that of all labels (Flagger).
+    """
+    labels = without_flux(source["metadata"].get("labels"))
+    every, wanted = "*" in prefixes, tuple(prefixes)
+    return {key: text for key, text in labels.items() if key != without and (every or key.startswith(wanted))}
+
+
+def copied_metadata(source: Manifest, prefixes: Sequence[str], without: str = "") -> Metadata:
+    """Labels (`copied_labels`) and annotations that a copy of ``source`` has of it.
 
     Annotations that tools keep for themselves mean nothing on a copy.
     """
-    metadata = source["metadata"]
     own = ("deployment.kubernetes.io/", "deprecated.daemonset.", "kubectl.kubernetes.io/", "pulumi.com/")
-    return Metadata(
-        {key: text for key, text in without_flux(metadata.get("labels")).items() if key != without},
-        {key: text for key, text in without_flux(metadata.get("annotations")).items() if not key.startswith(own)},
-    )
+    annotations = without_flux(source["metadata"].get("annotations"))
+    kept = {key: text for key, text in annotations.items() if not key.startswith(own)}
+    return Metadata(copied_labels(source, prefixes, without), kept)
 
 
 def canonical_json(value: Any) -> str:

@@ -53,7 +53,7 @@ def restore_copies(facts: Facts, record: Manifest) -> Iterator[Write]:
     """Copies that were deleted or changed, where the source still has the content that was promoted."""
     for copy in _damaged_copies(facts, record):
         if copy.restorable and copy.source is not None and may_write(facts.canary, copy.live):
-            yield Put(build_config_copy(facts.canary, copy.source, copy.live))
+            yield Put(build_config_copy(facts, copy.source, copy.live))
 
 
 def lost_copies(facts: Facts, record: Manifest) -> tuple[str, ...]:

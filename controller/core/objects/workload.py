@@ -15,7 +15,7 @@ from controller.api.canary import Canary
 from controller.api.names import primary_name
 from controller.core.model import Facts, Manifest
 from controller.core.objects.configs import (
-    build_config_copy,
+    config_digest,
     config_digests,
     copied_configs,
     copied_refs,
@@ -165,7 +165,7 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
         name=canary.names.primary,
         labels={label: primary_value},
         annotations={PORTS_ANNOTATION: canonical_json(target_ports(canary, target))},
-        given=copied_metadata(target, without=label),
+        given=copied_metadata(target, facts.options.label_prefixes, without=label),
         spec=spec,
     )
 
@@ -253,8 +253,7 @@ def _comparable(template: Manifest) -> dict[str, Any]:
 
 def _same_configs(facts: Facts) -> bool:
     return all(
-        live is not None and build_config_copy(facts.canary, source, live) == live
-        for source, live in copied_configs(facts)
+        live is not None and config_digest(source) == config_digest(live) for source, live in copied_configs(facts)
     )
 
 

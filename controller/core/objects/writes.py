@@ -80,7 +80,7 @@ def _destination_rules(facts: Facts, *sides: Side) -> Iterator[Write]:
 def _primary(facts: Facts, revision: str) -> Iterator[Put]:
     """Configs first: the primary's pods start with them."""
     for source, live in copied_configs(facts):
-        yield from _put(facts, build_config_copy(facts.canary, source, live), live)
+        yield from _put(facts, build_config_copy(facts, source, live), live)
     yield from _put(facts, build_primary(facts, revision), facts.primary)
 
 

@@ -42,7 +42,7 @@ def started(monkeypatch) -> list[Settings]:
         pytest.param("run", Settings(), id="defaults"),
         pytest.param(
             "-log-level=debug -include-label-prefix=app.kubernetes.io -mesh-provider=istio -metrics-server=http://p:9090",
-            Settings(log_level="debug", metrics_server="http://p:9090"),
+            Settings(log_level="debug", metrics_server="http://p:9090", label_prefixes=("app.kubernetes.io",)),
             id="those of Flagger's manifests, without a command",
         ),
         pytest.param(
@@ -51,6 +51,12 @@ def started(monkeypatch) -> list[Settings]:
             id="values after a space, one dash or two",
         ),
         pytest.param("-namespace= -event-webhook= -mesh-provider=", Settings(), id="empty values"),
+        pytest.param(
+            "-include-label-prefix=app.kubernetes.io,team",
+            Settings(label_prefixes=("app.kubernetes.io", "team")),
+            id="label prefixes",
+        ),
+        pytest.param("-include-label-prefix=", Settings(label_prefixes=()), id="no label prefix"),
         pytest.param("-selector-labels=tier,app", Settings(selector_labels=("tier", "app")), id="selector labels"),
         pytest.param("-no-cross-namespace-refs", Settings(cross_namespace_refs=False), id="a boolean"),
         pytest.param("-no-cross-namespace-refs=false", Settings(), id="a boolean that is false"),

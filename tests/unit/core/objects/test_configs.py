@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controller.core.model import Facts
 from controller.core.objects.configs import (
     ConfigRef,
     build_config_copy,
@@ -15,8 +16,10 @@ from controller.core.objects.configs import (
     is_tracked,
     rename_configs,
 )
-from tests.builders import make_canary, make_config, make_deployment
+from tests.builders import NOW, make_canary, make_config, make_deployment
 from tests.golden_files import assert_golden
+
+FACTS = Facts(NOW, make_canary())
 
 POD_SPEC: dict[str, Any] = {
     "volumes": [
@@ -163,15 +166,15 @@ def test_a_digest_is_there_for_configs_that_exist_and_are_tracked():
 def test_copies_have_the_content_and_belong_to_the_canary():
     config = make_config("backend-config", {"greeting": "hello"}, binaryData={"logo": "aGVsbG8="}, immutable=True)
     secret = make_config("backend-secret", {"token": "czNjcjN0"}, kind="Secret", type="Opaque")
-    built = [build_config_copy(make_canary(), source, None) for source in (config, secret)]
+    built = [build_config_copy(FACTS, source, None) for source in (config, secret)]
     assert_golden("core/config-copies", *built)
     assert [
-        build_config_copy(make_canary(), source, live) for source, live in zip((config, secret), built, strict=True)
+        build_config_copy(FACTS, source, live) for source, live in zip((config, secret), built, strict=True)
     ] == built
 
 
 def test_what_a_config_has_no_more_its_copy_loses():
     source = make_config("backend-config", {})
     live = {**make_config("backend-config-primary", {"old": "1"}), "binaryData": {"old": "MQ=="}}
-    built = build_config_copy(make_canary(), source, live)
+    built = build_config_copy(FACTS, source, live)
     assert built == {key: value for key, value in live.items() if key not in ("data", "binaryData")}
