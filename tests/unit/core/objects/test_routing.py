@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from controller.api.analysis import Strategy
+from controller.api.support import unsupported_fields
 from controller.core.model import Cookies, Facts, Routes
 from controller.core.objects.ownership import ADOPTED_BY
 from controller.core.objects.routing import build_destination_rule, build_virtual_service, returns
 from controller.core.objects.services import ORIGINAL_CONFIGURATION, Side
+from controller.core.rollout.strategies import next_step
 from tests.builders import AB_TESTING, BLUE_GREEN, NAMESPACE, NOW, WEIGHTED, make_canary, make_deployment
 from tests.golden_files import assert_golden
 
@@ -124,6 +127,42 @@ def test_traffic_is_returned_without_the_spec_as_with_it(name):
     before = build_virtual_service(facts_of(**parts), routes)
     returned = [put.manifest for put in returns([before])]
     assert returned == ([] if routes == Routes() else [build_virtual_service(facts_of(before, **parts), Routes())])
+
+
+STEPS: Mapping[str, Mapping[str, Any]] = {
+    "by a step": WEIGHTED,
+    "by listed weights": {"interval": "10s", "threshold": 1, "stepWeights": [5, 45]},
+    "in rounds": BLUE_GREEN,
+}
+PLACES: Mapping[str, Mapping[str, Any]] = {
+    "in the mesh": {},
+    "by port": {**PUBLIC, "portDiscovery": True, "port": 80, "targetPort": 9898},
+    "as a delegate": {"delegation": True},
+    "within routes": {"match": [{"uri": {"prefix": "/api"}}]},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("more", [{}, {"match": [INSIDER]}, {"sessionAffinity": {"cookieName": "c"}}], ids=str)
+@pytest.mark.parametrize("weight", [None, 30])
+@pytest.mark.parametrize("steps", STEPS)
+def test_whatever_a_canary_gets_traffic_by_it_can_get_a_copy_first(steps, weight, more, place):
+    analysis = {**STEPS[steps], **more, "mirror": True} | ({"mirrorWeight": weight} if weight else {})
+    facts = facts_of(analysis=analysis, service=PLACES[place])
+    if facts.canary.spec.analysis.strategy is Strategy.AB_TESTING:
+        assert any("an A/B test does not mirror" in problem for problem in unsupported_fields(facts.canary))
+        return
+    assert unsupported_fields(facts.canary) == ()
+    first = next_step(facts.canary.spec.analysis, Routes(), 0)
+    assert first is not None
+    assert first.routes == Routes(mirrored=True)
+    built = build_virtual_service(facts, first.routes, Cookies(previous="c=1"))
+    shared = [route for route in built["spec"]["http"] if len(route["route"]) == 2]
+    assert shared
+    for route in shared:
+        assert route["mirror"] == route["route"][1]["destination"]
+        assert route.get("mirrorPercentage") == ({"value": weight} if weight else None)
+    assert not any("mirror" in route for route in built["spec"]["http"] if route not in shared)
 
 
 COOKIES = Cookies("canary=0123", "stable=4567", "canary=89ab")
