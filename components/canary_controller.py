@@ -24,8 +24,7 @@ _OWN = (*_READ, "create", "update", "delete")
 
 RULES: Sequence[Rule] = (
     Rule(GROUP, [METRIC_TEMPLATE_PLURAL, ALERT_PROVIDER_PLURAL], _READ),
-    # The finalizer of revertOnDeletion comes and goes by a patch.
-    Rule(GROUP, [CANARY_PLURAL], [*_READ, "patch"]),
+    Rule(GROUP, [CANARY_PLURAL], [*_READ, "patch"]),  # the finalizer of revertOnDeletion comes and goes by a patch
     Rule(GROUP, [f"{CANARY_PLURAL}/status"], ["update"]),
     # To own an object with blockOwnerDeletion, where the cluster enforces that owners permit it.
     Rule(GROUP, [f"{CANARY_PLURAL}/finalizers"], ["update"]),
@@ -37,8 +36,7 @@ RULES: Sequence[Rule] = (
     Rule("keda.sh", ["scaledobjects"], [*_OWN, "patch"]),
     Rule("networking.istio.io", ["virtualservices", "destinationrules"], _OWN),
     Rule("", ["events"], ["create", "patch"]),
-    # They say why they are not ready, and are read only then.
-    Rule("", ["pods"], ["list"]),
+    Rule("", ["pods"], ["list"]),  # they say why they are not ready, and are read only then
 )
 """What the controller needs wherever there are canaries."""
 
