@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help setup up demo down status test check unit apiserver e2e format generate bench-evidence bench-analysis
+.PHONY: help setup up demo down status test check unit apiserver e2e format generate bench bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ format: setup ## format the code
 generate: setup ## CRDs and golden files, from the code
 	@$(PYTHON) -m controller.api.crd --write
 	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/unit tests/components
+
+bench: setup ## the table of docs/cost.md: what the controller costs, beside Flagger (OPTIONS="--canaries 100 --rollouts 0")
+	@$(PYTHON) -m sandbox build
+	@$(PYTHON) -m bench.cost $(OPTIONS)
 
 bench-evidence: setup ## the table of docs/statistics.md, and a plot
 	@$(PYTHON) -m bench.evidence --rollouts 1000 --out bench/out

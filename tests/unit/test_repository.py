@@ -68,8 +68,9 @@ def test_renovate_finds_the_versions_that_a_stack_installs():
     assert found.keys() == {"istiod", "grafana", "prom/prometheus", "ghcr.io/fluxcd/flagger-loadtester"}
 
 
-def test_renovate_finds_the_version_of_uv():
-    assert managed_versions("Makefile").keys() == {"uv"}
+@pytest.mark.parametrize(("file", "name"), [("Makefile", "uv"), ("bench/cost/flagger.py", "github.com/fluxcd/flagger")])
+def test_renovate_finds_a_single_version(file, name):
+    assert managed_versions(file).keys() == {name}
 
 
 def test_every_reason_to_wait_or_to_fail_is_explained():

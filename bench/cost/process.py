@@ -1,0 +1,49 @@
+"""A controller as a process: what it takes of the machine, as the kernel counts it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+STOP_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running process by its id."""
+
+    pid: int
+
+    def cpu(self) -> float:
+        """Seconds of CPU since it was started, of all its threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """Resident memory, MiB."""
+        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        if found is None:
+            raise ProcessLookupError(f"process {self.pid} has ended")
+        return int(found[1]) / 1024
+
+
+@asynccontextmanager
+async def running(command: Sequence[str], log: Path) -> AsyncIterator[Process]:
+    """Run a program until the block ends; its output is added to ``log``."""
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
+        try:
+            yield Process(process.pid)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
