@@ -20,7 +20,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
 from controller.shell.informer.lists import Lists
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.client import REQUEST_SECONDS, KubeClient
+from controller.shell.kubernetes.client import CONNECTIONS, REQUEST_SECONDS, KubeClient
 from controller.shell.kubernetes.errors import StoppedError
 from controller.shell.kubernetes.kinds import CANARY, Key
 from controller.shell.leadership import Election, own_name
@@ -45,8 +45,6 @@ FINISH_SECONDS = 5
 FLUSH_SECONDS = 3
 """How long a controller that is stopped goes on sending alerts, and then events."""
 
-CONNECTIONS = 50
-"""To the API server, beside the watches; asyncio reserves 256 KiB for each one with TLS."""
 EXIT_SECONDS = 8
 """How long kopf may take to end after our parts have ended."""
 SILENCE_SECONDS = 75

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +17,8 @@ from controller.shell.kubernetes.errors import Transient, cluster_error
 from controller.shell.kubernetes.kinds import KINDS, Kind
 
 REQUEST_SECONDS = 30
+CONNECTIONS = 50
+"""Requests that are open at once; asyncio reserves 256 KiB for each connection with TLS."""
 PAGE = 200
 """Objects in one answer to a list; a larger one is larger in memory, for good."""
 
@@ -83,6 +86,7 @@ class KubeClient:
         self._server = server
         self._count = count
         self._field_manager = field_manager
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         return await self._send("GET", kind, kind.path(namespace, name), verb="get")
@@ -147,9 +151,14 @@ class KubeClient:
         request = f"{method} {path}"
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         try:
-            async with self._open(
-                method, kind, path, verb=verb, query=query, body=body, accept=accept, timeout=timeout
-            ) as response:
+            # aiohttp gives a free connection to whoever asks next, so with many requests some would wait until they
+            # time out: here the one that waits longest is next, and its time begins when it is sent.
+            async with (
+                self._turns,
+                self._open(
+                    method, kind, path, verb=verb, query=query, body=body, accept=accept, timeout=timeout
+                ) as response,
+            ):
                 await _raise_for_status(request, response)
                 answer: dict[str, Any] = await response.json()
                 return answer

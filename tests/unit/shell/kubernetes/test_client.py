@@ -43,12 +43,15 @@ class Server:
 
 @asynccontextmanager
 async def client(
-    server: Server, count: Callable[[str, str], None] = lambda verb, kind: None
+    server: Server, count: Callable[[str, str], None] = lambda verb, kind: None, connections: int = 0
 ) -> AsyncIterator[KubeClient]:
     async def token(fresh: bool) -> str:
         return "Bearer new" if fresh else "Bearer old"
 
-    async with serving(server.respond) as url, Access(url, None, token).open_session() as session:
+    async with (
+        serving(server.respond) as url,
+        Access(url, None, token).open_session(connections=connections) as session,
+    ):
         yield KubeClient(session, url, count)
 
 
@@ -173,6 +176,19 @@ async def test_a_new_token_that_is_refused_too_is_transient():
     async with client(Server(status(401, "Unauthorized"), status(401, "Unauthorized"))) as it:
         with pytest.raises(Transient, match="401"):
             await it.get(DEPLOYMENT, "prod", "backend")
+
+
+async def test_a_request_that_waits_for_a_connection_is_not_overtaken(monkeypatch):
+    monkeypatch.setattr(kube, "CONNECTIONS", 1)
+    server = Server(*[DEPLOYED] * 6)
+    async with client(server, connections=1) as it:
+
+        async def one_after_another(name: str) -> None:
+            for _ in range(3):
+                await it.get(DEPLOYMENT, "prod", name)
+
+        await asyncio.gather(one_after_another("one"), one_after_another("two"))
+    assert [path.rpartition("/")[2] for _, path, _, _ in server.requests] == ["one", "two"] * 3
 
 
 async def test_a_silent_server_is_given_up(monkeypatch):
