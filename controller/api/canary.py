@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from controller.api.analysis import Analysis
-from controller.api.base import Boolean, Integer, Model, PositiveDuration, StringMap, Time, Url
+from controller.api.base import Boolean, Integer, Model, Name, PositiveDuration, StringMap, Time, Url
 from controller.api.names import API_VERSION, CANARY_KIND, LONGEST_SERVICE_NAME, Names
 from controller.api.references import AutoscalerRef, IngressRef, NamespacedRef, RouteRef, TargetRef, UpstreamRef
 from controller.api.rules import Rule, at_least
@@ -111,6 +111,11 @@ class CanarySpec(Model):
         (),
         description="Canaries that go first: a rollout starts only while each of them is at rest, and its primary runs"
         " what its target asks for. Not part of Flagger's API.",
+    )
+    group: Name | None = Field(
+        None,
+        description="Canaries of the namespace with the same group are promoted or rolled back together, as far as"
+        " their rollouts are in analysis at the same time. Not part of Flagger's API.",
     )
     revert_on_deletion: Boolean = Field(
         False, description="Restore the replicas and the traffic of the target when the Canary is deleted."

@@ -213,6 +213,25 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Another Canary of the same group.
+
+    Attributes:
+        name: its name; the namespace is the same.
+        phase: where it stands.
+        done: it has done its steps and waits for the others.
+        moved_at: when its phase last changed.
+        promoted: its primary runs what it tried last, also where it has failed for its primary.
+    """
+
+    name: str
+    phase: Phase
+    done: bool = False
+    moved_at: datetime | None = None
+    promoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The controller's options that decisions depend on.
 
@@ -268,6 +287,7 @@ class Facts:
         peers: other Canaries that have a rollout in progress or wait for a place; empty without a limit.
         dependencies: those in ``spec.dependsOn`` by ``NAMESPACE/NAME``, None where there is none.
         circle: the way from this Canary over ``spec.dependsOn`` back to itself; empty: there is none.
+        members: the other Canaries of the same group, where this one is in analysis.
         actor: the field manager that wrote an instruction nobody has answered yet.
         options: of the controller.
     """
@@ -287,6 +307,7 @@ class Facts:
     peers: tuple[Peer, ...] = ()
     dependencies: Mapping[str, Peer | None] = field(default_factory=dict)
     circle: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
     actor: str = ""
     options: Options = Options()
 

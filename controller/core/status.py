@@ -22,7 +22,14 @@ from controller.core.rollout.phases import ANALYSIS, HOLDS, Reason
 
 _TIMED = (Reason.START_NOT_APPROVED, Reason.TRAFFIC_RETURNING)
 """Timed steps outside of the analysis."""
-_CHECKED = (Reason.CHECK_FAILED, Reason.VALUES_MISSING, Reason.WARMING_UP, Reason.HOOK_PENDING, Reason.CONFIG_LOST)
+_CHECKED = (
+    Reason.CHECK_FAILED,
+    Reason.VALUES_MISSING,
+    Reason.WARMING_UP,
+    Reason.HOOK_PENDING,
+    Reason.CONFIG_LOST,
+    Reason.WAITING_FOR_GROUP,
+)
 """Holds in which checks are made even while the canary has no traffic."""
 
 _EVIDENCE = TypeAdapter(

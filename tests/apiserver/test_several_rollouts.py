@@ -1,10 +1,11 @@
-"""Several Canaries on a real API server: a limit on rollouts in progress, and an order."""
+"""Several Canaries on a real API server: a limit on rollouts in progress, an order, and a group."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from controller.shell.kubernetes.kinds import CANARY
+from tests.apiserver.scenes import ERROR_RATE
 from tests.apiserver.stage import Stage, eventually
 from tests.builders import canary_manifest, make_deployment
 
@@ -19,7 +20,7 @@ async def statuses(stage: Stage) -> dict[str, dict[str, Any]]:
 
 async def initialised(stage: Stage, *names: str, **spec: Any) -> None:
     for name in names:
-        await stage.apply(make_deployment(name), canary_manifest(name=name, analysis=QUICK, **spec))
+        await stage.apply(make_deployment(name), canary_manifest(name=name, **{"analysis": QUICK, **spec}))
     for name in names:
         await stage.wait_for_phase("Initialized", name=name)
         await stage.wait_for_scale(0, name=name)
@@ -88,3 +89,22 @@ async def test_a_canary_starts_after_those_that_it_depends_on(stage):
         await stage.delete(CANARY, "backend")
         said = await stage.wait_for_message("spec.dependsOn", "frontend")
         assert said == f"Canary {stage.namespace}/backend of spec.dependsOn not found"
+
+
+async def test_a_group_is_promoted_together_and_rolled_back_together(stage):
+    async with stage.controller():
+        slow = {**QUICK, "metrics": [ERROR_RATE]}
+        quick = {**slow, "stepWeight": 50}
+        await initialised(stage, "a", group="shop", analysis=quick)
+        await initialised(stage, "b", group="shop", analysis={**slow, "stepWeight": 10})
+        for name in ("a", "b"):
+            await stage.set_image("podinfo:2", name)
+        assert await stage.wait_for_message("of group shop", "a") == f"Waiting for b.{stage.namespace} of group shop"
+        for name in ("a", "b"):
+            await stage.wait_for_phase("Succeeded", name=name)
+        for name in ("a", "b"):
+            await stage.set_image("podinfo:3", name)
+        await stage.wait_for_message("of group shop", "a")
+        stage.prometheus.values["errors"] = "100"
+        reasons = {(await stage.wait_for_phase("Failed", name=name))["reason"] for name in ("a", "b")}
+        assert reasons in ({"ChecksFailed", "GroupFailed"}, {"ChecksFailed"})

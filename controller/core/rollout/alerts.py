@@ -38,6 +38,7 @@ FAILURES: Mapping[str, Severity] = {
     Reason.CANARY_HARMFUL: "error",
     Reason.DEADLINE_EXCEEDED: "error",
     Reason.TARGET_LOST: "error",
+    Reason.GROUP_FAILED: "warn",
     Reason.PRIMARY_FAILED: "error",
 }
 """Moves that end a rollout without a promotion; the promotion that comes later is a recovery."""

@@ -100,6 +100,7 @@ _REASONS: Mapping[str, Standing] = {
     Reason.SUPERSEDED: Standing.GOES_ON,
     Reason.DEPENDENCY_NOT_READY: Standing.WAITS,
     Reason.WAITING_FOR_TURN: Standing.WAITS,
+    Reason.WAITING_FOR_GROUP: Standing.GOES_ON,
 }
 """Every hold, whatever the phase; and the one gate that keeps a Canary in a phase which goes on otherwise."""
 

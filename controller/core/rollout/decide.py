@@ -13,7 +13,7 @@ from typing import TypeAlias
 from controller.api.status import Phase
 from controller.core.decision import Decision, Measure
 from controller.core.model import Observation, State
-from controller.core.rollout import by_hand, guards, progress, promotion, rollback, termination, turns, waits
+from controller.core.rollout import by_hand, groups, guards, progress, promotion, rollback, termination, turns, waits
 from controller.core.rollout import start as idle
 from controller.core.rollout.alerts import with_alerts
 from controller.core.tick import Tick
@@ -57,6 +57,7 @@ _PROGRESS: tuple[Policy, ...] = (
     rollback.notice_revert,  # before `restart`: a revert is a new revision too, but needs no rollout
     progress.supersede,  # before `restart`: a suspended Canary must not be restarted
     progress.restart,  # what was measured says nothing about a newer revision
+    groups.fail_with_group,  # after `restart`: what has failed beside another revision says nothing about this one
     progress.obey_abort,  # after `restart`: it was meant for the former revision
     progress.restart_outgrown,  # after `restart`, which resets the traffic anyway
     rollback.drain,  # pods with other configs go before new ones start
@@ -65,6 +66,7 @@ _PROGRESS: tuple[Policy, ...] = (
     waits.meet_deadline,  # before anything is waited for
     waits.await_start_of_traffic,  # with traffic the judgement goes on, whatever is waited for
     progress.skip_analysis,
+    groups.promote_with_group,  # before `await_due`: the others are on their way
     waits.await_due,  # all below happens once an interval
     progress.obey_rollback_hooks,  # before the checks: a person's word needs no measurement
     progress.analyse,

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     CANARY_HARMFUL = "CanaryHarmful"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     TARGET_LOST = "TargetLost"
+    GROUP_FAILED = "GroupFailed"
     TARGET_CHANGED = "TargetChanged"
     PRIMARY_FAILED = "PrimaryFailed"
     PROMOTION_RESUMED = "PromotionResumed"
@@ -87,6 +88,7 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded"
     DEPENDENCY_NOT_READY = "DependencyNotReady"
     WAITING_FOR_TURN = "WaitingForTurn"
+    WAITING_FOR_GROUP = "WaitingForGroup"
 
 
 _BETWEEN_ROLLOUTS: Mapping[Reason, Phase] = {
@@ -110,6 +112,7 @@ _IN_ANALYSIS: Mapping[Reason, Phase] = {
     Reason.CANARY_HARMFUL: Phase.FAILED,
     Reason.DEADLINE_EXCEEDED: Phase.FAILED,
     Reason.TARGET_LOST: Phase.FAILED,
+    Reason.GROUP_FAILED: Phase.FAILED,
     Reason.TARGET_CHANGED: Phase.INITIALIZING,
 }
 
@@ -180,6 +183,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.SUPERSEDED: ANALYSIS | {Phase.FAILED, Phase.PROMOTING},
     Reason.DEPENDENCY_NOT_READY: _IDLE,
     Reason.WAITING_FOR_TURN: _IDLE,
+    Reason.WAITING_FOR_GROUP: ANALYSIS,
 }
 """What a Canary waits for, and in which phases it may."""
 

@@ -13,6 +13,7 @@ from controller.core.model import Check, Routes
 from controller.core.objects.kinds import as_workload
 from controller.core.objects.workload import primary_revision
 from controller.core.probes import Passed, Pending
+from controller.core.rollout.groups import await_group
 from controller.core.rollout.guards import suspension, unsupported_problem
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.promotion import start_promotion
@@ -231,7 +232,7 @@ def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decisio
     if isinstance(reported, Measure | Decision):
         return reported
     if step is None:
-        return start_promotion(tick, reported)
+        return await_group(tick, events) or start_promotion(tick, reported)
     keep = tick.must_keep_traffic and step.routes.canary_weight < state.routes.canary_weight
     state = replace(
         state,
@@ -274,7 +275,8 @@ def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure
     halts = tuple(f"Halt {tick.canary_label} advancement {each}" for each in unproven)
     if halts and tick.analysis.on_inconclusive == "rollback":
         return _fail(tick, halts, events)
-    answers = tick.ask(HookType.CONFIRM_PROMOTION)
+    opened = tick.state.reason == Reason.WAITING_FOR_GROUP  # since then they are open
+    answers = [] if opened else tick.ask(HookType.CONFIRM_PROMOTION)
     if isinstance(answers, Measure):
         return answers
     agreed = passed(answers, "Confirm-promotion check")

@@ -23,6 +23,7 @@ from controller.core.objects.workload import serves
 from controller.core.probes import Passed
 from controller.core.rollout.by_hand import unanswered
 from controller.core.rollout.drive import deciding
+from controller.core.rollout.groups import says_the_same
 from controller.core.rollout.termination import seconds_left
 from controller.core.rollout.turns import begins, may_begin
 from controller.core.status import report, state_from_status, status_from_state
@@ -36,7 +37,7 @@ from controller.shell.reconciler.act import act, apply_write, refresh
 from controller.shell.reconciler.finalizer import has_finalizer, set_finalizer
 from controller.shell.reconciler.observe import dependencies, find_actor, observe
 from controller.shell.reconciler.orphans import give_back_orphans
-from controller.shell.reconciler.peers import followed, moves_others, with_others, with_peers
+from controller.shell.reconciler.peers import followed, moves_others, with_latest, with_others
 from controller.shell.reconciler.probes import ProbeRunner
 from controller.shell.reporting.alerts import AlertSender
 from controller.shell.reporting.events import EventRecorder
@@ -72,7 +73,7 @@ class Reconciler:
         tell: called with a Canary whose change matters to those that depend on it.
         clock: the time, aware, in UTC.
         options: what decisions depend on beside the cluster.
-        beginning: the Canaries whose rollout begins in a tick that has not written its status yet.
+        moving: the states of Canaries in a tick that matters to others and has not written its status yet.
     """
 
     kube: Kube
@@ -86,7 +87,7 @@ class Reconciler:
     clock: Callable[[], datetime]
     options: Options
     background: set[asyncio.Task[None]] = field(default_factory=set)
-    beginning: set[Key] = field(default_factory=set)
+    moving: dict[Key, State] = field(default_factory=dict)
 
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
         """Reconcile one Canary until cancelled; ``resting`` hears how long it sleeps at most, None for a tick."""
@@ -151,24 +152,24 @@ class Reconciler:
         return (await self._step(key, manifest, canary)).requeue_after
 
     async def _step(self, key: Key, manifest: Manifest, canary: Canary) -> Decision:
-        self.depend(key, dependencies(self.cache, canary).union(followed(self.cache, canary, self.beginning)))
+        self.depend(key, dependencies(self.cache, canary).union(followed(self.cache, canary, self.moving)))
         facts = await observe(self.kube, self.cache, canary, self.clock(), self.options)
-        facts = await with_others(self.kube, self.cache, facts, self.beginning)
+        facts = await with_others(self.kube, self.cache, facts, self.moving)
         before = state_from_status(canary)
         if unanswered(facts, before):
             facts = replace(facts, actor=await find_actor(self.kube, canary))
         decision = await self._decide(before, facts)
-        if begins(before, decision.state):
-            if not may_begin(before, with_peers(self.cache, facts, self.beginning)):
-                return await self._step(key, manifest, canary)  # another one has begun since this one was looked at
-            self.beginning.add(key)
+        if begins(before, decision.state) or facts.members:
+            latest = with_latest(self.cache, facts, self.moving)
+            if not (says_the_same(before, facts, latest) if facts.members else may_begin(before, latest)):
+                return await self._step(key, manifest, canary)  # another one has moved since this one was looked at
+            self.moving[key] = decision.state
         self._check_providers_once(manifest, facts, before, decision.state)
         try:
             facts = await act(self.kube, self.cache, facts, decision.actions)
             manifest = await self._write_status(manifest, facts, decision.state)
         finally:
-            if key in self.beginning:
-                self.beginning.discard(key)
+            if self.moving.pop(key, None) and begins(before, decision.state):
                 self.tell(key)
         self.metrics.observe_status(canary, before, decision.state)
         for event in decision.events:

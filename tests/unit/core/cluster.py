@@ -17,7 +17,7 @@ from controller.api.parse import parse_canary
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.decision import Action, Alert, Decision, Delete, Patch, Put, Write
-from controller.core.model import Facts, Manifest, Options, Peer, Rival, State
+from controller.core.model import Facts, Manifest, Member, Options, Peer, Rival, State
 from controller.core.objects.affinity import STICKY_ROUTE
 from controller.core.objects.configs import copied_refs
 from controller.core.objects.ownership import is_adopted, is_owned, may_write
@@ -64,6 +64,7 @@ NORMAL = (
     Reason.HOOK_PENDING,
     Reason.DEPENDENCY_NOT_READY,
     Reason.WAITING_FOR_TURN,
+    Reason.WAITING_FOR_GROUP,
 )
 """What every rollout may wait for: no warning is due at once."""
 END_PHASES = (Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED)
@@ -143,6 +144,7 @@ class Cluster:
         peers: see ``Facts``.
         others: what is known of other Canaries that this one may depend on, by ``NAMESPACE/NAME``.
         circle: see ``Facts``.
+        members: the other Canaries of a group, by its name.
         options: see ``Facts``.
         actor: see ``Facts``.
         refused: kinds of objects that the API server does not let the controller create or replace.
@@ -166,6 +168,7 @@ class Cluster:
     peers: tuple[Peer, ...] = ()
     others: Mapping[str, Peer] = field(default_factory=dict)
     circle: tuple[str, ...] = ()
+    members: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     options: Options = field(default_factory=Options)
     actor: str = ""
     refused: set[str] = field(default_factory=set)
@@ -230,6 +233,7 @@ class Cluster:
                 for reference in canary.spec.depends_on
             },
             circle=self.circle,
+            members=self.members.get(canary.spec.group or "", ()),
             actor=self.actor,
             options=self.options,
         )

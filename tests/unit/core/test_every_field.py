@@ -25,6 +25,8 @@ from controller.api import (
     parse_metric_template,
     unsupported_fields,
 )
+from controller.api.status import Phase
+from controller.core.model import Member
 from controller.core.probes import HookProbe, MetricProbe, Probe, ProbeResult, Refused, Value
 from tests.builders import (
     AB_TESTING,
@@ -288,6 +290,7 @@ CASES: tuple[Case, ...] = (
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
     Case(f"{ANALYSIS}.onFailure", "freeze", analysis=metrics(ERROR_RATE)),
     Case("canary.spec.rollbackWindow", "1h"),
+    Case("canary.spec.group", "shop"),
     Case("canary.spec.dependsOn[].name", "other", spec=DEPENDENT),
     Case("canary.spec.dependsOn[].namespace", "other", spec=DEPENDENT),
     Case(f"{HOOK}.name", "other", analysis=hooked()),
@@ -422,6 +425,7 @@ def rollout(canary: Mapping[str, Any], template: MetricTemplate, *, bad: float, 
     assert isinstance(cluster, Recorder)
     cluster.notes, cluster.mesh, cluster.bad = [], Mesh(), bad
     cluster.templates = {"istio-system/error-rate": template}
+    cluster.members = {"shop": (Member("cart", Phase.PROGRESSING),)}
     for _ in range(FIRST_TICKS):
         cluster.step()
     cluster.set_image("podinfo:2", canary["spec"]["targetRef"]["name"])

@@ -42,6 +42,7 @@ ChecksFailed          .........S..
 CanaryHarmful         .........S..
 DeadlineExceeded      .........S..
 TargetLost            .........S..
+GroupFailed           .........S..
 TargetChanged         .P..........
 PrimaryFailed         .........S..
 PromotionResumed      .......P....
@@ -68,6 +69,7 @@ RollbackBlocked       ....SSS.....
 Superseded            ....PPP..P..
 DependencyNotReady    ..WW....WW..
 WaitingForTurn        ..WW....WW..
+WaitingForGroup       ....PP......
 """
 """How each reason is read in each phase: R ready, P progressing, W waiting, S stalled, . is not possible."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.api.status import Phase
-from controller.core.model import Observation, Routes
+from controller.core.model import Member, Observation, Routes
 from controller.core.probes import Passed, Refused, Value
 from controller.core.rollout.phases import HOLDS, MOVES, IllegalTransition, Reason, draw_phases, next_phase
 from controller.core.rollout.settle import settle
@@ -99,6 +99,12 @@ def lose_target(cluster: Cluster) -> None:
     del cluster.objects["Deployment", "backend"]
 
 
+def fail_another(cluster: Cluster) -> None:
+    """One of the same group is rolled back."""
+    cluster.edit_canary(group="shop")
+    cluster.members = {"shop": (Member("cart", Phase.FAILED, moved_at=cluster.now),)}
+
+
 def change_target(cluster: Cluster) -> None:
     cluster.objects["Deployment", "other"] = make_deployment("other")
     cluster.edit_canary(targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"})
@@ -159,6 +165,7 @@ ANALYSING: Mapping[Reason, Callable[[Phase], Cluster]] = {
     Reason.CANARY_HARMFUL: but(at(20), harmful),
     Reason.DEADLINE_EXCEEDED: but(at(20), lambda cluster: cluster.roll_out("backend", "expired")),
     Reason.TARGET_LOST: but(at(20), lose_target),
+    Reason.GROUP_FAILED: but(at(20), fail_another),
     Reason.TARGET_CHANGED: but(at(20), change_target),
 }
 BETWEEN: Mapping[Reason, Callable[[Phase], Cluster]] = {

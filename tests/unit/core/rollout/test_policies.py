@@ -16,8 +16,9 @@ IDLE = (
     " await_start await_gate await_turn start"
 )
 PROGRESS = (
-    "take_over resume_copied notice_revert supersede restart obey_abort restart_outgrown drain restore_pods"
-    " look_at_pods meet_deadline await_start_of_traffic skip_analysis await_due obey_rollback_hooks analyse"
+    "take_over resume_copied notice_revert supersede restart fail_with_group obey_abort restart_outgrown drain"
+    " restore_pods look_at_pods meet_deadline await_start_of_traffic skip_analysis promote_with_group await_due"
+    " obey_rollback_hooks analyse"
 )
 PROMOTE = "take_over leave_untaken protect_promotion look_at_pods await_promoted_primary shift_to_primary"
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from controller.core.model import Options
-from controller.core.probes import Refused
+from controller.core.probes import Refused, Value
 from controller.core.rollout.phases import UNDER_WAY
 from controller.shell.kubernetes.errors import Rejected
 from tests.builders import WEIGHTED, canary_manifest, make_deployment, webhook
-from tests.unit.shell.reconciler.test_reconciler import INTERVAL, Stage
+from tests.unit.shell.reconciler.test_reconciler import INTERVAL, METRIC, Stage
 
 pytestmark = pytest.mark.looptime
 
@@ -183,3 +183,50 @@ async def test_a_circle_is_told_and_ends_with_the_edit_of_any_of_its_canaries():
         stage.kube.set(canary)
         await stage.settle()
         assert "message" not in status_of(stage, "a")
+
+
+async def test_a_group_is_promoted_together_and_rolled_back_together():
+    analysis = {**WEIGHTED, "metrics": [METRIC], "threshold": 1}
+    specs = {
+        "a": {"group": "shop", "analysis": analysis},
+        "b": {"group": "shop", "analysis": {**analysis, "stepWeight": 10}},
+    }
+    async with stage_of("a", "b", specs=specs) as stage:
+        push(stage, "a", "b")
+        seen = list[tuple[str, str]]()
+        while not seen or seen[-1] != ("Succeeded", "Succeeded"):
+            await stage.settle(1.0)
+            seen.append((phase_of(stage, "a"), phase_of(stage, "b")))
+        assert not [pair for pair in seen if "Progressing" in pair and "Succeeded" in pair], seen
+        waited = "Waiting for b.prod of group shop"
+        assert waited in [message for message, _ in stage.events]
+        push(stage, "a", "b", image="podinfo:3")
+        await stage.settle(2 * INTERVAL)
+        stage.runner.answers["metric/error-rate"] = Value(100.0)
+        await stage.settle(INTERVAL + 2.0)
+        assert (phase_of(stage, "a"), phase_of(stage, "b")) == ("Failed", "Failed")
+        assert "GroupFailed" in [status_of(stage, name)["reason"] for name in "ab"]
+
+
+async def test_of_a_group_nobody_is_rolled_back_while_another_is_promoted():
+    """``b`` waits for ``a``. It fails a check, slowly; meanwhile ``a`` finds that all have done their steps."""
+    analysis = {**WEIGHTED, "metrics": [METRIC], "threshold": 1}
+    specs = {
+        "a": {"group": "shop", "analysis": analysis},
+        "b": {"group": "shop", "analysis": {**analysis, "stepWeight": 25}},
+    }
+    async with stage_of("a", "b", specs=specs) as stage:
+        measure, failed = stage.runner.measure, list[str]()
+
+        async def slow(canary: Any, asked: Any) -> Any:
+            if canary.status.reason != "WaitingForGroup":
+                return await measure(canary, asked)
+            await asyncio.sleep(4.0)
+            failed.append(canary.name)
+            return {probe.key: Value(100.0) for probe in asked.probes}
+
+        stage.runner.measure = slow  # type: ignore[method-assign]
+        push(stage, "a", "b")
+        for _ in range(80):
+            await stage.settle(1.0)
+        assert (failed, phase_of(stage, "a"), phase_of(stage, "b")) == (["b"], "Succeeded", "Succeeded")
