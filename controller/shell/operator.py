@@ -239,7 +239,21 @@ def _kopf_settings() -> kopf.OperatorSettings:
     # Memory: kopf lists by pages, and keeps the task it makes for each object no longer than it is busy.
     settings.watching.chunk_size = 200
     settings.queueing.idle_timeout = 0.1
+    settings.persistence.diffbase_storage = _NoDiffs()
     return settings
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """What kopf tells changes by. It copies every object it hears of, twice, and `on.event` has no use of that."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept in the objects."""
 
 
 class _NoEnd:
