@@ -26,7 +26,7 @@ REMEMBERED = 10.0
 """So many looks are remembered: each counts for a tenth less with every later one."""
 LEAST_VARIANCE = 0.5
 """Looks are taken together until they say so much; with less, z is nothing like a normal deviate."""
-CHANCE = 2.0
+CHANCE = 2.5
 """So many standard errors above 1 are taken for chance."""
 INCIDENT_CHANCE = 1 / 160
 """What chance alone brings less often in a look is an incident of the primary's."""

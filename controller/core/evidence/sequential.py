@@ -91,8 +91,8 @@ class RateTest:
         """The test after one more readable look.
 
         A look in which the primary has an incident of its own does not speak for the canary: it never takes evidence of
-        harm away, and teaches nothing about how the canary's bad requests clump. What that adds to the mean is at most
-        the chance of such a look, and is paid for at every look.
+        harm away, and teaches nothing, neither how bad requests clump nor what rate to expect. What that adds to the
+        mean is at most the chance of such a look, and is paid for at every look.
         """
         now, looks = now.clamped(), self.looks + 1
         incident = self.dispersion.is_incident(now, question.harmless.ratio)
@@ -102,7 +102,7 @@ class RateTest:
         good = [value / phi for value in self._slots(question, now, harm=False)]
         least = 0.0 if incident else -math.inf
         harm = [max(value, least) - LOG_INCIDENT_CHANCE for value in harm]
-        learnt = self.learn(now.primary_total, now.primary_bad)
+        learnt = self if incident else self.learn(now.primary_total, now.primary_bad)
         return replace(
             learnt,
             looks=looks,
