@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from itertools import pairwise
@@ -76,6 +77,15 @@ class SessionAffinity(Model):
     secure: Boolean = Field(False, description="Secure attribute of the cookie.")
 
 
+class Holdback(Model):
+    """A share of the traffic that the former version keeps after the last step, while the checks go on."""
+
+    weight: Annotated[Integer, between(1, 50, "percent")] = Field(
+        description="Share of the traffic that the primary, still at the former version, keeps, in percent."
+    )
+    duration: Duration = Field(description="How long it keeps it. Then the canary is promoted.")
+
+
 STEP_WEIGHTS_RULES = (
     Rule(
         message="each weight must be 1 to 100 (percent)",
@@ -120,6 +130,11 @@ class Analysis(Model):
             message="maxStep needs advance: onEvidence",
             cel=f"!has(self.maxStep) || ({_ON_EVIDENCE})",
             holds=lambda self: self.max_step is None or self.advance == "onEvidence",
+        ),
+        Rule(
+            message="holdback needs stepWeight or stepWeights",
+            cel="!has(self.holdback) || !has(self.iterations)",
+            holds=lambda self: self.holdback is None or self.iterations is None,
         ),
         Rule(
             # The status keeps the evidence of a metric by its name.
@@ -207,6 +222,11 @@ class Analysis(Model):
         description="Largest increase of the canary's weight at once with advance: onEvidence, in percent. Defaults to"
         " maxWeight. Not part of Flagger's API.",
     )
+    holdback: Holdback | None = Field(
+        None,
+        description="After the last step the canary gets all traffic but this share, for a time, before it is promoted."
+        " The checks go on, and going back is one write of the routes. Not part of Flagger's API.",
+    )
     on_failure: Literal["scaleDown", "freeze"] = Field(
         "scaleDown",
         description="What becomes of the pods of a canary that is rolled back. scaleDown: they are scaled to zero."
@@ -240,6 +260,11 @@ class Analysis(Model):
         if self.max_weight:
             return self.max_weight
         return self.step_weights[-1] if self.step_weights else DEFAULT_MAX_WEIGHT
+
+    @property
+    def holdback_rounds(self) -> int:
+        """Checks during `holdback`; 0 without it."""
+        return math.ceil(parse_duration(self.holdback.duration) / self.tick_seconds()) if self.holdback else 0
 
     @property
     def strategy(self) -> Strategy:

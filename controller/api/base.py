@@ -6,6 +6,7 @@ Pulumi sees no change that nobody made. The models apply Flagger's defaults when
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
@@ -25,7 +26,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from controller.api.rules import ABOVE_ZERO, DURATION, HTTP_URL, Rule, obey, validations
 
@@ -82,6 +83,14 @@ def _to_rfc3339(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
+def _as_json(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise PydanticCustomError("not_json", "must have only values of JSON: text, finite numbers, no times") from None
+    return value
+
+
 Integer = Annotated[int, Strict(), BeforeValidator(_whole)]
 Number = Annotated[
     float, Strict(), AllowInfNan(allow_inf_nan=False), PlainSerializer(_as_written, return_type=int | float)
@@ -96,8 +105,10 @@ Time = Annotated[datetime, AfterValidator(_to_utc_seconds), PlainSerializer(_to_
 """``metav1.Time``: whole seconds, UTC."""
 MicroTime = Annotated[datetime, AfterValidator(_to_utc), PlainSerializer(_to_rfc3339, return_type=str)]
 """``metav1.MicroTime``: for times that are compared more finely than by seconds."""
-OpenObject = Annotated[
+SavedObject = Annotated[
     Mapping[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
+"""Written by a controller; whoever reads it validates it."""
+OpenObject = Annotated[SavedObject, AfterValidator(_as_json)]
 """Passed to Istio unchanged. Istio validates it; a schema here would lag behind Istio's own."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 REQUESTS = "istio_requests_total"
+CONNECTIONS = "istio_tcp_connections_opened_total"
 BUCKETS = "istio_request_duration_milliseconds_bucket"
 
 

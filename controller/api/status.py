@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from controller.api.base import Boolean, Integer, MicroTime, Model, Number, OpenObject, StringMap, Time
+from controller.api.base import Boolean, Integer, MicroTime, Model, Number, SavedObject, StringMap, Time
 
 
 class Phase(StrEnum):
@@ -77,6 +77,9 @@ class CanaryStatus(_Observed):
     phase: Phase = Field(Phase.NEW, description="Phase of the rollout.")
     failed_checks: Integer = Field(0, description="Number of failed checks of the current analysis.")
     canary_weight: Integer = Field(0, description="Traffic weight of the canary, in percent.")
+    observed_weight: Number | None = Field(
+        None, description="Percent of the requests that the canary had lately. Absent where weights do not decide."
+    )
     iterations: Integer = Field(0, description="Number of completed iterations of the current analysis.")
     tracked_configs: StringMap = Field(
         default_factory=dict,
@@ -105,10 +108,13 @@ class CanaryStatus(_Observed):
     next_check_time: Time | None = Field(
         None, description="When the next timed step of a rollout is due. Absent while none is."
     )
-    promoted_primary: OpenObject | None = Field(
+    promoted_primary: SavedObject | None = Field(
         None, description="What the primary was promoted to run: if it is deleted, it is rebuilt from this."
     )
     started_at: MicroTime | None = Field(None, description="When the rollout began that is under way, or was the last.")
+    capacity: Integer = Field(
+        0, description="Replicas of the primary when the rollout began: its autoscaler keeps them until it has ended."
+    )
     begun_at: MicroTime | None = Field(None, description="When the canary took its first step in this rollout.")
     stalled_since: MicroTime | None = Field(
         None, description="Since when the rollout has made no progress; see spec.progressDeadlineSeconds."
@@ -119,12 +125,15 @@ class CanaryStatus(_Observed):
     quiet_since: MicroTime | None = Field(
         None, description="Since when the routes have sent no traffic to a canary that is to be scaled to zero."
     )
+    last_served: SavedObject | None = Field(
+        None, description="Requests that a canary that is to be scaled to zero had served by the last scrape."
+    )
     checks: tuple[CheckStatus, ...] = Field((), description="Results of the metrics at the last check.")
-    evidence: Mapping[str, OpenObject] = Field(
+    evidence: Mapping[str, SavedObject] = Field(
         default_factory=dict, description="Evidence of the metrics with compare in this rollout, by metric."
     )
-    split: OpenObject | None = Field(
-        None, description="The canary's share of the requests in this rollout, against its weights."
+    split: SavedObject | None = Field(
+        None, description="The canary's share of the requests lately, against its weights."
     )
     alerted: tuple[str, ...] = Field(
         (), description="What alerts were sent for, and whose end was not announced yet; see spec.analysis.alerts."
@@ -140,6 +149,9 @@ class CanaryStatus(_Observed):
         (), description="What the primary runs and, within spec.rollbackWindow, has run, the last first."
     )
     frozen: Boolean = Field(False, description="Whether the pods of the failed canary are kept until retry or abort.")
+    unexplained: Boolean = Field(
+        False, description="Whether the controller has yet to ask which requests failed on the canary."
+    )
     paused_by: str = Field("", description="Who paused the rollout. Absent while it goes on.")
     aborted_by: str = Field("", description="Who aborted the rollout. Absent once it is rolled back.")
     last_action: ActionStatus | None = Field(None, description="What became of the last action asked for by hand.")

@@ -97,6 +97,7 @@ def _as_json(row: CanaryRow) -> dict[str, Any]:
         "name": row.name,
         "phase": row.phase.value,
         "canaryWeight": row.weight,
+        "observedWeight": row.observed,
         "mirrored": row.mirrored,
         "iterations": row.iterations,
         "rounds": row.rounds,

@@ -53,6 +53,7 @@ class CanaryRow:
 
     Attributes:
         weight: percent of the traffic that the canary gets; for A/B of the matched traffic.
+        observed: percent of the requests that it had lately; None if not known.
         iterations: rounds done of an A/B or blue/green analysis.
         rounds: how many rounds that analysis has; None for a weighted one, or if the spec is invalid.
         threshold: failed checks that cause a rollback; None if the spec is invalid.
@@ -66,6 +67,7 @@ class CanaryRow:
     name: str
     phase: Phase
     weight: int
+    observed: float | None = None
     mirrored: bool
     iterations: int
     rounds: int | None
@@ -83,10 +85,13 @@ class CanaryRow:
 
     @property
     def traffic(self) -> str:
-        """``30%``, ``mirror`` or ``round 2 of 10``."""
+        """``30%``, ``mirror`` or ``round 2 of 10``, and what is seen of a weight if that is something else."""
         if self.rounds and 0 < self.iterations <= self.rounds:
             return f"round {self.iterations} of {self.rounds}"
-        return "mirror" if self.mirrored else f"{self.weight}%"
+        if self.mirrored:
+            return "mirror"
+        seen = "" if self.observed is None or abs(self.observed - self.weight) < 3 else f" ({self.observed:.0f}% seen)"
+        return f"{self.weight}%{seen}"
 
 
 def read_rows(canaries: Iterable[Manifest], workloads: Iterable[Manifest] = ()) -> tuple[CanaryRow, ...]:
@@ -112,6 +117,7 @@ def _row(manifest: Manifest, versions: Mapping[Key, str]) -> CanaryRow:
         name=name,
         phase=status.phase,
         weight=status.canary_weight,
+        observed=status.observed_weight,
         mirrored=status.mirrored,
         iterations=status.iterations,
         rounds=analysis.iterations if analysis and analysis.strategy in _IN_ROUNDS else None,

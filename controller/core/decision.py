@@ -48,9 +48,13 @@ class PromoteSpec:
 
 @dataclass(frozen=True, slots=True)
 class EnsureAutoscaler:
-    """The primary's HPA exists; with ``resync`` it also follows the target's."""
+    """The primary's HPA exists; with ``resync`` it also follows the target's.
+
+    ``floor`` is a number of replicas below which it does not go: all the traffic may come back at any moment.
+    """
 
     resync: bool = False
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from controller.api.metric_template import MetricTemplate
 from controller.api.names import SELECTOR_LABELS
 from controller.api.status import Phase
 from controller.core.evidence.comparison import Comparison
-from controller.core.evidence.split import Split
+from controller.core.evidence.split import Served, Split
 from controller.core.evidence.values import ValueComparison
 from controller.core.probes import ProbeResult
 
@@ -119,20 +119,23 @@ class State:
         transitioned_at: when the phase last changed.
         record: what the primary was promoted to run (`objects.promoted`); None before it was seen running it.
         started_at: when the rollout began that is under way, or was the last.
+        capacity: the primary's replicas when the rollout began, where an autoscaler could take them away.
         begun_at: when the canary took its first step in this rollout.
         stalled_since: since when the rollout has waited without progress, for ``progressDeadlineSeconds``.
         scale_down: the target is to be scaled to zero, once the requests under way have had an interval to end.
         quiet_since: since when the live routes have sent nothing to the canary, as far as `scale_down` asks; in a
             deletion, since when nothing leads to the primary.
+        last_served: what the canary's pods had served by the last scrape that showed more, since then.
         checks: the last analysis, metric by metric.
         evidence: what ``compare`` has gathered in this rollout, by metric.
-        split: how the requests were shared out in it, where ``compare`` counts them and weights decide.
+        split: how the requests were shared out in it, where weights decide.
         alerted: what people were told and not yet told the end of: failures, and what lasts (`rollout.alerts`).
         queued_since: since when a new revision waits for its turn (`rollout.turns`).
         closed_since: since when a gate has kept the next step from being taken, where somebody wants alerts.
         revision: what the target would run, when that was last known.
         former: what the primary runs and, within ``rollbackWindow``, has run, the last first.
         frozen: the pods of the failed canary are kept until a person retries or aborts.
+        unexplained: which requests failed on the canary that was rolled back has not been asked yet.
         paused: who paused the rollout; empty: nobody.
         aborted: who aborted the rollout, until it is rolled back; empty: nobody.
         answered: what became of the last instruction.
@@ -152,10 +155,12 @@ class State:
     transitioned_at: datetime | None = None
     record: Manifest | None = None
     started_at: datetime | None = None
+    capacity: int = 0
     begun_at: datetime | None = None
     stalled_since: datetime | None = None
     scale_down: bool = False
     quiet_since: datetime | None = None
+    last_served: Served | None = None
     checks: tuple[Check, ...] = ()
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     split: Split | None = None
@@ -165,6 +170,7 @@ class State:
     revision: str = ""
     former: tuple[Former, ...] = ()
     frozen: bool = False
+    unexplained: bool = False
     paused: str = ""
     aborted: str = ""
     answered: Answered | None = None

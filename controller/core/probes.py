@@ -106,6 +106,26 @@ class HistoryProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficProbe:
+    """Read Istio's counters of both sides, whatever the metrics are: a query with many samples.
+
+    Attributes:
+        what: all requests, or how those that failed differ between the sides.
+
+    Further attributes as ``MetricProbe``.
+    """
+
+    what: Literal["requests", "failures"]
+    query: str
+    provider: MetricProvider | None = None
+    namespace: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"traffic/{self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class PodsProbe:
     """Read the pods of a workload that is not ready: they say why.
 
@@ -122,7 +142,7 @@ class PodsProbe:
         return f"pods/{self.workload}"
 
 
-Query: TypeAlias = MetricProbe | CounterProbe | HistoryProbe
+Query: TypeAlias = MetricProbe | CounterProbe | HistoryProbe | TrafficProbe
 Probe: TypeAlias = HookProbe | Query | PodsProbe
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -15,7 +15,7 @@ from controller.api.canary import Canary
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.api.status import ActionStatus, CanaryStatus, CheckStatus, FormerStatus
 from controller.core.analysis.comparisons import still_asked
-from controller.core.evidence.split import Split
+from controller.core.evidence.split import Served, Split
 from controller.core.model import Answered, Check, Cookies, Evidence, Former, Routes, State
 from controller.core.rollout.conditions import conditions_of, reported
 from controller.core.rollout.phases import ANALYSIS, HOLDS, Reason
@@ -31,11 +31,13 @@ _CHECKED = (
     Reason.WAITING_FOR_GROUP,
 )
 """Holds in which checks are made even while the canary has no traffic."""
+T = TypeVar("T")
 
 _EVIDENCE = TypeAdapter(
     dict[str, Evidence], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
 )
 _SPLIT = TypeAdapter(Split)
+_SERVED = TypeAdapter(Served)
 
 
 def state_from_status(canary: Canary) -> State:
@@ -58,21 +60,24 @@ def state_from_status(canary: Canary) -> State:
         transitioned_at=status.last_transition_time,
         record=status.promoted_primary,
         started_at=status.started_at,
+        capacity=status.capacity,
         begun_at=status.begun_at,
         stalled_since=status.stalled_since,
         scale_down=status.scale_down,
         quiet_since=status.quiet_since,
+        last_served=_readable(_SERVED, status.last_served),
         checks=tuple(
             Check(check.name, check.passed, check.value, check.detail, check.dry_run) for check in status.checks
         ),
         evidence=_evidence_of(canary),
-        split=_split_of(status),
+        split=_readable(_SPLIT, status.split),
         alerted=status.alerted,
         queued_since=status.queued_since,
         closed_since=status.closed_since,
         revision=status.revision,
         former=tuple(Former(each.revision, each.until) for each in status.former),
         frozen=status.frozen,
+        unexplained=status.unexplained,
         paused=status.paused_by,
         aborted=status.aborted_by,
         answered=_answered_of(status),
@@ -102,9 +107,10 @@ def _answered_of(status: CanaryStatus) -> Answered | None:
     return Answered(last.text, last.nonce, last.by, last.refused) if last else None
 
 
-def _split_of(status: CanaryStatus) -> Split | None:
+def _readable(kind: TypeAdapter[T], saved: Mapping[str, object] | None) -> T | None:
+    """What was saved, unless it is damaged or of another version."""
     try:
-        return _SPLIT.validate_python(status.split) if status.split else None
+        return kind.validate_python(saved) if saved else None
     except ValidationError:
         return None
 
@@ -134,6 +140,7 @@ def status_from_state(
             "last_transition_time": state.transitioned_at.replace(microsecond=0) if state.transitioned_at else None,
             "promoted_primary": state.record,
             "started_at": state.started_at,
+            "capacity": state.capacity,
             "begun_at": state.begun_at,
             "stalled_since": state.stalled_since,
             "scale_down": state.scale_down,
@@ -149,13 +156,16 @@ def status_from_state(
                 for check in state.checks
             ),
             "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
-            "split": _SPLIT.dump_python(state.split, mode="json", by_alias=True) if state.split else None,
+            "split": _SPLIT.dump_python(state.split, mode="json", exclude_none=True) if state.split else None,
+            "observed_weight": state.split.observed if state.split and state.routes.canary_weight else None,
+            "last_served": _SERVED.dump_python(state.last_served) if state.last_served else None,
             "alerted": state.alerted,
             "queued_since": state.queued_since,
             "closed_since": state.closed_since,
             "revision": state.revision,
             "former": tuple(FormerStatus(revision=each.revision, until=each.until) for each in state.former),
             "frozen": state.frozen,
+            "unexplained": state.unexplained,
             "paused_by": state.paused,
             "aborted_by": state.aborted,
             "last_action": ActionStatus(**asdict(state.answered)) if state.answered else None,

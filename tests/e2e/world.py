@@ -305,7 +305,8 @@ class World:
         )
 
     def _see_routes(self, item: dict[str, Any]) -> None:
-        weights = [route.get("weight", 0) for route in item["spec"]["http"][0]["route"]]
+        spec = item["spec"]
+        weights = [route.get("weight", 0) for route in (spec.get("http") or spec["tcp"])[0].get("route", [{}])]
         self.routes.append((item["metadata"]["name"], weights[0], weights[-1], time.monotonic()))
 
     def _hear(self, event: dict[str, Any]) -> None:

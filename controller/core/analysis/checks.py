@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.compare import Compare
 from controller.api.durations import parse_duration
 from controller.api.metric import Metric
 from controller.core.analysis.comparisons import Compared, plan_comparison
-from controller.core.analysis.sides import mismatch_words, missing_traffic, served
+from controller.core.analysis.sides import missing_traffic
 from controller.core.analysis.thresholds import judge, plan_query
+from controller.core.analysis.traffic import follows_weights, plan_traffic, split_of
 from controller.core.decision import Measure
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Verdict
@@ -61,6 +61,7 @@ def measure(tick: Tick) -> Measure | Measured:
     compared = _compared(tick)
     probes: list[Probe] = [plan for _, plan in thresholds if isinstance(plan, MetricProbe)]
     probes += [probe for each in compared for probe in each.probes]
+    probes += _weighing(tick)
     results = tick.observation.results
     if missing := tuple(probe for probe in probes if probe.key not in results):
         return Measure(missing)
@@ -103,7 +104,7 @@ def measure(tick: Tick) -> Measure | Measured:
         evidence=evidence,
         harm=_deciding(harm),
         idle=_deciding(idle),
-        split=_split(tick, evidence),
+        split=split_of(tick),
         awaited=awaited,
         rehearsed=tuple(check for check in checks if check.dry_run and not check.passed and check not in told),
     )
@@ -130,25 +131,6 @@ def _missing_traffic(tick: Tick, metric: Metric, after: Evidence, reading: Readi
     if not isinstance(before, Comparison) or reading.problem or after.counted:
         return None
     return missing_traffic(tick.canary, tick.state.routes, before.reading, reading)
-
-
-def _split(tick: Tick, evidence: Mapping[str, Evidence]) -> Split | None:
-    """The requests of one more look, from the first comparison that counts all of them.
-
-    Requests of those who match, or have a cookie, do not follow the weights.
-    """
-    split, weight = tick.state.split or Split(), tick.state.routes.canary_weight
-    chosen = tick.analysis.match or tick.analysis.session_affinity
-    if tick.analysis.strategy is not Strategy.WEIGHTED or chosen or not weight:
-        return tick.state.split
-    requests = (metric for metric in tick.analysis.metrics if metric.compare and not metric.compare.counters)
-    for metric in requests:
-        before, after = tick.state.evidence.get(metric.name), evidence.get(metric.name)
-        if not isinstance(before, Comparison) or not isinstance(after, Comparison) or after is before:
-            continue
-        split = split.look(weight, *served(before.reading, after.reading))
-        return replace(split, said=(split.said or mismatch_words(tick.canary, split)) if split.mismatch else "")
-    return tick.state.split
 
 
 def _unread(metric: Metric, detail: str) -> Check:
@@ -179,7 +161,8 @@ def baseline(tick: Tick) -> Measure | Measured:
     pasts = {each.metric.name: each.past(tick.canary, tick.interval) for each in compared}
     histories = [past for name, past in pasts.items() if past and name not in begun]
     probes: list[Probe] = [probe for each in compared for probe in each.probes]
-    if missing := tuple(probe for probe in (*probes, *histories) if probe.key not in results):
+    probes += [*histories, *_weighing(tick)]
+    if missing := tuple(probe for probe in probes if probe.key not in results):
         return Measure(missing)
     for each in compared:
         metric, before, reading = each.metric, evidence.get(each.metric.name), each.read(tick.canary, results)
@@ -192,7 +175,12 @@ def baseline(tick: Tick) -> Measure | Measured:
             evidence[metric.name] = before
         if before and not (check := check_of(metric, each.compare, before)).passed:
             harm.append(check)
-    return Measured((), evidence, _deciding(harm))
+    return Measured((), evidence, _deciding(harm), split=split_of(tick))
+
+
+def _weighing(tick: Tick) -> tuple[Probe, ...]:
+    """What shows whether the weights have reached the callers."""
+    return (plan_traffic(tick.canary),) if follows_weights(tick.canary) else ()
 
 
 def inconclusive(canary: Canary, state: State) -> tuple[str, ...]:

@@ -6,9 +6,7 @@ Raw counters and not ``rate`` or ``increase``: those extrapolate to the window's
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,8 +16,8 @@ from controller.api import promql
 from controller.api.canary import Canary
 from controller.api.compare import Compare, CompareErrors
 from controller.api.metric import Metric
-from controller.api.metric_template import MetricProvider
 from controller.api.side_queries import CompareCounters
+from controller.core.analysis.matchers import one_of, own_prometheus, quoted, received_by
 from controller.core.analysis.side_queries import render_sides, workloads
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.question import Question
@@ -56,9 +54,7 @@ def plan_counters(canary: Canary, metric: Metric) -> CounterProbe:
         query = counters_query(canary, metric, compare.counters)
     else:
         query = latency_query(canary, compare.edges_ms)
-    address = canary.spec.metrics_server
-    provider = MetricProvider(type="prometheus", address=address) if address else None
-    return CounterProbe(metric.name, query, provider, canary.namespace)
+    return CounterProbe(metric.name, query, own_prometheus(canary), canary.namespace)
 
 
 def plan_history(canary: Canary, metric: Metric, interval: float) -> HistoryProbe:
@@ -107,12 +103,12 @@ def errors_query(canary: Canary, errors: CompareErrors) -> str:
     """
     reached = (
         "sum by (destination_workload, reporter, instance, response_code, grpc_response_status)"
-        f" ({promql.REQUESTS}{{{_destination(canary)}}})"
+        f" ({promql.REQUESTS}{{{received_by(canary)}}})"
     )
     marked = f"{reached} or {_unreached(canary)}"
     codes = f"({errors.response_codes})|{GIVEN_UP}"
     for label, failed in (("response_code", codes), ("grpc_response_status", errors.grpc_statuses)):
-        marked = f'label_replace({marked}, "bad", "true", "{label}", {_quoted(failed)})'
+        marked = f'label_replace({marked}, "bad", "true", "{label}", {quoted(failed)})'
     callers = f"0 * sum by (reporter, instance) ({promql.REQUESTS}{{{_sent(canary)}}})"
     return f"sum by (destination_workload, reporter, instance, bad) ({marked}) or {callers}"
 
@@ -131,30 +127,24 @@ def counters_query(canary: Canary, metric: Metric, counters: CompareCounters) ->
 
 def _labelled(series: str, workload: str, count: str) -> str:
     for label, value in (("destination_workload", workload), ("count", count)):
-        series = f'label_replace({series}, "{label}", {_quoted(value)}, "", "")'
+        series = f'label_replace({series}, "{label}", {quoted(value)}, "", "")'
     return series
 
 
 def latency_query(canary: Canary, edges_ms: Sequence[float]) -> str:
     """One query for both sides: the histogram's buckets at the edges, by workload and pod."""
-    edges = _one_of(*(spelling for edge in (*edges_ms, math.inf) for spelling in _spellings(edge)))
+    edges = one_of(*(spelling for edge in (*edges_ms, math.inf) for spelling in _spellings(edge)))
     return (
-        "sum by (destination_workload, reporter, instance, le)"
-        f" ({promql.BUCKETS}{{{_destination(canary)},le=~{edges}}})"
+        f"sum by (destination_workload, reporter, instance, le) ({promql.BUCKETS}{{{received_by(canary)},le=~{edges}}})"
     )
-
-
-def _destination(canary: Canary) -> str:
-    names = canary.names
-    return promql.destination(_quoted(canary.namespace), _one_of(names.target, names.primary))
 
 
 def _sent(canary: Canary) -> str:
     """Matchers for the requests that callers counted, reached or not."""
     names = canary.names
     return (
-        f'reporter="source",destination_service_namespace={_quoted(canary.namespace)}'
-        f",destination_service_name=~{_one_of(names.canary_service, names.primary_service)}"
+        f'reporter="source",destination_service_namespace={quoted(canary.namespace)}'
+        f",destination_service_name=~{one_of(names.canary_service, names.primary_service)}"
     )
 
 
@@ -167,20 +157,10 @@ def _unreached(canary: Canary) -> str:
     )
     for service, workload in ((names.canary_service, names.target), (names.primary_service, names.primary)):
         series = (
-            f'label_replace({series}, "destination_workload", {_quoted(workload)}'
-            f', "destination_service_name", {_one_of(service)})'
+            f'label_replace({series}, "destination_workload", {quoted(workload)}'
+            f', "destination_service_name", {one_of(service)})'
         )
     return series
-
-
-def _quoted(text: str) -> str:
-    """A string of PromQL; JSON's escapes are among those of Go that it takes."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _one_of(*texts: str) -> str:
-    """A quoted RE2 expression for exactly these texts."""
-    return _quoted("|".join(re.escape(text).replace(r"\-", "-") for text in texts))
 
 
 def _spellings(edge: float) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from controller.api.canary import Canary
 from controller.api.metric import MetricSource
 from controller.api.webhook import HookType
 from controller.core.evidence.readings import Reading, since
-from controller.core.evidence.split import Split
 from controller.core.model import Routes
 
 
@@ -32,16 +31,6 @@ def served(before: Reading, now: Reading) -> tuple[float, float]:
     counted = since(before, now)
     canary, primary = (sum(counts[0] for counts in side.values()) for side in (counted.canary, counted.primary))
     return canary, primary
-
-
-def mismatch_words(canary: Canary, split: Split) -> str:
-    """What is wrong where a side has more requests than the weights give it, and where to look."""
-    total = split.canary + split.primary
-    allowed, why = split.most, f"is {canary.names.canary_service} called directly?"
-    if split.mismatch == "less":
-        allowed, why = split.least, "do callers have no sidecar, or pass no gateway of this service?"
-    seen = f"the canary had {split.share:.1%} of {total:,.0f}, its weights give it {allowed / total:.1%}"
-    return f"Requests do not follow the weights: {seen}; {why}"
 
 
 def _address(canary: Canary) -> str:

@@ -32,19 +32,23 @@ _COPIED: Mapping[str, tuple[str, ...]] = {
         "fallback",
     ),
 }
+_LEAST: Mapping[str, int] = {HPA: 1, SCALED_OBJECT: 0}
 _LIMITS: Mapping[str, tuple[str, str]] = {
     HPA: ("minReplicas", "maxReplicas"),
     SCALED_OBJECT: ("minReplicaCount", "maxReplicaCount"),
 }
 
 
-def build_autoscaler(facts: Facts) -> dict[str, Any]:
-    """The primary's autoscaler as a copy of the target's, with the limits and queries of ``autoscalerRef``."""
+def build_autoscaler(facts: Facts, floor: int = 0) -> dict[str, Any]:
+    """The primary's autoscaler as a copy of the target's, with the limits and queries of ``autoscalerRef``.
+
+    ``floor`` is a number of replicas below which it does not scale.
+    """
     canary, source, reference = facts.canary, facts.target_autoscaler, facts.canary.spec.autoscaler_ref
     assert source is not None and reference is not None  # noqa: S101, PT018  # decide has looked
     name = primary_name(reference.name)
     spec = {key: source["spec"][key] for key in _COPIED[reference.kind] if key in source["spec"]}
-    spec |= own_limits(reference)
+    spec |= limits(facts, floor)
     spec["scaleTargetRef"] = {**source["spec"]["scaleTargetRef"], "name": canary.names.primary}
     if reference.kind == SCALED_OBJECT:
         spec |= _scaled_object(facts, reference, source)
@@ -61,11 +65,14 @@ def build_autoscaler(facts: Facts) -> dict[str, Any]:
     )
 
 
-def own_limits(reference: AutoscalerRef) -> dict[str, int]:
-    """The limits that the Canary sets for the primary, in the words of the kind."""
-    limits, (low, high) = reference.primary_scaler_replicas, _LIMITS[reference.kind]
-    given = {low: limits.min_replicas, high: limits.max_replicas} if limits else {}
-    return {key: count for key, count in given.items() if count is not None}
+def limits(facts: Facts, floor: int = 0) -> dict[str, int]:
+    """What the Canary sets for the primary, in the words of the kind, and the minimum: at least ``floor``."""
+    source, reference = facts.target_autoscaler, facts.canary.spec.autoscaler_ref
+    assert source is not None and reference is not None  # noqa: S101, PT018  # decide has looked
+    own, (low, high) = reference.primary_scaler_replicas, _LIMITS[reference.kind]
+    least = (own.min_replicas if own else None) or int(source["spec"].get(low, _LEAST[reference.kind]))
+    most = (own.max_replicas if own else None) or int(source["spec"].get(high, floor))
+    return {low: max(least, min(floor, most))} | ({high: own.max_replicas} if own and own.max_replicas else {})
 
 
 def replicas_from_zero(facts: Facts) -> int:

@@ -23,7 +23,7 @@ from controller.core.decision import (
     Write,
 )
 from controller.core.model import Cookies, Facts, Manifest, Routes
-from controller.core.objects.autoscalers import build_autoscaler, own_limits, pause
+from controller.core.objects.autoscalers import build_autoscaler, limits, pause
 from controller.core.objects.configs import build_config_copy, copied_configs
 from controller.core.objects.kinds import as_workload
 from controller.core.objects.leftovers import removals, restorations
@@ -48,8 +48,8 @@ def plan_writes(action: Action, facts: Facts) -> tuple[Write, ...]:
             writes = _primary_as_promoted(facts, revision, record)
         case PromoteSpec(revision, dry_run):
             writes = (Put(put.manifest, dry_run) for put in _promotion(facts, revision))
-        case EnsureAutoscaler(resync):
-            writes = _autoscaler(facts, resync=resync)
+        case EnsureAutoscaler(resync, floor):
+            writes = _autoscaler(facts, floor, resync=resync)
         case EnsureApex():
             writes = _services(facts, "apex")
         case SetRoutes(routes, cookies):
@@ -104,16 +104,16 @@ def _promotion(facts: Facts, revision: str) -> Iterator[Put]:
     return _primary(facts, revision) if revision_facts(facts)[0] == revision else iter(())
 
 
-def _autoscaler(facts: Facts, *, resync: bool) -> Iterator[Write]:
-    """The primary's autoscaler follows the target's when asked to; what it scales, and the Canary's limits, at once."""
+def _autoscaler(facts: Facts, floor: int, *, resync: bool) -> Iterator[Write]:
+    """The primary's autoscaler follows the target's when asked to; what it scales, and the limits, at once."""
     reference = facts.canary.spec.autoscaler_ref
     if reference is None or facts.target_autoscaler is None:
         return
     live, primary = facts.generated.get((reference.kind, primary_name(reference.name))), facts.canary.names.primary
     if resync or live is None or live["spec"]["scaleTargetRef"]["name"] != primary:
-        yield from _put(facts, build_autoscaler(facts), live)
+        yield from _put(facts, build_autoscaler(facts, floor), live)
     else:
-        yield from _put(facts, {**live, "spec": {**live["spec"], **own_limits(reference)}}, live)
+        yield from _put(facts, {**live, "spec": {**live["spec"], **limits(facts, floor)}}, live)
     if facts.target is not None and not as_workload(facts.target).replicas:
         yield from pause(facts, paused=True)
 

@@ -95,6 +95,7 @@ _REASONS: Mapping[str, Standing] = {
     Reason.CHECK_FAILED: Standing.GOES_ON,
     Reason.VALUES_MISSING: Standing.GOES_ON,
     Reason.WARMING_UP: Standing.GOES_ON,
+    Reason.ROUTES_LATE: Standing.GOES_ON,
     Reason.HOOK_PENDING: Standing.GOES_ON,
     Reason.ROLLBACK_BLOCKED: Standing.STUCK,
     Reason.SUPERSEDED: Standing.GOES_ON,

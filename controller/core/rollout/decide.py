@@ -40,6 +40,7 @@ _IDLE: tuple[Policy, ...] = (
     idle.await_configs,  # the revision is not known before
     idle.take_over,  # another controller's revision says nothing below
     idle.resume_promotion,  # before `stay`: a failed promotion goes on without a new revision
+    rollback.explain,  # before `drain`, while Prometheus knows the pods
     rollback.drain,  # before `stay`, which ends the tick
     idle.stay,  # no new revision: nothing below applies
     rollback.notice_revert,  # a revision that the primary runs needs no rollout

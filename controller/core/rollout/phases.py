@@ -83,6 +83,7 @@ class Reason(StrEnum):
     CHECK_FAILED = "CheckFailed"
     VALUES_MISSING = "ValuesMissing"
     WARMING_UP = "WarmingUp"
+    ROUTES_LATE = "RoutesLate"
     HOOK_PENDING = "HookPending"
     ROLLBACK_BLOCKED = "RollbackBlocked"
     SUPERSEDED = "Superseded"
@@ -178,6 +179,7 @@ HOLDS: Mapping[Reason, frozenset[Phase]] = {
     Reason.CHECK_FAILED: ANALYSIS,
     Reason.VALUES_MISSING: ANALYSIS,
     Reason.WARMING_UP: ANALYSIS,
+    Reason.ROUTES_LATE: ANALYSIS,
     Reason.HOOK_PENDING: ANALYSIS,
     Reason.ROLLBACK_BLOCKED: ANALYSIS | {Phase.PROMOTING},
     Reason.SUPERSEDED: ANALYSIS | {Phase.FAILED, Phase.PROMOTING},

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from controller.api.instruction import Verb
 from controller.api.webhook import HookType
-from controller.core.analysis.checks import Measured, baseline, inconclusive, measure, wants_a_look
+from controller.core.analysis.checks import Measured, baseline, inconclusive, measure
 from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Check, Routes
 from controller.core.objects.kinds import as_workload
 from controller.core.objects.workload import primary_revision
 from controller.core.probes import Passed, Pending
+from controller.core.rollout.agreement import ask_for_traffic, ask_to_promote, await_routes
+from controller.core.rollout.failures import fail_check
 from controller.core.rollout.groups import await_group
 from controller.core.rollout.guards import suspension, unsupported_problem
 from controller.core.rollout.phases import Reason
@@ -23,9 +25,6 @@ from controller.core.rollout.start import begin, scale_up
 from controller.core.rollout.strategies import Step, fits, next_step
 from controller.core.rollout.waits import find_wait, hold_for
 from controller.core.tick import Tick, passed, refused
-
-LATE_LOOKS = 6
-"""So many looks more a comparison may take until two of them have counted, or while they point to harm."""
 
 SCRAPED_SECONDS = 35.0
 """In this time what a new pod serves has been scraped twice, 15 s apart."""
@@ -116,7 +115,7 @@ def analyse(tick: Tick) -> Decision | Measure:
         return answers
     if (no := refused(answers)) and not isinstance(no[1], Pending):
         halt = f"Halt {tick.canary_label} advancement external check {no[0].name} failed {no[1].reason}"
-        return _fail(replace(tick, state=replace(tick.state, checks=())), (halt,))
+        return fail_check(replace(tick, state=replace(tick.state, checks=())), (halt,))
     measured = measure(tick)
     if isinstance(measured, Measure):
         return measured
@@ -139,7 +138,7 @@ def _judge(tick: Tick, measured: Measured) -> Decision | Measure:
         return roll_back(tick, Reason.CANARY_HARMFUL, f"Rolling back {tick.canary_label} {measured.harm[0].detail}")
     failures = [check for check in measured.failures if check not in measured.awaited]
     if failures:
-        return _fail(tick, tuple(_halt(tick, check) for check in failures))
+        return fail_check(tick, tuple(_halt(tick, check) for check in failures))
     if measured.failures:
         return _wait_quietly(tick, Reason.VALUES_MISSING, f"the first values of {measured.failures[0].name}")
     if tick.state.failed_checks >= tick.analysis.failure_threshold:  # a rollback that had to wait for the primary
@@ -159,7 +158,7 @@ def _remarks(tick: Tick, measured: Measured) -> Iterator[str]:
     begun = tick.state.begun_at
     if begun is not None and (tick.facts.now - begun).total_seconds() > max(3 * tick.interval, SCRAPED_SECONDS):
         yield from (check.detail for check in measured.idle)
-    if measured.split and measured.split.said:
+    if measured.split and measured.split.said and not measured.idle:  # a side without requests has no share either
         yield measured.split.said
 
 
@@ -179,11 +178,11 @@ def _first_step(tick: Tick) -> Decision | Measure:
     events = () if tick.state.analysed_at else (Event(f"Starting canary analysis for {tick.target_label}"),)
     if no := refused(answers):
         halt = f"Halt {tick.canary_label} advancement pre-rollout check {no[0].name} failed {no[1].reason}"
-        return _fail(tick, (halt,), events=events)
+        return fail_check(tick, (halt,), events=events)
     before = baseline(tick)
     if isinstance(before, Measure):
         return before
-    ready = replace(tick, state=replace(tick.state, evidence=before.evidence))
+    ready = replace(tick, state=replace(tick.state, evidence=before.evidence, split=before.split))
     if before.harm:
         return roll_back(
             ready, Reason.CANARY_HARMFUL, f"Rolling back {tick.canary_label} {before.harm[0].detail}", events
@@ -194,20 +193,6 @@ def _first_step(tick: Tick) -> Decision | Measure:
 def _halt(tick: Tick, check: Check) -> str:
     """Flagger's event for a failed check: it names the Canary only where there is a value."""
     return f"Halt {tick.canary_label + ' ' if check.value is not None else ''}advancement {check.detail}"
-
-
-def _fail(tick: Tick, reasons: tuple[str, ...], events: tuple[Event, ...] = ()) -> Decision:
-    """One more failed check, however many metrics failed; at the threshold the rollout is over."""
-    failed = tick.state.failed_checks + 1
-    stalled = tick.state.stalled_since if find_wait(tick) else None
-    halted = replace(
-        tick.state, failed_checks=failed, analysed_at=tick.facts.now, stalled_since=stalled, message=reasons[0]
-    )
-    reported = (*events, *(Event(reason, "Warning") for reason in reasons))
-    if failed >= tick.analysis.failure_threshold:
-        message = f"Rolling back {tick.canary_label} failed checks threshold reached {failed}"
-        return roll_back(replace(tick, state=halted), Reason.CHECKS_FAILED, message, reported, detail=reasons[0])
-    return settle(tick, Reason.CHECK_FAILED, halted, events=reported, requeue_after=tick.interval)
 
 
 def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decision | Measure:
@@ -221,12 +206,14 @@ def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decisio
     if remark and remark not in tick.state.message:
         events = (*events, Event(remark, "Warning"))
     tick = replace(tick, state=replace(tick.state, message=remark, stalled_since=stalled))
+    if late := await_routes(tick, events):
+        return late
     state, proven = tick.state, tick.analysis.compares and not inconclusive(tick.canary, tick.state)
     step = _step_by_hand(tick) or next_step(tick.analysis, state.routes, state.iterations, proven=proven)
     if step is None or step.gate is HookType.CONFIRM_PROMOTION:
-        reported = _ask_to_promote(tick, events)
+        reported = ask_to_promote(tick, events)
     elif step.gate is HookType.CONFIRM_TRAFFIC_INCREASE:
-        reported = _ask_for_traffic(tick, events)
+        reported = ask_for_traffic(tick, events)
     else:
         reported = events
     if isinstance(reported, Measure | Decision):
@@ -249,66 +236,4 @@ def _step_by_hand(tick: Tick) -> Step | None:
     if tick.instruction is None or tick.instruction.weight is None:
         return None
     weight = tick.instruction.weight
-    return Step(Routes(weight), tick.state.iterations, f"Advance {{canary}} canary weight {weight}")
-
-
-def _ask_for_traffic(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
-    """``events`` and those of the gates, once all of them are open."""
-    answers = tick.ask(HookType.CONFIRM_TRAFFIC_INCREASE)
-    if isinstance(answers, Measure):
-        return answers
-    reported = (*events, *passed(answers, "Confirm-traffic-increase check"))
-    if no := refused(answers):
-        return _wait(tick, Reason.STEP_NOT_APPROVED, f"traffic increase approval {no[0].name}", reported)
-    return reported
-
-
-def _ask_to_promote(tick: Tick, events: tuple[Event, ...]) -> Decision | Measure | tuple[Event, ...]:
-    """``events`` and those of the gates, once all gates are open.
-
-    No harm shown is not harm: a comparison that has not passed is a failed check only where ``onInconclusive`` says
-    rollback. Else the promotion says what was not proven; while a gate is closed, its person is told.
-    """
-    unproven = inconclusive(tick.canary, tick.state)
-    if unproven and _is_warming_up(tick):
-        return _await_warm_up(tick, unproven, events)
-    halts = tuple(f"Halt {tick.canary_label} advancement {each}" for each in unproven)
-    if halts and tick.analysis.on_inconclusive == "rollback":
-        return _fail(tick, halts, events)
-    opened = tick.state.reason == Reason.WAITING_FOR_GROUP  # since then they are open
-    answers = [] if opened else tick.ask(HookType.CONFIRM_PROMOTION)
-    if isinstance(answers, Measure):
-        return answers
-    agreed = passed(answers, "Confirm-promotion check")
-    if no := refused(answers):
-        told = (*events, *(Event(halt, "Warning") for halt in halts), *agreed)
-        return _wait(tick, Reason.PROMOTION_NOT_APPROVED, f"promotion approval {no[0].name}", told)
-    without_proof = f"Promoting {tick.canary_label} without proof: {'; '.join(unproven)}"
-    return (*events, *agreed, *((Event(without_proof, "Warning"),) if unproven else ()))
-
-
-def _is_warming_up(tick: Tick) -> bool:
-    """Whether two looks after the warm-up have not come yet: no single one decides, so less would be no analysis.
-
-    Pods are seen only once they were scraped, and a scrape may bring nothing new: a few looks more are waited for.
-    """
-    begun, needed = tick.state.begun_at, tick.analysis.warmup_seconds + 2 * tick.interval
-    if begun is None:
-        return False
-    left = needed - (tick.facts.now - begun).total_seconds()
-    return left > 0 or (left > -LATE_LOOKS * tick.interval and wants_a_look(tick))
-
-
-def _await_warm_up(tick: Tick, unproven: tuple[str, ...], events: tuple[Event, ...]) -> Decision:
-    """The steps were shorter than the warm-up. Nothing was judged yet, so nothing has failed either."""
-    message = f"Waiting for the warm-up of {tick.canary_label} to end: {unproven[0]}"
-    told = () if tick.state.reason == Reason.WARMING_UP else (Event(message),)
-    state = replace(tick.state, analysed_at=tick.facts.now, message=message)
-    return settle(tick, Reason.WARMING_UP, state, events=(*events, *told), requeue_after=tick.interval)
-
-
-def _wait(tick: Tick, reason: Reason, gate: str, events: tuple[Event, ...]) -> Decision:
-    """A person has to say yes. The traffic stays where it is, and this counts as no failure."""
-    message = f"Halt {tick.canary_label} advancement waiting for {gate}"
-    state = replace(tick.state, analysed_at=tick.facts.now, message=message)
-    return settle(tick, reason, state, events=(*events, Event(message, "Warning")), requeue_after=tick.interval)
+    return Step(Routes(weight), 0, f"Advance {{canary}} canary weight {weight}")

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 from controller.api.status import Phase
 from controller.api.webhook import HookType
-from controller.core.decision import Decision, Event
+from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Former, Routes
 from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
 from controller.core.rollout.phases import Reason
-from controller.core.rollout.rollback import await_quiet, roll_back
+from controller.core.rollout.rollback import await_quiet, late_requests, roll_back
 from controller.core.rollout.settle import hold, settle
 from controller.core.rollout.start import begin
 from controller.core.rollout.strategies import next_promotion_weight
@@ -108,10 +108,16 @@ def shift_to_primary(tick: Tick) -> Decision:
         event = Event(f"Advance {tick.canary_label} primary weight {state.routes.primary_weight}")
         return settle(tick, Reason.TRAFFIC_RETURNING, state, events=(event,), requeue_after=tick.interval)
     event = Event("Routing all traffic to primary")
-    return settle(tick, Reason.TRAFFIC_RETURNED, replace(state, quiet_since=None), events=(event,), requeue_after=0.0)
+    return settle(
+        tick,
+        Reason.TRAFFIC_RETURNED,
+        replace(state, quiet_since=None, last_served=None),
+        events=(event,),
+        requeue_after=0.0,
+    )
 
 
-def finalise(tick: Tick) -> Decision:
+def finalise(tick: Tick) -> Decision | Measure:
     """An interval after the last traffic left it, so that requests under way can end, the canary is scaled to zero."""
     if wait := await_quiet(tick):
         return wait
@@ -122,10 +128,11 @@ def finalise(tick: Tick) -> Decision:
         iterations=0,
         failed_checks=0,
         quiet_since=None,
+        last_served=None,
         message="",
     )
     end = "Canary analysis was skipped for" if tick.canary.spec.skip_analysis else "Scaling down"
-    events = (Event(f"Promotion completed! {end} {tick.target_label}"),)
+    events = (*late_requests(tick), Event(f"Promotion completed! {end} {tick.target_label}"))
     hooks, following = tick.hooks(HookType.POST_ROLLOUT, Phase.SUCCEEDED), 0.0 if tick.moved_on else None
     return settle(tick, Reason.PROMOTED, state, events=events, scale_to=0, hooks=hooks, requeue_after=following)
 

@@ -30,6 +30,8 @@ from controller.core.tick import Tick
 
 _MOVING = (Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING)
 """Phases in which pods or traffic are on their way to a primary: what it has replaced may still be in use."""
+_ON_TWO_SIDES = (*ANALYSIS, Phase.PROMOTING, Phase.FINALISING)
+"""Phases in which the canary serves, or has served until now, so that the primary has less to do than it will have."""
 _UNDER_WAY = (Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.PROMOTING)
 
 
@@ -72,7 +74,8 @@ def settle(
     objects: list[Action] = [EnsureServices(), EnsurePrimary(tick.entitled(state), state.record)]
     if tick.facts.primary is None and state.promoted:
         objects.reverse()  # a primary that was deleted comes back first: the ports of its Services are its own
-    objects.append(EnsureAutoscaler(resync=state.phase is Phase.PROMOTING))
+    floor = state.capacity if state.phase in _ON_TWO_SIDES or state.scale_down else 0
+    objects.append(EnsureAutoscaler(state.phase is Phase.PROMOTING, floor))
     routes: list[Action] = [SetRoutes(state.routes, state.cookies)]
     if state.phase is Phase.INITIALIZING:
         routes = []
@@ -86,7 +89,7 @@ def settle(
         leaving = [RemoveLeftovers()] if _is_settled(tick, state) else []
     if promote:
         accepted = (EnsureServices(), PromoteSpec(tick.revision, dry_run=True), *routes)
-        copies = (PromoteSpec(tick.revision), EnsureAutoscaler(resync=True), EnsureApex())
+        copies = (PromoteSpec(tick.revision), EnsureAutoscaler(True, floor), EnsureApex())
         return Decision(state, accepted, events, hooks, requeue_after, upkeep=(*copies, *leaving))
     if _gives_more(tick.state, state):
         return Decision(state, (*objects, *routes, *scale, *leaving), events, hooks, requeue_after)

@@ -183,16 +183,27 @@ def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
         tracked_configs=tick.digests,
         analysed_at=None,
         started_at=tick.state.started_at if reason is Reason.ANALYSIS_CHANGED else tick.facts.now,
+        capacity=_capacity(tick),
         begun_at=None,
         stalled_since=None,
         scale_down=scale_to is None and not keep and _pods_may_be_stale(tick),
         quiet_since=None,
+        last_served=None,
         checks=(),
         evidence={},
         split=None,
+        unexplained=False,
         message="",
     )
     return settle(tick, reason, state, events=events, scale_to=scale_to, requeue_after=tick.interval)
+
+
+def _capacity(tick: Tick) -> int:
+    """Replicas of the primary; those of one that is scaled by hand, or not at all, are nobody's business."""
+    primary = tick.facts.primary
+    if primary is None or tick.canary.spec.autoscaler_ref is None:
+        return 0
+    return as_workload(primary).replicas
 
 
 def _pods_may_be_stale(tick: Tick) -> bool:

@@ -6,7 +6,7 @@ Pure on the analysis. Weights are percent, 0 to 100. For A/B they are shares of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.api.analysis import Analysis, Strategy
 from controller.api.webhook import HookType
@@ -19,7 +19,7 @@ class Step:
 
     Attributes:
         routes: its traffic.
-        iterations: A/B, blue/green and mirror rounds done once this one is over.
+        iterations: A/B, blue/green and holdback rounds done once this one is over.
         announcement: Flagger's event, with ``{canary}`` for the Canary's name.
         gate: the webhooks that must agree before; None: none.
     """
@@ -36,7 +36,8 @@ def next_step(analysis: Analysis, routes: Routes, iterations: int, *, proven: bo
     ``proven`` says that every comparison has passed; with ``advance: onEvidence`` the weight may then rise faster.
     """
     if analysis.strategy is Strategy.WEIGHTED:
-        return _next_weighted(analysis, routes, iterations, proven=proven)
+        step = _next_weighted(analysis, routes, iterations, proven=proven) if not iterations else None
+        return step or _hold_back(analysis, iterations)
     wanted = analysis.iterations or 0
     if analysis.strategy is Strategy.AB_TESTING:
         return None if iterations >= wanted else _round(Routes(100), iterations + 1, wanted)
@@ -56,6 +57,16 @@ def _next_weighted(analysis: Analysis, routes: Routes, iterations: int, *, prove
     return Step(Routes(weight), iterations, f"Advance {{canary}} canary weight {weight}", gate)
 
 
+def _hold_back(analysis: Analysis, iterations: int) -> Step | None:
+    """All but a share of the traffic, for so many rounds; who guards the promotion is asked before."""
+    if analysis.holdback is None or iterations >= analysis.holdback_rounds:
+        return None
+    routes = Routes(100 - analysis.holdback.weight)
+    step = _round(routes, iterations + 1, analysis.holdback_rounds)
+    announcement = f"Advance {{canary}} canary weight {routes.canary_weight}"
+    return replace(step, announcement=announcement, gate=HookType.CONFIRM_PROMOTION) if not iterations else step
+
+
 def _round(routes: Routes, number: int, wanted: int) -> Step:
     return Step(routes, number, f"Advance {{canary}} canary iteration {number}/{wanted}")
 
@@ -72,7 +83,8 @@ def fits(analysis: Analysis, routes: Routes, iterations: int) -> bool:
     """Whether the analysis can lead to these routes; False after an edit that would not have given so much traffic."""
     match analysis.strategy:
         case Strategy.WEIGHTED:
-            return routes.canary_weight <= analysis.weight_limit and iterations == 0
+            held = 100 - analysis.holdback.weight if analysis.holdback and iterations else analysis.weight_limit
+            return routes.canary_weight <= held and iterations <= analysis.holdback_rounds
         case Strategy.AB_TESTING:
             return True
         case Strategy.BLUE_GREEN:

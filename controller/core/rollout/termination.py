@@ -42,7 +42,7 @@ def terminate(tick: Tick) -> Decision | None:
 
 
 def _begin(tick: Tick) -> Decision:
-    state = replace(tick.state, scale_down=False, quiet_since=None, message="")
+    state = replace(tick.state, scale_down=False, quiet_since=None, last_served=None, message="")
     event = Event(f"Terminating canary {tick.canary_label}")
     return Decision(stamp(tick, Reason.DELETED, state), events=(event,), requeue_after=0.0)
 

@@ -28,8 +28,8 @@ from controller.core.probes import (
     HistoryProbe,
     HookProbe,
     MetricProbe,
+    NoValues,
     Passed,
-    Pods,
     PodsProbe,
     Probe,
     ProbeResult,
@@ -37,6 +37,7 @@ from controller.core.probes import (
     Refused,
     Sample,
     Samples,
+    TrafficProbe,
 )
 from controller.core.rollout.drive import drive
 from controller.core.rollout.phases import Reason
@@ -115,7 +116,6 @@ def run(canary: Canary, templates: Templates, ask: Ask, recording: Recording, po
     for number, point in enumerate(points):
         facts = replace(facts, now=recording.time(point))
         state = drive(state, facts, partial(_answer_all, ask, point)).state
-        state = replace(state, split=None)  # the recorded traffic followed the weights of then
         looks.append(Look(number, facts.now, state))
         if state.phase not in _UNDER_WAY:
             break
@@ -147,8 +147,8 @@ def ask_recording(recording: Recording) -> Ask:
                 return Passed() if called else Refused("not called in a replay")
             case CounterProbe():
                 return Samples(recording.samples(probe.query, point))
-            case PodsProbe():
-                return Pods(())
+            case TrafficProbe() | PodsProbe():  # the recorded traffic followed the weights of then; pods are ready
+                return NoValues()
             case HistoryProbe():
                 return ask_history(probe, point, lambda past: recording.samples(probe.query, past))
             case MetricProbe() if probe.provider is None or probe.provider.type == "prometheus":

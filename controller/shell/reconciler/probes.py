@@ -23,6 +23,7 @@ from controller.core.probes import (
     Query,
     QueryFailed,
     Refused,
+    TrafficProbe,
 )
 from controller.shell.budget import Caller
 from controller.shell.informer.cache import Cache
@@ -115,7 +116,7 @@ class ProbeRunner:
         if isinstance(opened, QueryFailed):
             return opened
         match probe:
-            case CounterProbe():
+            case CounterProbe() | TrafficProbe():
                 return await opened.samples(probe.query)
             case HistoryProbe():
                 return await opened.history(probe.query, probe.looks, probe.step)

@@ -466,6 +466,21 @@ BAD: tuple[Bad, ...] = (
         "advance: onEvidence needs stepWeight or stepWeights",
     ),
     _canary(
+        "a holdback of rounds",
+        "spec.analysis.holdback",
+        {"weight": 5, "duration": "10m"},
+        "holdback needs stepWeight or stepWeights",
+        "spec.analysis",
+        base="ab-testing",
+    ),
+    _canary(
+        "most held back",
+        "spec.analysis.holdback",
+        {"weight": 51, "duration": "10m"},
+        "must be 1 to 50 (percent)",
+        "spec.analysis.holdback.weight",
+    ),
+    _canary(
         "evidence without comparison",
         "spec.analysis.advance",
         "onEvidence",

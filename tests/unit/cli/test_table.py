@@ -142,6 +142,8 @@ def test_control_characters_do_not_reach_the_terminal():
     ("analysis", "status", "traffic"),
     [
         pytest.param(WEIGHTED, {"canaryWeight": 30}, "30%", id="weighted"),
+        pytest.param(WEIGHTED, {"canaryWeight": 30, "observedWeight": 28.9}, "30%", id="as the weight says"),
+        pytest.param(WEIGHTED, {"canaryWeight": 30, "observedWeight": 10.2}, "30% (10% seen)", id="not there yet"),
         pytest.param(WEIGHTED, {"mirrored": True}, "mirror", id="a copy of the traffic"),
         pytest.param(AB_TESTING, {"iterations": 1, "canaryWeight": 100}, "round 1 of 2", id="A/B"),
         pytest.param(BLUE_GREEN, {"iterations": 2}, "round 2 of 2", id="blue/green"),

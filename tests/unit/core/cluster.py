@@ -36,6 +36,7 @@ from controller.core.probes import (
     ProbeResult,
     Refused,
     Samples,
+    TrafficProbe,
     Value,
 )
 from controller.core.rollout.drive import drive
@@ -257,7 +258,7 @@ class Cluster:
                 return self.answers.get(probe.key, History(()))
             case PodsProbe():
                 return self.answers.get(probe.key, Pods(()))
-            case CounterProbe():
+            case CounterProbe() | TrafficProbe():
                 return self.answers.get(probe.key, Samples(()))
 
     def tick(self, seconds: float = 0.0, *, crash: Callable[[int], bool] = never) -> Decision:
@@ -437,7 +438,7 @@ def initialized(canary: Mapping[str, Any] | None = None, *objects: Mapping[str, 
     """A cluster whose Canary has its primary, with nothing going on and nothing noted yet."""
     cluster = Cluster.of(canary or canary_manifest(), *(objects or (make_deployment(),)))
     settled(cluster)
-    settled(cluster, 10)
+    settled(cluster, cluster.parsed.spec.analysis.tick_seconds())
     assert (cluster.phase, cluster.state.scale_down) == (Phase.INITIALIZED, False), cluster.state
     forget(cluster)
     return cluster

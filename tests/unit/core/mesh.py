@@ -5,10 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from controller.core.probes import Sample, Samples
 
 CANARY, PRIMARY = "backend", "backend-primary"
+
+
+def traffic(totals: Mapping[str, float], scraped_at: float) -> Samples:
+    """The requests of each workload, all scraped in that second."""
+    of_all = (("requests", totals), ("scraped", dict.fromkeys(totals, scraped_at)))
+    return Samples(
+        tuple(
+            Sample({"destination_workload": workload, "of": what}, value)
+            for what, values in of_all
+            for workload, value in values.items()
+        )
+    )
 
 
 @dataclass
@@ -65,6 +78,14 @@ class Mesh:
                 cumulative += counts[edge]
                 samples.append(Sample({**labels, "le": self._spell(edge)}, cumulative))
         return Samples(tuple(samples))
+
+    def traffic(self, scraped: datetime) -> Samples:
+        """What a query for the requests of both sides gives, if all pods were scraped at that time."""
+        totals: dict[str, float] = {}
+        for (workload, reporter, pod), (total, _) in self.requests.items():
+            if reporter == "destination" and pod not in self.hidden:
+                totals[workload] = totals.get(workload, 0.0) + total
+        return traffic(totals, scraped.timestamp())
 
     def _spell(self, edge: float) -> str:
         if edge == math.inf:

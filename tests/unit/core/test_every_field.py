@@ -144,6 +144,7 @@ ALERTED = {**WEIGHTED, "alerts": [{"name": "chat", "providerRef": {"name": "chat
 CLOSED = "closed"
 """A webhook of this name refuses."""
 STICKY = {**WEIGHTED, "sessionAffinity": {"cookieName": "canary"}}
+HELD = {**WEIGHTED, "holdback": {"weight": 5, "duration": "10s"}}
 ELSEWHERE = {"apiVersion": "v1", "kind": "Ingress", "name": "backend"}
 CASES: tuple[Case, ...] = (
     Case("canary.spec.provider", "kubernetes"),
@@ -289,6 +290,8 @@ CASES: tuple[Case, ...] = (
     Case(f"{COMPARE}.minRequests", 10**6, analysis=metrics(COMPARED)),
     Case(f"{COMPARE}.warmup", "30s", analysis=metrics(COMPARED)),
     Case(f"{ANALYSIS}.onFailure", "freeze", analysis=metrics(ERROR_RATE)),
+    Case(f"{ANALYSIS}.holdback.weight", 10, before=5, analysis=HELD),
+    Case(f"{ANALYSIS}.holdback.duration", "30s", before="10s", analysis=HELD),
     Case("canary.spec.rollbackWindow", "1h"),
     Case("canary.spec.group", "shop"),
     Case("canary.spec.dependsOn[].name", "other", spec=DEPENDENT),

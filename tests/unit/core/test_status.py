@@ -18,7 +18,7 @@ from controller.core.analysis.counters import begin
 from controller.core.analysis.values import begin_values
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.readings import Reading
-from controller.core.evidence.split import Split
+from controller.core.evidence.split import Served, Split, Traffic
 from controller.core.evidence.values import VALUE, ValueComparison
 from controller.core.model import Check, Cookies, Evidence, Routes, State
 from controller.core.rollout.phases import Reason
@@ -157,9 +157,10 @@ def test_the_next_timed_step_is_said_where_there_is_one(name):
     assert slow.next_check_time == (None if seconds is None else NOW + timedelta(seconds=60))
 
 
-@pytest.mark.parametrize("damage", [{"canary": -1}, {"looks": "many"}, {"weight": 101}])
+@pytest.mark.parametrize("damage", [{"start": 1}, {"late": "many"}, {"weight": 101}])
 def test_a_split_that_is_damaged_starts_again(damage):
-    split = Split(looks=3, canary=30.0, primary=270.0, least=15.0, most=30.0, weight=10)
+    reading = Traffic(Served(30.0, 1000.0), Served(270.0, 1001.0))
+    split = Split(start=reading, weight=10, least=5, most=10, observed=9.5, requests=200.0, said="said", late=1)
     status = status_from_state(State(phase=Phase.PROGRESSING, split=split), make_canary(), NOW).to_dict()
     assert state_from_status(with_status(status)).split == split
     assert state_from_status(with_status({**status, "split": {**status["split"], **damage}})).split is None

@@ -168,6 +168,14 @@ def test_an_autoscaler_follows_only_where_it_is_asked_to():
     ]
 
 
+@pytest.mark.parametrize(("floor", "least"), [(0, None), (2, None), (3, 3), (4, 4), (9, 4)])
+def test_a_primary_keeps_replicas_for_the_traffic_that_comes_back_within_its_limit(floor, least):
+    cluster = done()
+    writes = plan_writes(EnsureAutoscaler(floor=floor), cluster.facts())
+    found = [write.manifest["spec"]["minReplicas"] for write in writes if isinstance(write, Put)]
+    assert found == ([] if least is None else [least])
+
+
 def test_a_replacement_carries_the_version_that_it_replaces():
     cluster = done()
     live = cluster.objects["VirtualService", "backend"]

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,10 @@ class Rollout:
         """Nobody calls these from now on."""
         self.alone.update(workloads)
 
-    def answer(self) -> None:
+    def answer(self, seconds: float = 10) -> None:
         self.cluster.answers["counters/errors"] = self.cluster.answers["counters/error-rate"] = self.mesh.errors()
         self.cluster.answers["counters/latency"] = self.mesh.latency()
+        self.cluster.answers["traffic/requests"] = self.mesh.traffic(self.cluster.now + timedelta(seconds=seconds))
         self.cluster.answers["counters/orders"] = Samples(tuple(own_counters(self.mesh)))
         self.looks += 1
         for side, workload in (("canary", CANARY), ("primary", PRIMARY)):
@@ -113,7 +115,7 @@ class Rollout:
     def look(self, seconds: float = 10) -> Decision:
         """The traffic of so many seconds, and a tick."""
         self.serve()
-        self.answer()
+        self.answer(seconds)
         return self.cluster.tick(seconds)
 
     def steps(self, most: int = 40) -> list[tuple[str, int]]:
@@ -409,7 +411,9 @@ def test_the_remark_goes_with_the_first_look_that_counts():
     rollout.leave_alone(PRIMARY)
     assert [rollout.look().state.message for _ in range(5)][-1] == SAID
     rollout.alone.clear()
-    assert rollout.look().state.message == ""
+    told = [rollout.look().state.message for _ in range(3)]
+    assert "had no requests" not in told[0]
+    assert told[-1] == ""
 
 
 def test_requests_that_do_not_follow_the_weights_are_told_once_and_fail_nothing():
@@ -417,7 +421,7 @@ def test_requests_that_do_not_follow_the_weights_are_told_once_and_fail_nothing(
     rollout.direct = 3000
     for _ in range(9):
         state = rollout.look().state
-    assert state.message.startswith("Requests do not follow the weights: the canary had 5")
+    assert state.message.startswith("Requests do not follow the weights: the canary had 53.8% of ")
     assert state.message.endswith("; is backend-canary called directly?")
     assert state.split is not None
     assert (state.split.said, state.failed_checks) == (state.message, 0)

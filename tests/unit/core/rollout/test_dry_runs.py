@@ -38,8 +38,8 @@ class Answered(Rollout):
         self.given = {"webhook/confirm-promotion/approve": Passed(), **answers}
         super().__init__(spec, **traffic)
 
-    def answer(self) -> None:
-        super().answer()
+    def answer(self, seconds: float = 10) -> None:
+        super().answer(seconds)
         self.cluster.answers |= self.given
 
 

@@ -12,8 +12,8 @@ from tests.unit.core.cluster import initialized
 
 INITIALISE = "look_at_pods initialise"
 IDLE = (
-    "await_configs take_over resume_promotion drain stay notice_revert refuse_start protect_promotion look_at_pods"
-    " await_start await_gate await_turn start"
+    "await_configs take_over resume_promotion explain drain stay notice_revert refuse_start protect_promotion"
+    " look_at_pods await_start await_gate await_turn start"
 )
 PROGRESS = (
     "take_over resume_copied notice_revert supersede restart fail_with_group obey_abort restart_outgrown drain"

@@ -265,9 +265,9 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
     Case(
         "the last failed check that is allowed rolls back at once and says why",
         lambda: answering(with_state(at(40, hooks=HOOKS), failed_checks=2), {METRIC: Value(100.0)}),
-        lambda cluster: rolled_back(f"{THRESHOLD}: {HALT} error-rate 100.00 > 1", analysed_at=cluster.now, checks=BAD)(
-            cluster
-        ),
+        lambda cluster: rolled_back(
+            f"{THRESHOLD}: {HALT} error-rate 100.00 > 1", analysed_at=cluster.now, checks=BAD, unexplained=True
+        )(cluster),
         kept(),
         (warning(f"{HALT} error-rate 100.00 > 1"), warning(THRESHOLD), SCALING_DOWN),
         asked=(LOAD, METRIC),
@@ -282,6 +282,7 @@ UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection r
             f"Rolling back backend.prod failed checks threshold reached 1: {HALT} error-rate 100.00 > 1",
             analysed_at=cluster.now,
             checks=BAD,
+            unexplained=True,
         )(cluster),
         kept(),
         (
@@ -877,6 +878,6 @@ def test_checks_of_one_analysis_are_asked_in_one_go():
     cluster = progressing(20, canary_manifest(analysis={**WEIGHTED, "metrics": [ERROR_RATE, other]}))
     cluster.answers = {"metric/error-rate": Value(100.0), "metric/other": Value(7.0), LOAD: Passed()}
     decision = cluster.tick(10)
-    assert cluster.asked == ["metric/error-rate", "metric/other"]
+    assert cluster.asked == ["metric/error-rate", "metric/other", "traffic/requests"]
     assert [check.passed for check in decision.state.checks] == [False, False]
     assert decision.state.failed_checks == 1

@@ -248,7 +248,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.cluster.asked = []
         self.cluster.tick()
         self.look_at_answer(before, had)
-        self.look(before, ran)
+        self.look(before, ran, had)
         self.look_at_judgement(before, had)
 
     @rule(steps=st.integers(2, 5))
@@ -260,7 +260,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def crash(self, requests: int, seconds: int) -> None:
         """The controller dies before its n-th request, the status included: in the end nobody can tell."""
         unharmed = copy.deepcopy(self.cluster)
-        before, ran = self.cluster.state, self.primary_runs
+        before, ran, had = self.cluster.state, self.primary_runs, self.situation
         try:
             self.cluster.tick(seconds, crash=lambda done: done >= requests)
         except CrashError:
@@ -271,7 +271,7 @@ class RolloutMachine(RuleBasedStateMachine):
             unharmed.tick(seconds)
             assert end_of(copy.deepcopy(self.cluster)) == end_of(unharmed)
         else:
-            self.look(before, ran)
+            self.look(before, ran, had)
 
     @rule(seconds=st.sampled_from([0, 10]))
     def delete(self, seconds: int) -> None:
@@ -328,8 +328,8 @@ class RolloutMachine(RuleBasedStateMachine):
 
     # --- what has to be true ---
 
-    def look(self, before: State, ran: tuple[str, str]) -> None:
-        """After a whole tick from the state ``before``, when the primary ran ``ran``."""
+    def look(self, before: State, ran: tuple[str, str], had: Situation) -> None:
+        """After a whole tick from the state ``before`` in a situation, when the primary ran ``ran``."""
         state, runs = self.cluster.state, self.primary_runs
         self.look_at_alerts(before, state)
         self.note_pods()
@@ -344,7 +344,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if (self.suspended or state.reason == Reason.OBJECT_TAKEN) and before.routes == Routes():
             assert (state.routes, runs) == (before.routes, ran)
             return
-        self.look_at_routes(state)
+        self.look_at_routes(state, had)
         if is_ours(service := self.cluster.objects["Service", self.names.primary_service]):
             assert service["spec"]["ports"][0]["targetPort"] in self.tried_ports
         if runs != ran and runs not in self.promoted:
@@ -391,7 +391,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if before.paused and state.paused and not new and had.primary_serves:
             assert state.routes.canary_weight <= before.routes.canary_weight
 
-    def look_at_routes(self, state: State) -> None:
+    def look_at_routes(self, state: State, had: Situation) -> None:
         primary, canary = self.cluster.weights()
         assert primary + canary == 100
         assert canary == state.routes.canary_weight
@@ -402,7 +402,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if state.phase in END_PHASES and not failed_promotion:
             assert state.routes == Routes()
         analysis = self.cluster.parsed.spec.analysis
-        if state.phase in IN_ANALYSIS and analysis.strategy is Strategy.WEIGHTED and self.situation.primary_serves:
+        if state.phase in IN_ANALYSIS and analysis.strategy is Strategy.WEIGHTED and had.primary_serves:
             assert canary <= analysis.weight_limit
         if state.phase in IN_ANALYSIS and canary:
             assert self.cluster.replicas("backend") > 0, "traffic for a canary without pods"

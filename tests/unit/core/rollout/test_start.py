@@ -249,8 +249,8 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda: pushed(
             initialized(canary_manifest(autoscalerRef=AUTOSCALER_REF), make_deployment(), make_autoscaler(low=2))
         ),
-        begun,
-        kept(scale=2),
+        lambda cluster: {**begun(cluster), "capacity": 1},
+        kept(scale=2, floor=1),
         ("New revision detected! Scaling up backend.prod",),
         requeue_after=10.0,
         reason=Reason.STARTED,

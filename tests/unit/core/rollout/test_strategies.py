@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api.analysis import Analysis
-from controller.core.rollout.strategies import next_promotion_weight, next_weight, weight_ladder
+from controller.api.webhook import HookType
+from controller.core.model import Routes
+from controller.core.rollout.strategies import fits, next_promotion_weight, next_weight, walk_steps, weight_ladder
 from tests.builders import make_canary
 
 LADDERS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
@@ -62,3 +64,37 @@ def test_the_next_weight_is_above_this_one_and_within_the_limit(step, limit, wei
 @pytest.mark.parametrize(("step", "weight", "expected"), [(0, 50, 0), (20, 50, 30), (20, 10, 0), (100, 100, 0)])
 def test_a_promotion_gives_the_traffic_back(step, weight, expected):
     assert next_promotion_weight(analysis_of(stepWeight=10, stepWeightPromotion=step), weight) == expected
+
+
+HELD = {"stepWeight": 25, "maxWeight": 50, "holdback": {"weight": 5, "duration": "25s"}}
+
+
+def test_a_holdback_keeps_a_share_on_the_primary_for_so_many_checks():
+    steps = [
+        (step.routes.canary_weight, step.iterations, step.announcement.format(canary="b.n"), step.gate)
+        for step in walk_steps(analysis_of(**HELD), lambda _: False)
+    ]
+    assert steps == [
+        (25, 0, "Advance b.n canary weight 25", HookType.CONFIRM_TRAFFIC_INCREASE),
+        (50, 0, "Advance b.n canary weight 50", HookType.CONFIRM_TRAFFIC_INCREASE),
+        (95, 1, "Advance b.n canary weight 95", HookType.CONFIRM_PROMOTION),
+        (95, 2, "Advance b.n canary iteration 2/3", None),
+        (95, 3, "Advance b.n canary iteration 3/3", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weight", "iterations", "edit", "fit"),
+    [
+        (95, 2, {}, True),
+        (50, 0, {}, True),
+        (95, 0, {}, False),
+        (95, 4, {}, False),
+        (95, 2, {"holdback": None}, False),
+        (95, 2, {"holdback": {"weight": 10, "duration": "25s"}}, False),
+        (95, 2, {"holdback": {"weight": 5, "duration": "10s"}}, False),
+    ],
+)
+def test_a_holdback_that_is_edited_must_still_lead_to_the_traffic_of_the_canary(weight, iterations, edit, fit):
+    fields = {key: value for key, value in {**HELD, **edit}.items() if value is not None}
+    assert fits(analysis_of(**fields), Routes(weight), iterations) is fit

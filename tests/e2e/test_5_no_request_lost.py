@@ -1,0 +1,117 @@
+"""However a rollout ends, no request is lost: 100 a second, counted at the client, of an app that stops at once.
+
+``CANARY_E2E_RUNS`` says how often each end is tried; once by default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.apps import NAMESPACE, canary, deployment, metric, template
+from tests.e2e.world import World
+
+RUNS = int(os.environ.get("CANARY_E2E_RUNS", "1"))
+SECONDS = 100
+"""Longer than any of these rollouts takes."""
+
+
+def app(world: World, name: str, revision: str) -> dict[str, Any]:
+    """An app that is gone in the moment in which it is told to end, with every request that it still had."""
+    made = deployment(name, revision)
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    tester = world.get("deployment", "flagger-loadtester")["spec"]["template"]["spec"]["containers"][0]
+    container |= {
+        "image": tester["image"],
+        "command": ["sh", "-c", "trap 'exit 0' TERM; ./loadtester -port=9898 & wait"],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 9898}, "periodSeconds": 1},
+    }
+    return made
+
+
+@contextmanager
+def users(world: World, name: str) -> Iterator[subprocess.Popen[str]]:
+    """100 requests a second from inside the mesh, until the rollout is over and for some seconds more."""
+    command = [
+        str(world.sandbox.node.cache.bin / "kubectl"), f"--kubeconfig={world.sandbox.node.instance.kubeconfig}",
+        "exec", "--namespace=prod", "deploy/flagger-loadtester", "--container=loadtester", "--",
+        "hey", "-z", f"{SECONDS}s", "-c", "4", "-q", "25", "-t", "10", f"http://{name}.{NAMESPACE}:9898/healthz",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        yield running
+
+
+def lost(report: str) -> tuple[int, str]:
+    """How many requests had a good answer, and what became of the others, as hey counts them."""
+    answered = {int(code): int(count) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", report)}
+    errors = report.partition("Error distribution:")[2].strip()
+    return answered.pop(200, 0), "; ".join(filter(None, (str(answered) if answered else "", errors)))
+
+
+def promote(world: World, name: str, mark: int) -> None:
+    world.wait_for_phase(name, "Succeeded", after=mark, seconds=SECONDS)
+
+
+def roll_back(world: World, name: str, mark: int) -> None:
+    world.wait_for(name, "at 30%", lambda sight: sight.weight == 30, after=mark)
+    world.apply(template(f"{name}-verdict", "vector(100)"))
+    world.wait_for_phase(name, "Failed", after=mark, seconds=SECONDS)
+
+
+def revert(world: World, name: str, mark: int) -> None:
+    world.wait_for(name, "at 30%", lambda sight: sight.weight == 30, after=mark)
+    world.apply(app(world, name, "1"))
+    world.wait_for_phase(name, "Initialized", after=mark, seconds=SECONDS)
+
+
+def supersede(world: World, name: str, mark: int) -> None:
+    world.wait_for(name, "at 30%", lambda sight: sight.weight == 30, after=mark)
+    world.apply(app(world, name, "3"))
+    world.wait_for_phase(name, "Succeeded", after=mark, seconds=SECONDS)
+
+
+COURSES: dict[str, Callable[[World, str, int], None]] = {
+    "promotion": promote,
+    "rollback": roll_back,
+    "revert": revert,
+    "supersede": supersede,
+}
+
+
+def roll_out(world: World, end: str, run: int) -> str:
+    """A rollout under load, from nothing to its end; what its users saw."""
+    name = f"{end}-{run}"
+    analysis = canary(name, metrics=[metric(f"{name}-verdict")])
+    world.apply(template(f"{name}-verdict", "vector(0)"), app(world, name, "1"), analysis)
+    world.wait_for_phase(name, "Initialized", seconds=90)
+    mark = world.mark()
+    with users(world, name) as running:
+        world.apply(app(world, name, "2"))
+        COURSES[end](world, name, mark)
+        world.kubectl(
+            "wait", "--for=jsonpath={.spec.replicas}=0", "-n", NAMESPACE, f"deployment/{name}", "--timeout=60s"
+        )
+        report, _ = running.communicate(timeout=SECONDS + 30)
+    world.kubectl("delete", "canary,deployment", name, "-n", NAMESPACE)
+    return report
+
+
+@pytest.fixture(scope="module", params=range(RUNS))
+def reports(trials: World, request: pytest.FixtureRequest) -> dict[str, Future[str]]:
+    """What the users saw, by the end of the rollout; all ends at once."""
+    with ThreadPoolExecutor(len(COURSES)) as pool:
+        return {end: pool.submit(roll_out, trials, end, request.param) for end in COURSES}
+
+
+@pytest.mark.parametrize("end", COURSES)
+def test_no_request_is_lost(reports, end):
+    report = reports[end].result()
+    answered, others = lost(report)
+    assert (others, answered > 50 * SECONDS) == ("", True), report
