@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from controller.api.analysis import Analysis
 from controller.api.canary import Canary
@@ -16,7 +16,9 @@ from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Event, Measure
 from controller.core.model import Facts, Former, Manifest, Observation, Routes, State
 from controller.core.objects.kinds import as_workload
+from controller.core.objects.ownership import is_owned
 from controller.core.objects.pods import selector_text, trouble_of
+from controller.core.objects.selectors import overlaps
 from controller.core.objects.workload import Readiness, readiness_of, revision_facts, serves
 from controller.core.probes import HookProbe, Passed, Pending, Pods, PodsProbe, ProbeResult, Refused
 
@@ -83,6 +85,13 @@ class Tick:
         """What the user asked for and would not get, each with the reason; several policies ask."""
         obstacle = as_workload(self.facts.target).obstacle if self.facts.target is not None else ""
         return (*unsupported_fields(self.canary), *([obstacle] if obstacle else []))
+
+    @cached_property
+    def overlap(self) -> str:
+        """Which other workload's pods the Services would select; several policies ask, and it reads all workloads."""
+        facts = self.facts
+        labels = facts.options.selector_labels
+        return overlaps(self.target, facts.primary, facts.workloads, labels, partial(is_owned, self.canary))
 
     @property
     def revision(self) -> str:

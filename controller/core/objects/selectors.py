@@ -6,7 +6,7 @@ the target's labels but for one, which tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from controller.api.errors import CanaryError
 from controller.api.names import primary_name
@@ -55,7 +55,11 @@ def primary_selector(target: Manifest, candidates: Sequence[str]) -> dict[str, s
 
 
 def overlaps(
-    target: Manifest, primary: Manifest | None, workloads: Iterable[Manifest], candidates: Sequence[str]
+    target: Manifest,
+    primary: Manifest | None,
+    workloads: Iterable[Manifest],
+    candidates: Sequence[str],
+    is_own: Callable[[Manifest], bool],
 ) -> str:
     """Which other workload's pods the Services would select too; empty where there is none.
 
@@ -64,6 +68,7 @@ def overlaps(
         primary: its copy, where it exists.
         workloads: all of the namespace.
         candidates: labels that can distinguish the two.
+        is_own: whether a workload is the Canary's: a former primary, which serves until it is removed.
     """
     kind, own = target["kind"], target["metadata"]["name"]
     copied = primary_name(own) if primary is None else primary["metadata"]["name"]
@@ -72,9 +77,12 @@ def overlaps(
         f"{kind} {copied}": primary_selector(target, candidates) if primary is None else service_selector(primary),
     }
     for workload in (*workloads, *([primary] if primary else [])):
-        other, labels = f"{workload['kind']} {workload['metadata']['name']}", pod_labels(workload)
+        labels = pod_labels(workload)
         for selecting, selector in selectors.items():
-            if other != selecting and all(labels.get(key) == value for key, value in selector.items()):
+            if any(labels.get(key) != value for key, value in selector.items()):
+                continue  # nearly all of them; the namespace may have hundreds
+            other = f"{workload['kind']} {workload['metadata']['name']}"
+            if other != selecting and (workload is primary or not is_own(workload)):
                 return _overlap(selecting, selector, other)
     return ""
 

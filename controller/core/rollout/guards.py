@@ -8,8 +8,7 @@ from controller.core.analysis.thresholds import broken_templates, missing_templa
 from controller.core.decision import Decision, Event, ReturnTraffic
 from controller.core.model import Routes, State
 from controller.core.objects.kinds import WORKLOADS
-from controller.core.objects.ownership import is_owned
-from controller.core.objects.selectors import SelectorError, overlaps, selector_label
+from controller.core.objects.selectors import SelectorError, selector_label
 from controller.core.objects.workload import foreign_objects, serves
 from controller.core.rollout.permissions import not_allowed
 from controller.core.rollout.phases import MOVES, Reason
@@ -44,12 +43,8 @@ def ownership_problem(tick: Tick) -> str:
 
 
 def overlap_problem(tick: Tick) -> str:
-    """Which other workload's pods the Services would select: they would get this one's users.
-
-    The primary of a former target may have the same labels, and serves until it is removed.
-    """
-    others = [item for item in tick.facts.workloads if not is_owned(tick.canary, item)]
-    return overlaps(tick.target, tick.facts.primary, others, tick.facts.options.selector_labels)
+    """Which other workload's pods the Services would select: they would get this one's users."""
+    return tick.overlap
 
 
 def _leave_alone(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision | None:

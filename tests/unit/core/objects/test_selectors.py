@@ -111,6 +111,6 @@ OVERLAPS: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
 @pytest.mark.parametrize("name", OVERLAPS)
 def test_pods_of_other_deployments_that_a_service_would_select(name):
     target, primary, deployments, pair = OVERLAPS[name]
-    problem = overlaps(target, primary, deployments, SELECTOR_LABELS)
+    problem = overlaps(target, primary, deployments, SELECTOR_LABELS, lambda _: False)
     assert bool(problem) == bool(pair)
     assert all(part in problem for part in pair.split("|"))
