@@ -43,6 +43,7 @@ from controller.shell.reporting.alerts import AlertSender
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.logs import canary_log
 from controller.shell.reporting.metrics import Metrics
+from controller.shell.turnstile import Turnstile
 
 CONFLICTS_AT_ONCE = 5
 """After so many conflicts in a row somebody is writing the same objects all the time: wait a little."""
@@ -74,6 +75,7 @@ class Reconciler:
         clock: the time, aware, in UTC.
         options: what decisions depend on beside the cluster.
         moving: the states of Canaries in a tick that matters to others and has not written its status yet.
+        turnstile: what every piece of work passes that takes milliseconds.
     """
 
     kube: Kube
@@ -88,6 +90,7 @@ class Reconciler:
     options: Options
     background: set[asyncio.Task[None]] = field(default_factory=set)
     moving: dict[Key, State] = field(default_factory=dict)
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
     async def run(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
         """Reconcile one Canary until cancelled; ``resting`` hears how long it sleeps at most, None for a tick."""
@@ -102,6 +105,7 @@ class Reconciler:
         while True:
             await asyncio.sleep(allowance.take(loop.time()))
             resting(None)
+            await self.turnstile.wait()
             woken.clear()
             started = loop.time()
             outcome = await self._guarded_tick(key, failures)
@@ -227,7 +231,9 @@ class Reconciler:
             measure = next(steps)
             while True:
                 asked |= {probe.key for probe in measure.probes}
-                measure = steps.send(await self.runner.measure(facts.canary, measure))
+                answers = await self.runner.measure(facts.canary, measure)
+                await self.turnstile.wait()
+                measure = steps.send(answers)
         except StopIteration as end:
             decision: Decision = end.value
         if asked or decision.state.routes == Routes():  # a call is waited for from one timed step to the next
