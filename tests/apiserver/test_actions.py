@@ -49,20 +49,21 @@ async def canary(stage: Stage, *arguments: str) -> tuple[int | None, str]:
 
 
 async def started(stage: Stage) -> None:
+    """A rollout at its first weight: before, its pods may not be ready, and no step can be asked for."""
     await stage.wait_for_phase("Initialized")
     await stage.set_image("podinfo:2")
-    await stage.wait_for_phase("Progressing")
+
+    async def stepped() -> bool:
+        return bool((await stage.status())["canaryWeight"])
+
+    await eventually(stepped, stage.log)
 
 
 async def test_a_rollout_is_taken_by_hand_from_its_first_step_to_the_promotion(stage):
     await stage.apply(*backend(stage, analysis=SLOW))
     async with stage.controller():
         await started(stage)
-
-        async def at_first_step() -> bool:
-            return (await stage.status())["canaryWeight"] == 25
-
-        await eventually(at_first_step, stage.log)
+        assert (await stage.status())["canaryWeight"] == 25
         last = await answer(stage, await annotate(stage, "promote", 1))
         assert (last["nonce"], last["by"], "refused" in last) == (1, "tests", False)
         assert await stage.weights() == [50, 50]

@@ -11,7 +11,7 @@ from bench.cost.table import ROWS, render
 from bench.cost.trial import Sizes, Trial
 from bench.cost.world import open_world
 
-SMALLEST = Sizes(canaries=3, rollouts=5, interval=1, start=3, idle=2, progress=8, patience=60)
+SMALLEST = Sizes(canaries=3, rollouts=5, interval=1, start=15, idle=2, progress=8, patience=60)
 
 
 async def test_every_figure_is_measured(istio_api_server, tmp_path):
