@@ -13,8 +13,9 @@ from sandbox.running import SandboxError, run_logged
 # Parts that the sandbox has no use for, named by the projects themselves. The same tags for all, so that what two
 # programs share is compiled once.
 _TAGS = ("disable_pgv", "enable_kubernetes_sd", "no_btrfs", "no_devmapper", "no_zfs", "remove_all_sd")
-# No debug information and no profile-guided rebuild of the standard library: a fifth less time, same programs.
-_FLAGS = (f"-tags={','.join(_TAGS)}", "-gcflags=all=-dwarf=false", "-pgo=off")
+# No debug information, no inlining and no profile-guided rebuild of the standard library: a third less time to compile.
+# The programs are some tenths slower for it; they have little to do here.
+_FLAGS = (f"-tags={','.join(_TAGS)}", "-gcflags=all=-dwarf=false -l", "-pgo=off")
 
 
 def go_environment(cache: Cache) -> dict[str, str]:
