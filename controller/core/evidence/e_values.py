@@ -27,7 +27,7 @@ from itertools import product
 # (PASS) that was named: the third. The first two catch less. The outer two move them at least 4 and 12 times,
 # whatever the step, for plain breakage.
 EXPONENTS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
-WEIGHTS = (1 / 32, 4 / 32, 18 / 32, 5 / 32, 2 / 32, 2 / 32)
+WEIGHTS = (1 / 32, 2 / 32, 22 / 32, 4 / 32, 2 / 32, 1 / 32)
 FURTHEST = (0.0, 0.0, 0.0, 0.0, math.log(4), math.log(12))
 LOG_ODDS_LIMIT = math.log(1e4)
 

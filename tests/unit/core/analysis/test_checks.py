@@ -205,7 +205,7 @@ def test_an_answer_that_is_none_is_a_mistake_of_the_program():
             (
                 (
                     "errors: errors 1% of 100 requests against the primary's 1% of 900, 1 times (0 to 8.3): no sign of"
-                    " harm; 2 times the primary's plus 0.5 points cannot be ruled out before about 540 more requests"
+                    " harm; 2 times the primary's plus 0.5 points cannot be ruled out before about 530 more requests"
                     " (p = 1, limit 0.05)"
                 ),
             ),

@@ -13,7 +13,7 @@ from controller.core.evidence.question import EvidenceError, Question, Verdict
 from controller.core.evidence.sequential import SequentialTest
 
 LINES: dict[str, Any] = {"harmless": Line(1.0), "harmful": Line(2.0)}
-LOG_STAKE = math.log(18 / 32 * 0.9)
+LOG_STAKE = math.log(22 / 32 * 0.9)
 
 
 def test_rare_errors_and_a_small_share_give_the_formula_on_paper():
@@ -32,7 +32,7 @@ def test_rare_errors_and_a_small_share_give_the_formula_on_paper():
 def test_without_errors_a_pass_takes_about_four_divided_by_the_harmful_margin(margin):
     question = Question(harmless=Line(1.25, 0.0), harmful=Line(2.0, margin))
     planned = requests_to_pass(question, primary_rate=0, canary_share=0.1)
-    assert planned == pytest.approx(4 / margin, rel=0.15)
+    assert planned == pytest.approx(4 / margin, rel=0.2)
 
 
 def test_what_is_left_is_what_was_planned_less_what_was_seen():
