@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -14,11 +15,12 @@ from controller.api.instruction import Verb, parse_instruction
 from controller.api.names import ACTION_ANNOTATION
 from controller.cli import app, by_hand, wait
 from controller.cli.errors import CommandError
-from controller.cli.wait import End, find_end
+from controller.cli.wait import End, find_end, longest_seconds
 from controller.core.model import Manifest
 from controller.shell.kubernetes.errors import Rejected, Transient
 from controller.shell.kubernetes.kinds import Kind
-from tests.builders import canary_manifest
+from tests.builders import WEIGHTED, canary_manifest, make_canary
+from tests.unit.core.cluster import initialized
 from tests.unit.shell.fakes import FakeKube
 
 REVISION, OTHER = "79b4f6a0c1d2e3f4", "0123456789abcdef"
@@ -139,9 +141,9 @@ def test_how_a_rollout_has_ended(status, seen, end):
         ({}, 3, []),
     ],
 )
-def test_wait_shows_each_change_once(then, code, lines, capsys):
+def test_wait_shows_each_change_once(then, code, lines):
     before = {"lastAppliedSpec": REVISION, "canaryWeight": 20}
-    kube, now = FakeKube(canary(**before)), 0.0
+    kube, now, shown = FakeKube(canary(**before)), 0.0, list[str]()
 
     async def sleep(seconds: float) -> None:
         nonlocal now
@@ -149,20 +151,88 @@ def test_wait_shows_each_change_once(then, code, lines, capsys):
         if now == 5:
             kube.set(canary(**{**before, **then}))
 
-    end = asyncio.run(wait.follow(kube, "prod", "backend", "", 10, sleep=sleep, clock=lambda: now))
-    shown = capsys.readouterr().out.splitlines()
-    assert (end, shown) == (code, [f"prod/backend: {line}" for line in ("Progressing 20%", *lines)])
+    following = wait.follow(kube, "prod", "backend", REVISION, 10, show=shown.append, sleep=sleep, clock=lambda: now)
+    assert asyncio.run(following).end == code
+    assert shown == [f"prod/backend: {line}" for line in ("Progressing 20%", *lines)]
 
 
-def test_wait_ends_the_process_with_the_status(monkeypatch):
-    kube = FakeKube(canary(phase="Failed", lastAppliedSpec=REVISION))
+CHECKS = [
+    {"name": "errors", "passed": False, "detail": "errors 9 > 1"},
+    {"name": "latency", "passed": True, "detail": "latency 20 <= 500"},
+    {"name": "tried", "passed": False, "detail": "tried 9 > 1", "dryRun": True},
+]
+
+
+def test_wait_ends_the_process_with_the_status_and_what_the_last_look_has_found(monkeypatch):
+    status = {"phase": "Failed", "reason": "ChecksFailed", "message": "Rolling back backend.prod", "checks": CHECKS}
+    kube = FakeKube(canary(**status, lastAppliedSpec=REVISION))
     code, shown = run(kube, monkeypatch, "wait", "backend", "-n", "prod", "--for-revision", REVISION)
-    assert (code, shown.splitlines()[-1]) == (1, "prod/backend: rolled back")
+    assert code == 1
+    assert shown.splitlines()[1:] == [
+        "prod/backend: rolled back (ChecksFailed): Rolling back backend.prod",
+        "  errors 9 > 1",
+    ]
+
+
+def primary_pod(digest: str) -> dict[str, Any]:
+    owner = {"kind": "ReplicaSet", "name": "backend-primary-5d8"}
+    metadata = {"name": "backend-primary-5d8-x", "namespace": "prod", "ownerReferences": [owner]}
+    status = {"containerStatuses": [{"name": "backend", "imageID": f"podinfo@{digest}"}]}
+    return {"kind": "Pod", "metadata": {**metadata, "labels": {"app": "backend-primary"}}, "status": status}
+
+
+def test_wait_is_for_what_the_target_asks_for_and_says_in_json_what_was_promoted(monkeypatch):
+    cluster = initialized()
+    kube = FakeKube(*cluster.objects.values(), primary_pod("sha256:12"))
+    status = {"phase": "Succeeded", "reason": "Promoted", "lastTransitionTime": "2026-11-30T10:00:00Z"}
+    kube.set({**canary_manifest(), "status": {**status, "lastPromotedSpec": cluster.state.revision}})
+    code, shown = run(kube, monkeypatch, "wait", "backend", "-n", "prod", "--output", "json")
+    found = json.loads(next(line for line in shown.splitlines() if line.startswith("{")))
+    assert (code, found) == (
+        0,
+        {
+            "canary": "prod/backend",
+            "outcome": "promoted",
+            "revision": cluster.state.revision,
+            "images": {"backend": "podinfo:1"},
+            "digests": {"backend": "podinfo@sha256:12"},
+            "reason": "Promoted",
+            "message": "",
+            "checks": [],
+            "finishedAt": "2026-11-30T10:00:00Z",
+        },
+    )
+
+
+def test_wait_for_a_canary_without_a_target_fails(monkeypatch):
+    code, shown = run(FakeKube(canary()), monkeypatch, "wait", "backend", "-n", "prod")
+    assert (code, shown) == (End.UNKNOWN, "canary wait: Deployment prod/backend does not exist\n")
+
+
+GATE = {"name": "go", "type": "confirm-promotion"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({"analysis": WEIGHTED, "progressDeadlineSeconds": 60}, 5 * 10 + 3 * 60),
+        ({"analysis": WEIGHTED, "skipAnalysis": True}, 3 * 600),
+        ({"analysis": {**WEIGHTED, "webhooks": [GATE]}}, 3600),
+        ({"analysis": {**WEIGHTED, "webhooks": [{**GATE, "type": "confirm-rollout"}]}}, 3600),
+        (
+            {"analysis": {**WEIGHTED, "holdback": {"weight": 10, "duration": "5m"}}, "progressDeadlineSeconds": 60},
+            5 * 10 + 300 + 3 * 60,
+        ),
+    ],
+    ids=["weighted", "without analysis", "a gate before the promotion", "a gate before the start", "held back"],
+)
+def test_how_long_is_waited_by_default(spec, seconds):
+    assert longest_seconds(make_canary(**spec)) == seconds
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("backend", "--timeout", "soon"), "canary wait: --timeout: "), (("cart",), "canary wait: ")],
+    [(("backend", "--timeout", "soon"), "canary wait: --timeout: "), (("cart",), "canary wait: no Canary 'cart'")],
     ids=["no duration", "no such Canary"],
 )
 def test_a_wait_that_fails_is_no_rollback(arguments, said, monkeypatch):
@@ -173,17 +243,19 @@ def test_a_wait_that_fails_is_no_rollback(arguments, said, monkeypatch):
 
 @pytest.mark.parametrize(("away", "end"), [(3, End.PROMOTED), (60, None)])
 def test_an_api_server_that_is_away_for_a_while_ends_no_wait(away, end):
-    status = {"phase": "Succeeded", "lastAppliedSpec": REVISION, "lastPromotedSpec": REVISION}
-    kube, now = FakeKube(canary(**status)), 0.0
-    kube.failures["get"] = [Transient("GET /canaries", 503, "try later") for _ in range(away)]
+    kube, now = FakeKube(canary()), 0.0
 
     async def sleep(seconds: float) -> None:
         nonlocal now
         now += seconds
 
-    waiting = wait.follow(kube, "prod", "backend", "", 10, sleep=sleep, clock=lambda: now)
+    def fail(_line: str) -> None:
+        kube.set(canary(phase="Succeeded", lastAppliedSpec=REVISION, lastPromotedSpec=REVISION))
+        kube.failures["get"] = [Transient("GET /canaries", 503, "try later") for _ in range(away)]
+
+    waiting = wait.follow(kube, "prod", "backend", REVISION, 10, show=fail, sleep=sleep, clock=lambda: now)
     if end is None:
         with pytest.raises(Transient):
             asyncio.run(waiting)
     else:
-        assert asyncio.run(waiting) == end
+        assert asyncio.run(waiting).end == end
