@@ -31,6 +31,9 @@ REVISION_ANNOTATION = "flagger-id"
 """On the primary's pods. Flagger puts a random id there so that every promotion rolls; ours is the revision, so that a
 promotion done twice rolls once, and what the primary runs can be read off it."""
 
+SETTLE_SECONDS = 5
+"""Istiod gathers changes for a tenth of a second, and is busy for longer; ten seconds at most (PILOT_DEBOUNCE_MAX)."""
+
 REVISION_LENGTH = 16
 UNKNOWN_REVISION = "0" * REVISION_LENGTH
 """Stands for what another controller ran: no target has it, so whatever the target has is new."""
@@ -152,7 +155,7 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
     label, value = selector_label(target, facts.options.selector_labels)
     primary_value = primary_name(value)
     spec = {key: target["spec"][key] for key in as_workload(target).copied if key in target["spec"]}
-    spec |= _primary_replicas(facts, target)
+    spec |= {"minReadySeconds": _settle_seconds(target["spec"])} | _primary_replicas(facts, target)
     spec["selector"] = (
         live["spec"]["selector"] if live else {"matchLabels": primary_selector(target, facts.options.selector_labels)}
     )
@@ -168,6 +171,15 @@ def build_primary(facts: Facts, revision: str) -> dict[str, Any]:
         given=copied_metadata(target, facts.options.label_prefixes, without=label),
         spec=spec,
     )
+
+
+def _settle_seconds(spec: Manifest) -> int:
+    """``minReadySeconds`` of the primary: an old pod goes once every proxy knows the new one, and can retry there.
+
+    Kubernetes ends it within milliseconds otherwise, and requests to it are lost until istiod has told all proxies.
+    """
+    deadline = spec.get("progressDeadlineSeconds") or SETTLE_SECONDS + 1  # which the API server wants to be longer
+    return max(spec.get("minReadySeconds") or 0, min(SETTLE_SECONDS, deadline - 1))
 
 
 def _primary_replicas(facts: Facts, target: Manifest) -> dict[str, int]:

@@ -313,6 +313,24 @@ def test_primary(name, target):
     assert build_primary(facts_of(target, built), REVISION) == built
 
 
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({}, 5),
+        ({"minReadySeconds": 2}, 5),
+        ({"minReadySeconds": 30}, 30),
+        ({"progressDeadlineSeconds": 5}, 4),
+        ({"progressDeadlineSeconds": 1}, 0),
+        ({"progressDeadlineSeconds": 4, "minReadySeconds": 3}, 3),
+    ],
+    ids=str,
+)
+def test_a_former_pod_of_the_primary_stays_until_proxies_know_the_new_one_as_far_as_the_deadline_allows(spec, seconds):
+    target = make_deployment()
+    target["spec"] |= spec
+    assert build_primary(facts_of(target), REVISION)["spec"]["minReadySeconds"] == seconds
+
+
 def test_pods_are_kept_apart_by_the_value_of_their_label_whatever_the_name_of_the_target():
     target = make_deployment(labels={"app": "podinfo"})
     spread = {"maxSkew": 1, "labelSelector": {"matchLabels": {"app": "podinfo"}}, "topologyKey": "zone"}

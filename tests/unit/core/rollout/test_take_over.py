@@ -183,7 +183,7 @@ def test_an_initialisation_under_way_takes_the_primary_as_it_is():
 
 
 def test_the_objects_of_a_fresh_canary_are_those_that_flagger_makes():
-    """Everything but the primary's id, whether made here or found."""
+    """Everything but the primary's id, whether made here or found, and how its pods are replaced."""
     found, made = managed_by_flagger("Initialized"), Cluster.of(canary_manifest(autoscalerRef=AUTOSCALER_REF))
     for key in (("Deployment", "backend"), ("HorizontalPodAutoscaler", "backend"), ("ConfigMap", "backend-config")):
         made.objects[key] = found.objects[key]
@@ -199,7 +199,8 @@ def shape(item: dict[str, Any]) -> dict[str, Any]:
     if item["kind"] == "Deployment":
         item = {**item, "spec": {**item["spec"], "template": dict(item["spec"]["template"])}}
         item["spec"]["template"]["metadata"] = dict(item["spec"]["template"]["metadata"], annotations={})
-        item["spec"].pop("strategy", None)
+        for ours in ("strategy", "minReadySeconds"):
+            item["spec"].pop(ours, None)
     return {"metadata": metadata, "spec": item.get("spec"), "data": item.get("data")}
 
 
