@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,21 @@ from controller.api.metric import BUILTIN_METRICS
 from controller.api.metric_template import MetricProvider
 from controller.api.parse import parse_metric_template
 from controller.core.analysis.counters import plan_counters, plan_history, read_samples
+from controller.core.analysis.failures import describe_failures, plan_failures
 from controller.core.analysis.thresholds import plan_query
+from controller.core.analysis.traffic import plan_traffic, read_traffic
 from controller.core.analysis.values import plan_values
 from controller.core.evidence.readings import Reading
-from controller.core.probes import CounterProbe, History, MetricProbe, NoValues, QueryFailed, Samples, Value
+from controller.core.probes import (
+    CounterProbe,
+    History,
+    MetricProbe,
+    NoValues,
+    QueryFailed,
+    Samples,
+    TrafficProbe,
+    Value,
+)
 from controller.shell.providers import open_provider
 from sandbox.node.controlplane import free_ports
 from sandbox.paths import Cache
@@ -89,6 +102,7 @@ def durations(workload: str, counts: Mapping[str, float], step: float = 0.0) -> 
     ]
 
 
+TCP = {"reporter": "destination", "destination_workload_namespace": "prod"}
 PODS: Mapping[str, list[Series]] = {
     "canary-1": [
         requests("backend", "200", 90, source_workload="a"),
@@ -131,6 +145,10 @@ PODS: Mapping[str, list[Series]] = {
         requests("grpc", "503", 4, grpc_response_status="14"),
         requests("grpc", "404", 6, grpc_response_status=""),
     ],
+    "tcp": [
+        Series(promql.CONNECTIONS, {**TCP, "destination_workload": workload}, value)
+        for workload, value in (("tcp", 12), ("tcp-primary", 30))
+    ],
     "shop-1": [
         *(Series("orders_total", {"app": "shop", "result": result}, 40, 1) for result in ("ok", "late")),
         Series("orders_total", {"app": "shop", "result": "failed"}, 20),
@@ -146,7 +164,9 @@ PODS: Mapping[str, list[Series]] = {
         requests("only-5xx", "500", 1e6, 5),
         requests("no-5xx", "200", 1e6, 5),
         requests("mixed", "200", 1e6, 3),
-        requests("mixed", "503", 1e6, 1),
+        requests("mixed", "503", 1e6, 1, response_flags="UC", source_workload="web"),
+        requests("mixed-primary", "200", 1e6, 9),
+        requests("mixed-primary", "404", 1e6, 1),
         requests("idle", "200", 1e6),
         requests("idle", "500", 1e6),
         *durations("mixed", {"50": 1e6, "100": 2e6, "+Inf": 2e6}, 10),
@@ -243,12 +263,14 @@ def prometheus(exporter: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
             process.terminate()
 
 
-async def ask(prometheus: Running, probe: MetricProbe | CounterProbe) -> Value | NoValues | Samples | QueryFailed:
+async def ask(
+    prometheus: Running, probe: MetricProbe | CounterProbe | TrafficProbe
+) -> Value | NoValues | Samples | QueryFailed:
     provider = MetricProvider(type="prometheus", address=prometheus.address)
     async with outside() as it:
         opened = open_provider(it, CALLER, provider, None)
         assert not isinstance(opened, QueryFailed)
-        return await (opened.samples(probe.query) if isinstance(probe, CounterProbe) else opened.query(probe.query))
+        return await (opened.query if isinstance(probe, MetricProbe) else opened.samples)(probe.query)
 
 
 # --- counters of a comparison -----------------------------------------------------------------------------------------
@@ -395,6 +417,53 @@ async def test_a_number_of_each_side(prometheus, query, numbers):
     canary = make_canary(analysis={**WEIGHTED, "metrics": [metric]}, **SHOP)
     planned = plan_values(canary, canary.spec.analysis.metrics[0], {})
     assert [await ask(prometheus, probe) for probe in planned] == [Value(number) for number in numbers]
+
+
+# --- what was served ----------------------------------------------------------------------------------------------
+
+
+def target(name: str) -> dict[str, Any]:
+    return {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}, "service": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "served"),
+    [
+        pytest.param({}, (110, 1e12 + 30), id="requests of all pods of a side"),
+        pytest.param({"targetRef": target("web.v2")["targetRef"]}, (4, 6), id="a dot in a name is a dot"),
+        pytest.param(
+            {**target("tcp"), "service": {"name": "tcp", "port": 6379, "appProtocol": "tcp"}},
+            (12, 30),
+            id="connections where these are routed",
+        ),
+    ],
+)
+async def test_what_both_sides_have_served_comes_with_when_that_was_scraped(prometheus, spec, served):
+    canary = make_canary(**spec)
+    traffic = read_traffic(canary, await ask(prometheus, plan_traffic(canary)))
+    assert traffic is not None
+    assert (traffic.canary.requests, traffic.primary.requests) == served
+    assert all(0 <= time.time() - side.scraped_at < 5 for side in (traffic.canary, traffic.primary))
+
+
+async def test_what_a_service_that_nobody_calls_has_served_is_not_known(prometheus):
+    canary = make_canary(**target("nobody"))
+    assert read_traffic(canary, await ask(prometheus, plan_traffic(canary))) is None
+
+
+async def test_the_failures_of_a_canary_are_told_by_caller_code_and_flags(prometheus):
+    canary, now = make_canary(**target("mixed")), datetime.now(UTC)
+    words = describe_failures(canary, await ask(prometheus, plan_failures(canary, now - timedelta(minutes=2), now)))
+    told = re.fullmatch(r"code 503 UC to web: ([\d,]+) of ([\d,]+) requests \(primary 0 of ([\d,]+)\)", words)
+    assert told, words
+    failed, tried, kept = (int(number.replace(",", "")) for number in told.groups())
+    assert tried == pytest.approx(4 * failed, abs=2)
+    assert kept == pytest.approx(10 * failed, abs=5)
+
+
+async def test_a_canary_without_failures_has_none_to_tell(prometheus):
+    canary, now = make_canary(**target("idle")), datetime.now(UTC)
+    assert describe_failures(canary, await ask(prometheus, plan_failures(canary, now, now))) == ""
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------
