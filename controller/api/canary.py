@@ -10,7 +10,7 @@ from controller.api.analysis import Analysis
 from controller.api.base import Boolean, Integer, Model, Name, PositiveDuration, StringMap, Time, Url
 from controller.api.names import API_VERSION, CANARY_KIND, LONGEST_SERVICE_NAME, Names
 from controller.api.references import AutoscalerRef, IngressRef, NamespacedRef, RouteRef, TargetRef, UpstreamRef
-from controller.api.rules import Rule, at_least
+from controller.api.rules import HEADER_NAME, Rule, at_least
 from controller.api.service import ServiceSpec
 from controller.api.status import CanaryStatus
 
@@ -60,6 +60,11 @@ class CanarySpec(Model):
             cel="size(has(self.service.name) && self.service.name != '' ? self.service.name : self.targetRef.name)"
             f" <= {LONGEST_SERVICE_NAME}",
             holds=lambda self: len(self.service.name or self.target_ref.name) <= LONGEST_SERVICE_NAME,
+        ),
+        Rule(
+            message="groupHeader needs group",
+            cel="!has(self.groupHeader) || has(self.group)",
+            holds=lambda self: self.group_header is None or self.group is not None,
         ),
     )
 
@@ -116,6 +121,11 @@ class CanarySpec(Model):
         None,
         description="Canaries of the namespace with the same group are promoted or rolled back together, as far as"
         " their rollouts are in analysis at the same time. Not part of Flagger's API.",
+    )
+    group_header: Annotated[str, HEADER_NAME] | None = Field(
+        None,
+        description="Request header by which the group's canaries call each other: it says canary or primary, each app"
+        " hands it on, and while a canary has traffic the requests with it go to that side. Not part of Flagger's API.",
     )
     revert_on_deletion: Boolean = Field(
         False, description="Restore the replicas and the traffic of the target when the Canary is deleted."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,13 @@ HTTP_URL = Rule(
     message="must start with http:// or https://",
     cel="self.startsWith('http://') || self.startsWith('https://')",
     holds=lambda url: url.startswith(("http://", "https://")),
+)
+
+HEADER_NAME = Rule(
+    # Istio matches headers by their names in lower case; one malformed name fails all routes of a proxy.
+    message="must have 1 to 63 lower case letters, digits and -, for example x-shop-release",
+    cel="self.matches('^[a-z0-9-]{1,63}$')",
+    holds=lambda name: re.fullmatch(r"[a-z0-9-]{1,63}", name) is not None,
 )
 
 DURATION = Rule(

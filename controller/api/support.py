@@ -114,6 +114,7 @@ UNSUPPORTED: Mapping[str, tuple[Unsupported, ...]] = {
         *(
             Unsupported(f"spec.{field}", _HTTP_ONLY, beside=_is_tcp)
             for field in (
+                "groupHeader",
                 *(
                     f"service.{name}"
                     for name in ("delegation", "timeout", "rewrite", "retries", "headers", "corsPolicy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +69,7 @@ APPS: Mapping[str, dict[str, Any]] = {
     "sticky": made("sticky", {"interval": "8s", "stepWeight": 50, "sessionAffinity": {"cookieName": "canary"}}),
     "plain": made("plain", service={"port": 9898, "appProtocol": "tcp"}),
     "delegated": made("delegated", service={"port": 9898, "delegation": True}),
+    "grouped": made("grouped", {"interval": "8s", "stepWeight": 50}, group="shop", groupHeader="x-shop-release"),
 }
 ROOT = {
     "apiVersion": "networking.istio.io/v1",
@@ -159,6 +161,22 @@ def test_session_affinity_keeps_a_user_on_the_version_that_he_had(apps: World):
     )
     assert found.split() == [NEW] * 20
     apps.wait_for_phase("sticky", "Succeeded", after=mark)
+
+
+def test_a_request_that_came_by_a_canary_of_the_group_goes_to_the_canary_and_says_so(apps: World):
+    mark = push(apps, "grouped")
+    apps.wait_for("grouped", "at 50%", lambda sight: sight.weight == 50, after=mark)
+    ask, url = "curl --silent --header 'x-shop-release: {}'", f"http://grouped.{NAMESPACE}:9898"
+    led = {
+        side: inside(
+            apps, f"for n in $(seq 20); do {ask.format(side)} {url}/version | grep -o '6[.][0-9]*[.][0-9]*'; done"
+        )
+        for side in ("canary", "primary")
+    }
+    marks = inside(apps, f"for n in $(seq 20); do curl --silent {url}/headers | grep -A1 -i x-shop-release; done")
+    assert {side: set(answers.split()) for side, answers in led.items()} == {"canary": {NEW}, "primary": {OLD}}
+    assert set(re.findall("canary|primary", marks)) == {"canary", "primary"}
+    apps.wait_for_phase("grouped", "Succeeded", after=mark)
 
 
 def test_connections_are_shared_out_where_the_app_speaks_tcp(apps: World):

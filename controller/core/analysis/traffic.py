@@ -1,6 +1,7 @@
 """How many requests each side has had, by Istio's counters: whether the weights are there, and a canary is at rest.
 
-Requests of those who match, or have a cookie, do not follow the weights, and mirrored ones are nobody's.
+Requests of those who match, or have a cookie or the group's header, do not follow the weights; mirrored ones are
+nobody's.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def follows_weights(canary: Canary) -> bool:
     """Whether the canary's weight is its share of all requests."""
     analysis = canary.spec.analysis
     weighted = analysis.strategy is Strategy.WEIGHTED and not analysis.mirror
-    return weighted and not analysis.match and analysis.session_affinity is None
+    led = analysis.match or analysis.session_affinity or canary.spec.group_header
+    return weighted and not led
 
 
 def split_of(tick: Tick) -> Split | None:

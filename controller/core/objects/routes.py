@@ -4,6 +4,7 @@
 without analysis.match     one http route: primary and canary by weight; a mirrored round adds ``mirror``
 with analysis.match        one for the matched requests, like that; one for the rest, primary only
 with sessionAffinity       before each route by weight, one for those who have a cookie (`affinity`)
+with groupHeader           before all of them, for requests that another Canary's canary or primary sends (`sides`)
 with appProtocol: tcp      one tcp route: primary and canary by weight, of connections
 =========================  ==================================================================================
 
@@ -21,6 +22,7 @@ from controller.api.canary import Canary
 from controller.core.model import Cookies, Facts, Routes
 from controller.core.objects.affinity import STICKY_ROUTE, has_cookie, set_cookie
 from controller.core.objects.services import Side, service_name, side_ports
+from controller.core.objects.sides import came_by, mark_sides
 
 MESH = "mesh"
 
@@ -78,10 +80,19 @@ def _http(
         if analysis.mirror_weight:
             weighted["mirrorPercentage"] = {"value": analysis.mirror_weight}
     if not analysis.match:
-        return _with_sticky(facts, cookies, own, weighted)
-    testers = _merge_matches([match.to_dict() for match in analysis.match], own)
-    rest = _route(canary, [{**shares[0], "weight": 100}])
-    return [*_with_sticky(facts, cookies, testers, weighted), _matched(own, rest)]
+        built = _with_sticky(facts, cookies, own, weighted)
+    else:
+        testers = _merge_matches([match.to_dict() for match in analysis.match], own)
+        rest = _route(canary, [{**shares[0], "weight": 100}])
+        built = [*_with_sticky(facts, cookies, testers, weighted), _matched(own, rest)]
+    header = canary.spec.group_header
+    if header is None or not routes.canary_weight:
+        return built
+    led = [
+        _matched(_merge_matches([came_by(header, "canary")], own), {**weighted, "route": _weighed(shares, 100)}),
+        _matched(_merge_matches([came_by(header, "primary")], own), {**weighted, "route": _weighed(shares, 0)}),
+    ]
+    return mark_sides(header, canary.names.canary_service, [*led, *built])
 
 
 def _with_sticky(
@@ -99,12 +110,10 @@ def _with_sticky(
             sticky.append(_kept(cookies.previous, matches, dropped))
         return [*sticky, _matched(matches, weighted)]
     given = {**canary, "headers": {"response": set_cookie(affinity, cookies.canary, affinity.max_age)}}
-    shares = [{**primary, "weight": 0}, {**canary, "weight": 100}]
-    sticky.append(_kept(cookies.canary, matches, {**weighted, "route": shares}))
+    sticky.append(_kept(cookies.canary, matches, {**weighted, "route": _weighed(weighted["route"], 100)}))
     if cookies.primary:
         seconds = math.ceil(facts.canary.spec.analysis.tick_seconds(facts.options.minimum_interval))
-        shares = [{**primary, "weight": 100}, {**canary, "weight": 0}]
-        sticky.append(_kept(cookies.primary, matches, {**weighted, "route": shares}))
+        sticky.append(_kept(cookies.primary, matches, {**weighted, "route": _weighed(weighted["route"], 0)}))
         primary = {**primary, "headers": {"response": set_cookie(affinity, cookies.primary, seconds)}}
     return [*sticky, _matched(matches, {**weighted, "route": [primary, given]})]
 
@@ -136,6 +145,11 @@ def _route(canary: Canary, destinations: list[dict[str, Any]]) -> dict[str, Any]
         "headers": service.headers,
     }
     return {**{key: value for key, value in options.items() if value}, "route": destinations}
+
+
+def _weighed(shares: list[dict[str, Any]], canary_weight: int) -> list[dict[str, Any]]:
+    primary, canary = shares
+    return [{**primary, "weight": 100 - canary_weight}, {**canary, "weight": canary_weight}]
 
 
 def _destination(facts: Facts, side: Side, weight: int, *, by_port: bool) -> dict[str, Any]:

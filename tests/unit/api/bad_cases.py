@@ -56,6 +56,13 @@ BAD: tuple[Bad, ...] = (
         "prometheus:9090",
         "must start with http:// or https://",
     ),
+    _canary("group header without a group", "spec.groupHeader", "x-shop", "groupHeader needs group", "spec"),
+    _canary(
+        "group header in upper case",
+        "spec.groupHeader",
+        "X-Shop",
+        "must have 1 to 63 lower case letters, digits and -, for example x-shop-release",
+    ),
     _canary("deadline of no time", "spec.progressDeadlineSeconds", 0, "must be 1 or more"),
     _canary("deadline with a unit", "spec.progressDeadlineSeconds", "60s", 'must be of type integer: "string"'),
     _canary("suspend in words", "spec.suspend", "yes", 'must be of type boolean: "string"'),

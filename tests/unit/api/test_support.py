@@ -17,6 +17,7 @@ from controller.api.support import UNSUPPORTED
 from tests.unit.api.cases import GOOD, changed
 
 NOT_COMPARED = "compare does not use it; set thresholdRange too"
+TCP = {"port": 9898, "appProtocol": "tcp"}
 MODELS: dict[str, type[Model]] = {"Canary": Canary, "MetricTemplate": MetricTemplate, "AlertProvider": AlertProvider}
 
 
@@ -50,6 +51,11 @@ def test_a_canary_with_supported_fields_only_has_nothing_to_report(name):
             "spec.service",
             {"port": 9898, "appProtocol": "tcp", "match": [{"port": 1}, {"uri": {"prefix": "/"}}]},
             "spec.service.match: with appProtocol: tcp only gateways, port, sourceLabels, sourceNamespace",
+        ),
+        (
+            "spec",
+            {**GOOD["Canary weighted"]["spec"], "service": TCP, "group": "shop", "groupHeader": "x-shop"},
+            "spec.groupHeader: used with HTTP only, not with service.appProtocol: tcp",
         ),
         (
             "spec.autoscalerRef.primaryScalerQueries",

@@ -294,6 +294,7 @@ CASES: tuple[Case, ...] = (
     Case(f"{ANALYSIS}.holdback.duration", "30s", before="10s", analysis=HELD),
     Case("canary.spec.rollbackWindow", "1h"),
     Case("canary.spec.group", "shop"),
+    Case("canary.spec.groupHeader", "x-shop", spec={"group": "shop"}),
     Case("canary.spec.dependsOn[].name", "other", spec=DEPENDENT),
     Case("canary.spec.dependsOn[].namespace", "other", spec=DEPENDENT),
     Case(f"{HOOK}.name", "other", analysis=hooked()),

@@ -187,6 +187,10 @@ def test_virtual_service_with_session_affinity(name):
     facts = facts_of(analysis=analysis, service=parts.get("service"))
     built = build_virtual_service(facts, routes, cookies)
     assert_golden(f"core/virtual-service-{name}", built)
+    assert_returns_to_the_primary(built)
+
+
+def assert_returns_to_the_primary(built: dict[str, Any]) -> None:
     (returned,) = [*returns([built]), None][:1]
     leading = [
         share["destination"]["host"]
@@ -195,6 +199,30 @@ def test_virtual_service_with_session_affinity(name):
         if share["weight"]
     ]
     assert set(leading) == {"backend-primary"}
+
+
+BY_HEADER: Mapping[str, tuple[Mapping[str, Any], Routes, Cookies]] = {
+    "by-header": ({"service": OPTIONS}, Routes(10), Cookies()),
+    "by-header-of-some-users": ({"analysis": {"match": [INSIDER]}}, Routes(10), Cookies()),
+    "by-header-with-cookies": ({"analysis": {"sessionAffinity": {"cookieName": "canary"}}}, Routes(10), COOKIES),
+}
+
+
+@pytest.mark.parametrize("name", BY_HEADER)
+def test_virtual_service_of_a_group_with_a_header(name):
+    parts, routes, cookies = BY_HEADER[name]
+    analysis = {**WEIGHTED, **parts.get("analysis", {})}
+    facts = facts_of(analysis=analysis, service=parts.get("service"), group="shop", groupHeader="x-shop-release")
+    built = build_virtual_service(facts, routes, cookies)
+    assert_golden(f"core/virtual-service-{name}", built)
+    assert_returns_to_the_primary(built)
+
+
+@pytest.mark.parametrize("routes", [Routes(), Routes(mirrored=True)], ids=["at rest", "mirrored"])
+def test_a_header_leads_nowhere_while_the_canary_has_no_requests(routes):
+    analysis = {**WEIGHTED, "mirror": True}
+    led = facts_of(analysis=analysis, group="shop", groupHeader="x-shop-release")
+    assert build_virtual_service(led, routes) == build_virtual_service(facts_of(analysis=analysis), routes)
 
 
 @pytest.mark.parametrize("weight", [0, 1, 50, 99, 100])

@@ -101,15 +101,16 @@ def test_counters_that_cannot_be_read_hold_nothing_up(answer: ProbeResult):
 @pytest.mark.parametrize(
     "spec",
     [
-        {**AB_TESTING, "interval": "60s", "iterations": 9},
-        {**BLUE_GREEN, "interval": "60s", "iterations": 9},
-        {**STEPS, "mirror": True},
-        {**STEPS, "sessionAffinity": {"cookieName": "canary"}},
+        {"analysis": {**AB_TESTING, "interval": "60s", "iterations": 9}},
+        {"analysis": {**BLUE_GREEN, "interval": "60s", "iterations": 9}},
+        {"analysis": {**STEPS, "mirror": True}},
+        {"analysis": {**STEPS, "sessionAffinity": {"cookieName": "canary"}}},
+        {"analysis": STEPS, "group": "shop", "groupHeader": "x-shop-release"},
     ],
-    ids=["A/B", "blue/green", "mirror", "session affinity"],
+    ids=["A/B", "blue/green", "mirror", "session affinity", "a group's header"],
 )
 def test_requests_that_do_not_go_by_weight_are_not_held_against_it(spec):
-    cluster = initialized(canary_manifest(analysis=spec))
+    cluster = initialized(canary_manifest(**spec))
     cluster.set_image("podinfo:2")
     for _ in range(4):
         cluster.tick(60)
