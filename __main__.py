@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 from pulumi import ResourceOptions
 
@@ -13,7 +15,8 @@ from components.istio import Istio, IstioArgs
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
 from components.observability.observability import Observability, ObservabilityArgs
-from stack.load import load
+from components.rollout_gate import RolloutGate, RolloutGateArgs
+from stack.load import load, load_cluster
 from stack.names import ISTIO_NAMESPACE
 
 settings = load()
@@ -41,11 +44,17 @@ if settings.load_tester.enabled:
         ResourceOptions(depends_on=[istio.istiod, namespace]),
     )
     before_apps.append(load_tester)
+outcomes: dict[str, pulumi.Output[Any]] = {}
 for name, app in settings.apps.items():
-    CanaryApp(name, CanaryAppArgs(name, settings.namespace.name, app), ResourceOptions(depends_on=before_apps))
+    place = settings.namespace.name
+    released = CanaryApp(name, CanaryAppArgs(name, place, app), ResourceOptions(depends_on=before_apps))
+    if settings.follows(app):
+        gate = RolloutGateArgs(name, place, load_cluster(), triggers=[app.model_dump_json()])
+        outcomes[name] = RolloutGate(name, gate, ResourceOptions(depends_on=[released.canary])).outcome
 
 pulumi.export("canaries", [f"{settings.namespace.name}/{name}" for name in settings.apps])
 pulumi.export("controller", f"{settings.controller.name}.{ISTIO_NAMESPACE}")
 pulumi.export("gatewayService", istio.gateway_service)
 pulumi.export("hosts", settings.gateway.hosts)
 pulumi.export("prometheusUrl", observability.prometheus_url)
+pulumi.export("rollouts", outcomes)

@@ -339,6 +339,14 @@ class AppConfig(Model):
         return self
 
 
+class RolloutsConfig(Model):
+    follow: Boolean = Field(
+        True,
+        description="Whether `up` waits for the rollout of each app that it has changed, and fails if one is rolled "
+        "back. A suspended app is not waited for, nor is any without a controller.",
+    )
+
+
 class StackConfig(Model):
     istio: IstioConfig = IstioConfig()
     observability: ObservabilityConfig = ObservabilityConfig()
@@ -346,7 +354,12 @@ class StackConfig(Model):
     namespace: NamespaceConfig = NamespaceConfig()
     controller: ControllerConfig
     load_tester: LoadTesterConfig = LoadTesterConfig()
+    rollouts: RolloutsConfig = RolloutsConfig()
     apps: dict[ServiceName, AppConfig] = Field(description="The canaried apps by name, merged over their defaults.")
+
+    def follows(self, app: AppConfig) -> bool:
+        """Whether `up` waits for the end of the app's rollout, which some controller has to come to."""
+        return self.rollouts.follow and self.controller.replicas > 0 and not app.suspend
 
     @property
     def templates_namespace(self) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.api import Problem
 from stack.checks import find_problems
+from stack.cluster import ClusterAccess
 from stack.config import (
     GatewayConfig,
     LoadTesterConfig,
@@ -43,6 +44,20 @@ def load() -> StackConfig:
         message = "unknown field: a key of a section is set with `pulumi config set --path`"
         raise ConfigError(project, [Problem(key, message) for key in flat])
     return parse(raw, project)
+
+
+def load_cluster() -> ClusterAccess:
+    """The cluster of the stack, as `kubernetes:kubeconfig` and `kubernetes:context` name it.
+
+    Raises:
+        ConfigError: the kubeconfig is not the path of a file, so no command can read it.
+    """
+    provider = pulumi.Config("kubernetes")
+    kubeconfig = provider.get("kubeconfig") or ""
+    if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
+        message = "must be the path of a file where rollouts.follow is set: `up` runs `canary wait`, which reads it"
+        raise ConfigError("kubernetes", [Problem("kubeconfig", message)])
+    return ClusterAccess(kubeconfig, provider.get("context") or "")
 
 
 def parse(raw: Mapping[str, Any], project: str) -> StackConfig:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pulumi import Output
 from pulumi.runtime import rpc, settings
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
@@ -18,6 +19,8 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 
 PROJECT = "canary-on-istio"
 ROOT = Path(__file__).parent.parent.parent
+OUTCOME = {"outcome": "promoted", "revision": "0123456789abcdef"}
+"""What every command prints; that of a rollout's end is the only one whose output is read."""
 IMAGE = "registry.example/canary-controller:1.0"
 
 
@@ -93,6 +96,8 @@ class _Monitor(MockMonitor):
             waits_for=frozenset(request.dependencies),
         )
         self._recording.resources.append(registered)
+        if registered.kind == "Command":
+            request.object["stdout"] = json.dumps(OUTCOME)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
 
 
@@ -117,7 +122,7 @@ def run_program(
         await run_pulumi_func(program)
         root = settings.get_root_resource()
         assert isinstance(root, Stack)
-        recording.outputs |= root.outputs
+        recording.outputs |= await Output.from_input(root.outputs).future() or {}
 
     asyncio.run(run())
     return recording

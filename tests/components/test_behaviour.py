@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from components._shared.image import source_digest
 from components.canary_crds import CRD_FOLDER, read_crds
 from stack.errors import ConfigError
-from tests.components.recording import IMAGE, PROJECT, Recording, run_program
+from tests.components.recording import IMAGE, OUTCOME, PROJECT, ROOT, Recording, Registered, run_program
 
 BUILD = {"enabled": True, "publish": 'kind load docker-image "$IMAGE"'}
 
@@ -29,6 +30,7 @@ def test_exports_the_addresses_and_names_that_a_user_needs(program: Recording) -
         "gatewayService": "istio-gateway.istio-system",
         "hosts": ["*"],
         "prometheusUrl": "http://prometheus.istio-system:9090",
+        "rollouts": {"frontend": OUTCOME, "backend": OUTCOME},
     }
 
 
@@ -199,3 +201,58 @@ def test_the_alerts_of_an_app_are_those_of_its_canary() -> None:
     program = run_program({"controller": {"image": IMAGE}, "apps": {"backend": {"analysis": {"alerts": alerts}}}})
     canary = next(each for each in program.of_kind("Canary") if each.name == "backend")
     assert canary.inputs["spec"]["analysis"]["alerts"] == [{"name": name, **alert} for name, alert in alerts.items()]
+
+
+# --- the end of a rollout ---------------------------------------------------------------------------------------------
+
+
+def gates(recording: Recording) -> dict[str, Registered]:
+    return {r.name.removesuffix("-rollout"): r for r in recording.of_kind("Command") if r.name.endswith("-rollout")}
+
+
+def test_an_update_follows_the_rollout_of_each_app_by_what_its_target_asks_for(program: Recording) -> None:
+    found = gates(program)
+    assert [*found] == ["frontend", "backend"]
+    command = found["backend"].inputs["create"]
+    assert shlex.split(command)[1:] == ["wait", "backend", "--namespace=prod", "--output=json"]
+    assert (ROOT / shlex.split(command)[0]).is_file()
+    assert "environment" not in found["backend"].inputs
+
+
+def test_only_a_change_of_the_app_starts_the_command_again(program: Recording) -> None:
+    changed = gates(
+        run_program({"apps": {"frontend": {}, "backend": {"tag": "6.1.9"}}, "istio": {"timeoutSeconds": 60}})
+    )
+    triggers = {name: gate.inputs["triggers"] for name, gate in gates(program).items()}
+    assert {name: gate.inputs["triggers"] == triggers[name] for name, gate in changed.items()} == {
+        "frontend": True,
+        "backend": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        {"rollouts": {"follow": False}},
+        {"controller": {"image": IMAGE, "replicas": 0}},
+        {"apps": {"frontend": {"suspend": True}, "backend": {"suspend": True}}},
+    ],
+    ids=["not wanted", "no controller", "suspended"],
+)
+def test_a_rollout_that_may_never_end_is_not_waited_for(stack: dict[str, Any]) -> None:
+    recording = run_program(stack)
+    assert (gates(recording), recording.outputs["rollouts"]) == ({}, {})
+
+
+def test_the_command_asks_the_cluster_of_the_provider() -> None:
+    access = {"kubernetes:kubeconfig": "clusters/prod.yaml", "kubernetes:context": "prod"}
+    gate = gates(run_program(more=access))["backend"].inputs
+    assert gate["create"].endswith(" --context=prod")
+    assert gate["environment"] == {"KUBECONFIG": "clusters/prod.yaml"}
+
+
+def test_a_kubeconfig_that_is_no_file_is_refused_where_a_command_has_to_read_it() -> None:
+    inline = {"kubernetes:kubeconfig": "apiVersion: v1\nkind: Config\n"}
+    with pytest.raises(ConfigError, match=r"must be the path of a file where rollouts\.follow is set"):
+        run_program(more=inline)
+    assert run_program({"rollouts": {"follow": False}}, more=inline).outputs["rollouts"] == {}

@@ -74,6 +74,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.args": (["--event-webhook=http://events.example"], {}),
     "controller.resources.requests": (RESOURCES, {}),
     "controller.resources.limits": (RESOURCES, {}),
+    "rollouts.follow": (False, {}),
     "loadTester.enabled": (False, {"apps": {app: {"analysis": NO_HOOKS} for app in ("frontend", "backend")}}),
     "loadTester.image": ("mirror.example/loadtester:1", {}),
     "loadTester.resources.requests": (RESOURCES, {}),

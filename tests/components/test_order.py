@@ -67,10 +67,14 @@ def test_a_release_that_never_becomes_ready_does_not_stop_the_apps(program: Reco
     assert waiting == []
 
 
-def test_nothing_waits_for_a_canary_so_that_canaries_are_destroyed_first(program: Recording) -> None:
+def test_only_what_follows_its_rollout_waits_for_a_canary_so_that_canaries_are_destroyed_first(
+    program: Recording,
+) -> None:
     canaries = {canary.urn for canary in program.of_kind("Canary")}
     assert len(canaries) == 2
-    assert not [r.name for r in program.resources if program.all_before(r) & canaries]
+    waiting = [r for r in program.resources if program.all_before(r) & canaries]
+    assert {r.kind for r in waiting} == {"RolloutGate", "Command"}
+    assert not [r.name for r in waiting if "delete" in r.inputs]
 
 
 def test_istio_waits_for_nothing_of_ours_so_that_it_is_destroyed_last(program: Recording) -> None:

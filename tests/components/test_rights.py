@@ -178,6 +178,7 @@ def test_components_have_the_type_tokens_that_stacks_remember(program: Recording
             "LoadTester",
             "Observability",
             "PublicGateway",
+            "RolloutGate",
         )
     }
 
