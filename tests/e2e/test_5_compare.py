@@ -62,3 +62,20 @@ def test_a_bad_version_is_rolled_back(world: World, compared, name):
         world.kubectl("delete", "envoyfilter", broken["metadata"]["name"], "--namespace", PROD)
     primary = world.get("deployment", "backend-primary")["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "REVISION", "value": name} not in primary.get("env", [])
+
+
+def test_requests_that_no_pod_got_count_where_the_only_pod_of_a_canary_stops_being_ready(world: World, compared):
+    """Istio sends endpoints that are not ready, and Envoy uses none of them: 503 UH, which only the caller counts."""
+    world.settle("backend")
+    mark, heard = world.mark(), len(world.events)
+    world.deploy("backend", analysis=compared, env={"REVISION": "unready"})
+    world.wait_for("backend", "with traffic", lambda sight: sight.weight > 0, after=mark)
+    tester = ("exec", f"--namespace={PROD}", "deploy/flagger-loadtester", "--container=loadtester")
+    world.kubectl(*tester, "--", "curl", "--silent", "-X", "POST", f"http://backend-canary.{PROD}:9898/readyz/disable")
+    failed = world.wait_for(
+        "backend", "at its end", lambda sight: sight.phase in AT_REST, after=world.mark(), seconds=240
+    )
+    assert failed.phase == "Failed"
+    world.wait_for_event("backend", "Rolling back backend.prod errors: ", after=heard)
+    said = [message for name, message in world.events[heard:] if name == "backend"]
+    assert [message for message in said if "0 of 1 (readyThreshold 100%) updated replicas are available" in message]

@@ -43,7 +43,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'isto: unknown field; did you mean "istio"? (known: apps, controller, gateway, istio, '
-                "loadTester, namespace, observability)"
+                "loadTester, namespace, observability, rollouts)"
             )
         ],
     ),
