@@ -209,8 +209,7 @@ class _Operator:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _depend(self, key: Key, needed: frozenset[Key]) -> None:
-        if self._tasks.depend(key, needed):
-            self.cache.keep_bodies(self._tasks.needed())
+        self.cache.drop_bodies(self._tasks.depend(key, needed))
 
     def _on_removed(self, key: Key, last_seen: Manifest) -> None:
         _, namespace, name = key
@@ -218,7 +217,7 @@ class _Operator:
         self._metrics.remove(name, namespace, str(target))
         self._recorder.forget(str(last_seen["metadata"]["uid"]))
         self._alerts.forget(str(last_seen["metadata"]["uid"]))
-        self.cache.keep_bodies(self._tasks.needed())
+        self._depend(key, frozenset())
         self._reconciler.give_back_orphans()
 
     def _on_end(self, task: asyncio.Task[None]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from controller.api.parse import without_nulls
 from controller.core.model import Manifest
 from controller.core.objects.ownership import owner_of
-from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIGS, SCALED_OBJECT, Key, key_of, version_of
+from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIG_NAMES, SCALED_OBJECT, Key, key_of, version_of
 
 Listener = Callable[[Key, Manifest | None, Manifest | None], None]
 """Called with key, object before, object after; None where there is no object."""
@@ -95,12 +95,11 @@ class Cache:
         self._listener(key, before, None)
         return True
 
-    def keep_bodies(self, wanted: Collection[Key]) -> None:
-        """Forget the bodies of all ConfigMaps and Secrets but the ``wanted`` ones."""
-        for kind in CONFIGS:
-            bodies = self._objects[kind.name]
-            for place in [place for place in bodies if (kind.name, *place) not in wanted]:
-                del bodies[place]
+    def drop_bodies(self, keys: Iterable[Key]) -> None:
+        """Forget the bodies of those ConfigMaps and Secrets that are among ``keys``."""
+        for kind, *place in keys:
+            if kind in CONFIG_NAMES:
+                self._objects[kind].pop((place[0], place[1]), None)
 
     def _note_owner(self, key: Key, owner: str) -> None:
         before = self._owners.pop(key, "")

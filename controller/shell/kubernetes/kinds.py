@@ -66,6 +66,8 @@ OPTIONAL = (SCALED_OBJECT,)
 CONFIGS = (CONFIG_MAP, SECRET)
 """Watched by their metadata only: a cluster's Secrets are many, large and mostly unrelated."""
 
+CONFIG_NAMES = frozenset(kind.name for kind in CONFIGS)
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS, ALERT_PROVIDER, EVENT, LEASE, SELF_REVIEW)
 }

@@ -20,7 +20,7 @@ from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import NotFound
 from controller.shell.kubernetes.kinds import (
     CANARY,
-    CONFIGS,
+    CONFIG_NAMES,
     KINDS,
     METRIC_TEMPLATE,
     SECRET,
@@ -28,8 +28,6 @@ from controller.shell.kubernetes.kinds import (
     Key,
     key_of,
 )
-
-_CONFIG_KINDS = frozenset(kind.name for kind in CONFIGS)
 
 
 async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, options: Options) -> Facts:
@@ -161,7 +159,7 @@ def with_written(facts: Facts, written: Manifest) -> Facts:
 
 
 async def _read(kube: Kube, cache: Cache, key: Key) -> Manifest | None:
-    return await read_config(kube, cache, key) if key[0] in _CONFIG_KINDS else cache.get(key)
+    return await read_config(kube, cache, key) if key[0] in CONFIG_NAMES else cache.get(key)
 
 
 def _target_autoscaler(cache: Cache, canary: Canary) -> Manifest | None:
@@ -195,7 +193,7 @@ def _owned(cache: Cache, canary: Canary) -> dict[tuple[str, str], Manifest]:
     for key in cache.owned_by(canary.metadata.uid, f"{namespace}/{canary.name}"):
         if key[1] == namespace:
             owned[key[0], key[2]] = (
-                _metadata_only(cache, canary, key) if key[0] in _CONFIG_KINDS else cache.get(key) or {}
+                _metadata_only(cache, canary, key) if key[0] in CONFIG_NAMES else cache.get(key) or {}
             )
     return owned
 

@@ -22,6 +22,9 @@ Run: TypeAlias = Callable[[Key, asyncio.Event, Callable[[float | None], None]], 
 class CanaryTasks:
     """Starts a task when a Canary appears, wakes it when something changes, and stops it when the Canary is deleted.
 
+    An object that a task writes wakes the others that depend on it: the task itself knows what it wrote, and a decision
+    that something follows from at once has a time for the next tick.
+
     Nothing starts before `open`: a Canary must not be judged by a cache that is filled in part.
     """
 
@@ -64,25 +67,28 @@ class CanaryTasks:
         self.wake_followers(key)
 
     def wake_followers(self, key: Key) -> None:
-        """Wake those that depend on an object."""
+        """Wake those that depend on an object, but for the one that calls this."""
+        writer = asyncio.current_task()
         for dependent in self._dependents.get(key, ()):
-            self._wake(dependent)
+            if self._tasks.get(dependent) is not writer:
+                self._wake(dependent)
 
-    def depend(self, canary: Key, keys: frozenset[Key]) -> bool:
-        """``canary`` has to be woken for changes of ``keys``, nothing else but itself; False if that is known."""
-        before = self._needs.get(canary, frozenset())
+    def depend(self, canary: Key, keys: frozenset[Key]) -> list[Key]:
+        """``canary`` has to be woken for changes of ``keys``, nothing else but itself.
+
+        Returns what no Canary depends on any more.
+        """
+        before = self._needs.pop(canary, frozenset())
         for key in before - keys:
             self._dependents[key].discard(canary)
-            if not self._dependents[key]:
-                del self._dependents[key]
         for key in keys - before:
             self._dependents[key].add(canary)
-        self._needs[canary] = keys
-        return keys != before
-
-    def needed(self) -> set[Key]:
-        """Every object that some Canary depends on."""
-        return set(self._dependents)
+        if keys:
+            self._needs[canary] = keys
+        free = [key for key in before - keys if not self._dependents[key]]
+        for key in free:
+            del self._dependents[key]
+        return free
 
     def counts(self) -> list[tuple[str, int]]:
         """How many Canaries there are in each namespace."""
@@ -150,8 +156,6 @@ class CanaryTasks:
             self._tasks.pop(key).cancel()
             del self._wakers[key], self._due[key]
             self._working.discard(key)
-        self.depend(key, frozenset())
-        self._needs.pop(key, None)
         if self._removed is not None:
             self._removed(key, last_seen)
 

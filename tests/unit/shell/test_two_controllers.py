@@ -222,9 +222,12 @@ class TwoControllers(RuleBasedStateMachine):
             self._do(permit())
 
     def _watch(self, process: Process) -> None:
-        for kind in WATCHED:
-            for manifest in self.world.kube.objects(kind.name):
-                process.cache.put(manifest)
+        async def take_in() -> None:
+            for kind in WATCHED:
+                for manifest in self.world.kube.objects(kind.name):
+                    process.cache.put(manifest)
+
+        self.loop.run_until_complete(take_in())
 
     # --- what happens ---
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -18,11 +18,13 @@ from controller.api.analysis import Strategy
 from controller.api.instruction import Verb
 from controller.api.names import ACTION_ANNOTATION, Names
 from controller.api.status import Phase
+from controller.core.decision import Decision, Put, Write
 from controller.core.model import Routes, State
 from controller.core.objects.affinity import STICKY_ROUTE, has_cookie
 from controller.core.objects.kinds import WORKLOADS
 from controller.core.objects.leftovers import leftovers
 from controller.core.objects.workload import primary_revision, revision_facts, serves
+from controller.core.objects.writes import plan_writes
 from controller.core.probes import NoValues, Passed, Pending, ProbeResult, QueryFailed, Refused, Value
 from controller.core.rollout.phases import Reason
 from tests.builders import (
@@ -245,8 +247,9 @@ class RolloutMachine(RuleBasedStateMachine):
         assert self.cluster.decide() == self.cluster.decide(), "the same input gives the same answer"
         assert self.cluster.objects == objects, "deciding changes nothing"
         had = self.situation
-        self.cluster.asked = []
-        self.cluster.tick()
+        self.cluster.asked, writes = [], len(self.cluster.writes)
+        decision = self.cluster.tick()
+        self.look_at_rest(decision, self.cluster.writes[writes:])
         self.look_at_answer(before, had)
         self.look(before, ran, had)
         self.look_at_judgement(before, had)
@@ -353,6 +356,16 @@ class RolloutMachine(RuleBasedStateMachine):
         measured = before.phase in IN_ANALYSIS and (before.routes != Routes() or before.iterations > 0)
         if measured and state.phase in IN_ANALYSIS and self.cluster.answers.get(METRIC, GOOD) != GOOD:
             assert state.routes.canary_weight <= before.routes.canary_weight
+
+    def look_at_rest(self, decision: Decision, written: Sequence[Write]) -> None:
+        """What the controller writes does not wake it, but for the workloads, whose status moves then."""
+        kinds = {write.manifest["kind"] if isinstance(write, Put) else write.kind for write in written}
+        if decision.requeue_after is not None or kinds & {*WORKLOADS} or self.cluster.refusal:
+            return
+        again = self.cluster.decide()
+        assert again.state == self.cluster.state, "something follows at once, and no time for it is named"
+        missing = [write for each in again.actions for write in plan_writes(each, self.cluster.facts())]
+        assert not missing, "something is left to be written, and no time for it is named"
 
     def look_at_alerts(self, before: State, state: State) -> None:
         """One for what has changed, which the status remembers; none for what stays as it is."""
