@@ -8,12 +8,15 @@ from fnmatch import fnmatchcase
 from itertools import combinations
 from urllib.parse import urlsplit
 
-from controller.api import InvalidObject, Problem, parse_duration, unsupported_fields
+from controller.api import InvalidObject, Problem
 from controller.api.names import Names, primary_name
+from stack.app import AppConfig
+from stack.app_checks import app_problems
 from stack.charts import chart_problems
-from stack.config import AppConfig, StackConfig
-from stack.names import DEFAULT_TEMPLATES, GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
-from stack.objects import build_canary, build_metric_template
+from stack.config import StackConfig
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
+from stack.objects import build_metric_template
+from stack.workload import config_maps
 
 _EXISTING_NAMESPACES = {ISTIO_NAMESPACE, "default", "kube-system", "kube-public", "kube-node-lease"}
 _INJECTION_LABELS = ("istio-injection", "istio.io/rev")
@@ -33,9 +36,7 @@ def find_problems(config: StackConfig) -> Iterator[Problem]:
     yield from _controller(config)
     yield from _metric_templates(config)
     for name, app in config.apps.items():
-        yield from _canary(config, name, app)
-        yield from _workload(name, app)
-        yield from _templates(config, name, app)
+        yield from app_problems(config, config.namespace.name, f"apps.{name}", name, app)
         yield from _routes(config, name, app)
     yield from _generated_names(config)
     yield from _secret_copies(config)
@@ -75,50 +76,6 @@ def _metric_templates(config: StackConfig) -> Iterator[Problem]:
         except InvalidObject as error:
             at = f"observability.metricTemplates.{name}"
             yield from (Problem(f"{at}.{p.path.removeprefix('spec.')}", p.message) for p in error.problems)
-
-
-def _canary(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]:
-    floor = config.controller.minimum_interval
-    if app.analysis.interval_seconds < parse_duration(floor):
-        message = f"must not be below controller.minimumInterval, {floor}"
-        yield Problem(f"apps.{name}.analysis.interval", f'Invalid value: "{app.analysis.interval}": {message}')
-    try:
-        canary = build_canary(name, config.namespace.name, app)
-    except InvalidObject as error:
-        yield from (Problem(_in_app(name, problem.path), problem.message) for problem in error.problems)
-        return
-    for field in unsupported_fields(canary):
-        path, _, reason = field.partition(": ")
-        yield Problem(_in_app(name, path), f"Forbidden: {reason}")
-
-
-def _in_app(name: str, path: str) -> str:
-    """The key of the stack for a field of the Canary."""
-    return f"apps.{name}.{path.removeprefix('spec.')}".removesuffix(".spec")
-
-
-def _workload(name: str, app: AppConfig) -> Iterator[Problem]:
-    if isinstance(app.service.target_port, str):
-        message = "must be a number: the container's port is created from it"
-        yield Problem(f"apps.{name}.service.targetPort", f'Invalid value: "{app.service.target_port}": {message}')
-    resources = app.resources
-    if app.hpa.enabled and "cpu" not in resources.requests | resources.limits:
-        message = "Required value: hpa.cpuUtilization is a percentage of it"
-        yield Problem(f"apps.{name}.resources.requests.cpu", message)
-
-
-def _templates(config: StackConfig, name: str, app: AppConfig) -> Iterator[Problem]:
-    """A template in another namespace may belong to somebody else; those in istio-system are the stack's own."""
-    trust = config.controller.trust
-    templates = sorted({*DEFAULT_TEMPLATES, *config.observability.metric_templates})
-    known = f"known: {', '.join(templates)}; add others to observability.metricTemplates"
-    for metric in app.analysis.metrics:
-        for field, ref in metric.template_refs.items():
-            path = f"apps.{name}.analysis.metrics.{metric.name}.{field}"
-            if not trust.cross_namespace_references and ref.namespace not in {None, "", config.namespace.name}:
-                yield Problem(f"{path}.namespace", "Forbidden: controller.trust.crossNamespaceReferences is false")
-            elif ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
-                yield Problem(f"{path}.name", f'Not found: "{ref.name}": no such metric template ({known})')
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------
@@ -230,5 +187,5 @@ def _objects(name: str, app: AppConfig) -> Mapping[str, list[str]]:
     return {
         "Deployment": [names.target, names.primary],
         "Service": [names.apex_service, names.primary_service, names.canary_service],
-        "ConfigMap": [f"{name}-config", primary_name(f"{name}-config")] if app.config else [],
+        "ConfigMap": [each for own in config_maps(name, app) for each in (own, primary_name(own))],
     }

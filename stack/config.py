@@ -11,33 +11,26 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controller.api.analysis import Analysis
 from controller.api.base import Boolean, Duration, Integer, Model
-from controller.api.canary import DEFAULT_PROGRESS_DEADLINE_SECONDS
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
-from controller.api.quantities import parse_quantity
 from controller.api.rules import at_least
-from controller.api.service import ServiceSpec
+from stack.app import AppConfig
 from stack.names import ISTIO_NAMESPACE, PROMETHEUS
 from stack.values import (
     REPOSITORY,
     ChartRepository,
-    EnvName,
     Host,
     HostPattern,
     Image,
-    ImageRepository,
-    ImageTag,
     Label,
     LabelKey,
     LabelValue,
-    Natural,
     NonEmpty,
     ObjectName,
     Port,
     Positive,
     PrometheusDuration,
-    Quantity,
+    Resources,
     Retention,
     ServiceName,
     Text,
@@ -47,19 +40,6 @@ from stack.values import (
 
 DEFAULT_ISTIO_VERSION = "1.31.1"
 CHARTS = ("base", "istiod", "gateway")
-
-
-class Resources(Model):
-    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the scheduler reserves, by resource.")
-    limits: dict[str, Quantity] = Field(default_factory=dict, description="Upper limit of use, by resource.")
-
-    @model_validator(mode="after")
-    def _requests_within_limits(self) -> Self:
-        for resource, limit in self.limits.items():
-            request = self.requests.get(resource)
-            if request and parse_quantity(request) > parse_quantity(limit):
-                raise ValueError(f"requests.{resource} ({request}) must not be above limits.{resource} ({limit})")
-        return self
 
 
 class IstioValues(Model):
@@ -275,68 +255,6 @@ class LoadTesterConfig(Model):
     resources: Resources = Field(
         Resources(requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "512Mi"}), description="Pod resources."
     )
-
-
-class HpaConfig(Model):
-    enabled: Boolean = Field(
-        True, description="Scale with a HorizontalPodAutoscaler; the controller maintains a copy for the primary."
-    )
-    min_replicas: Positive = Field(1, description="Minimum replicas.")
-    max_replicas: Positive = Field(4, description="Maximum replicas.")
-    cpu_utilization: Positive = Field(99, description="Target CPU utilization, in percent of the request.")
-
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> Self:
-        if self.min_replicas > self.max_replicas:
-            raise ValueError(f"minReplicas ({self.min_replicas}) must not be above maxReplicas ({self.max_replicas})")
-        return self
-
-
-class AppConfig(Model):
-    image: ImageRepository = Field(description="Image of the app, without its tag.")
-    tag: ImageTag = Field(description="Tag of the image, with or without a digest; a new tag starts a rollout.")
-    command: list[Text] = Field(default_factory=list, description="Command; the image's own when empty.")
-    env: dict[EnvName, Text] = Field(default_factory=dict, description="Environment variables.")
-    config: dict[EnvName, Text] = Field(
-        default_factory=dict,
-        description="Environment variables from a ConfigMap `<app>-config`; a change starts a rollout.",
-    )
-    secrets: list[ObjectName] = Field(
-        default_factory=list,
-        description="Existing Secrets whose keys become environment variables; a change starts a rollout. One that "
-        "several apps share needs the annotation `flagger.app/config-tracking: disabled`, and then starts none.",
-    )
-    readiness_path: str | None = Field(None, description="HTTP path of the readiness probe; no probe when unset.")
-    liveness_path: str | None = Field(None, description="HTTP path of the liveness probe; no probe when unset.")
-    resources: Resources = Field(
-        Resources(requests={"cpu": "10m", "memory": "32Mi"}), description="Container resources."
-    )
-    min_ready_seconds: Natural = Field(5, description="How long a new pod must be ready to count as available.")
-    progress_deadline_seconds: Positive = Field(
-        DEFAULT_PROGRESS_DEADLINE_SECONDS,
-        description="Longest time for a new version to become ready before it is rolled back.",
-    )
-    hpa: HpaConfig = HpaConfig()
-    skip_analysis: Boolean = Field(False, description="Promote new versions without analysis.")
-    suspend: Boolean = Field(False, description="Suspend the app's Canary.")
-    service: ServiceSpec = Field(description="`spec.service` of the Canary.")
-    analysis: Analysis = Field(
-        description="`spec.analysis` of the Canary; `metrics`, `webhooks` and `alerts` may also be mappings by name."
-    )
-
-    @property
-    def container_port(self) -> int:
-        """The port that the app listens on; a named targetPort is refused before this is asked."""
-        return int(self.service.target_port or self.service.port)
-
-    @model_validator(mode="after")
-    def _ready_before_the_deadline(self) -> Self:
-        if self.min_ready_seconds >= self.progress_deadline_seconds:
-            raise ValueError(
-                f"minReadySeconds ({self.min_ready_seconds}) must be below progressDeadlineSeconds "
-                f"({self.progress_deadline_seconds})"
-            )
-        return self
 
 
 class RolloutsConfig(Model):

@@ -1,31 +1,72 @@
-"""The objects of the canary API that a stack creates."""
+"""The objects of the canary API that a stack creates, and what goes with them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from controller.api import API_VERSION, Canary, MetricTemplate, parse_canary, parse_metric_template
+import pulumi
+from pulumi_kubernetes import autoscaling
+
+from controller.api import API_VERSION, Canary, InvalidObject, MetricTemplate, parse_canary, parse_metric_template
 from controller.api.names import CANARY_KIND, METRIC_TEMPLATE_KIND
-from stack.config import AppConfig
+from stack.app import CanariedConfig
+from stack.kubernetes import find_problems, with_quantities
 
 
-def build_canary(name: str, namespace: str, app: AppConfig) -> Canary:
+def build_canary(name: str, namespace: str, config: CanariedConfig) -> Canary:
     """The Canary for the Deployment `name`.
 
     Raises:
         InvalidObject: it is not valid, worded as the API server would word it.
     """
-    spec: dict[str, Any] = {
+    spec = {
+        **other_fields(config),
         "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-        "progressDeadlineSeconds": app.progress_deadline_seconds,
-        "service": app.service.to_dict(),
-        "analysis": app.analysis.to_dict(),
+        "service": config.service.to_dict(),
+        "analysis": config.analysis.to_dict(),
     }
-    if app.hpa.enabled:
-        spec["autoscalerRef"] = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": name}
-    switches = {"skipAnalysis": app.skip_analysis, "suspend": app.suspend}
-    spec |= {field: True for field, on in switches.items() if on}
-    metadata = {"name": name, "namespace": namespace}
+    return _parse({"name": name, "namespace": namespace}, spec)
+
+
+def other_fields(config: CanariedConfig) -> dict[str, Any]:
+    """What a stack says of a Canary, as fields of its spec, beside `service` and `analysis`."""
+    switches = {"skipAnalysis": config.skip_analysis, "suspend": config.suspend}
+    return {
+        **config.canary,
+        "progressDeadlineSeconds": config.progress_deadline_seconds,
+        **{field: True for field, on in switches.items() if on},
+    }
+
+
+def valid_canary_spec(canary: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a Canary with this `name`, `namespace` and `spec`.
+
+    Raises:
+        pulumi.RunError: it is not valid, worded as the API server would word it.
+    """
+    try:
+        spec: dict[str, Any] = _parse(canary, canary["spec"]).to_dict()["spec"]
+    except InvalidObject as error:
+        raise pulumi.RunError(str(error)) from None
+    return spec
+
+
+def valid_autoscaler_spec(autoscaler: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a HorizontalPodAutoscaler with this `name`, `namespace` and `spec`, that scales `targetRef`.
+
+    Raises:
+        pulumi.RunError: it is not valid, worded as the API server would word it.
+    """
+    spec: dict[str, Any] = with_quantities({**autoscaler["spec"], "scaleTargetRef": autoscaler["targetRef"]})
+    if problems := [*find_problems(spec, autoscaling.v2.HorizontalPodAutoscalerSpecArgs, "spec")]:
+        found = InvalidObject("HorizontalPodAutoscaler", autoscaler["namespace"] or "", autoscaler["name"], problems)
+        raise pulumi.RunError(str(found))
+    return spec
+
+
+def _parse(named: Mapping[str, Any], spec: Mapping[str, Any]) -> Canary:
+    metadata = {key: named[key] for key in ("name", "namespace")}
     return parse_canary({"apiVersion": API_VERSION, "kind": CANARY_KIND, "metadata": metadata, "spec": spec})
 
 

@@ -1,14 +1,15 @@
-"""The scalar types of a stack's configuration, each with a description of what it allows."""
+"""What several sections of a stack's configuration are made of: texts with a description of what they allow."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from controller.api.base import Integer
+from controller.api.base import Integer, Model
+from controller.api.quantities import parse_quantity
 from controller.api.rules import at_least, between
 
 
@@ -106,9 +107,27 @@ Image = Annotated[
     str,
     matching(rf"{REPOSITORY}(:{_TAG})?({_DIGEST})?", "an image reference, as in prom/prometheus:v3.16.0"),
 ]
-ImageRepository = Annotated[str, matching(REPOSITORY, "an image without tag and digest, which belong in tag")]
-ImageTag = Annotated[Text, matching(rf"{_TAG}({_DIGEST})?", "an image tag, as in 6.1.0 or 6.1.0@sha256:<digest>")]
+ImageTag = Annotated[
+    Text,
+    matching(
+        rf"{_TAG}({_DIGEST})?|{_DIGEST[1:]}", "an image tag, a digest or both, as in 6.1.0 or 6.1.0@sha256:<digest>"
+    ),
+]
+FilePath = Annotated[str, matching(r"(/[-._A-Za-z0-9]+)+", "the absolute path of a file, as in /etc/shop/shop.yaml")]
 Port = Annotated[Integer, between(1, 65535)]
 Natural = Annotated[Integer, at_least(0)]
 Positive = Annotated[Integer, at_least(1)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class Resources(Model):
+    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the scheduler reserves, by resource.")
+    limits: dict[str, Quantity] = Field(default_factory=dict, description="Upper limit of use, by resource.")
+
+    @model_validator(mode="after")
+    def _requests_within_limits(self) -> Self:
+        for resource, limit in self.limits.items():
+            request = self.requests.get(resource)
+            if request and parse_quantity(request) > parse_quantity(limit):
+                raise ValueError(f"requests.{resource} ({request}) must not be above limits.{resource} ({limit})")
+        return self

@@ -6,12 +6,14 @@ a stack can change one threshold without repeating the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig
 from stack.merge import merge, without_nulls
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
+from stack.values import REPOSITORY
 
 _STRATEGIES = frozenset({"iterations", "stepWeight", "stepWeights"})
 """A Canary has exactly one of these, and it decides what else may stand beside it."""
@@ -63,6 +65,8 @@ def _complete_app(base: dict[str, Any], app: Mapping[str, Any], hook_url: str | 
     asked = app.get("analysis")
     if isinstance(asked, Mapping) and _is_other_strategy(base["analysis"], asked):
         base["analysis"] = {k: v for k, v in base["analysis"].items() if k not in {*_STRATEGIES, "match", "maxWeight"}}
+    if _is_complete(app.get("image")):
+        base.pop("tag", None)
     merged = without_nulls(merge(base, app))
     analysis = merged.get("analysis")
     if isinstance(analysis, Mapping):
@@ -73,6 +77,11 @@ def _complete_app(base: dict[str, Any], app: Mapping[str, Any], hook_url: str | 
             for key, value in analysis.items()
         }
     return merged
+
+
+def _is_complete(image: Any) -> bool:
+    """Whether an image has a tag or a digest, in place of the default tag."""
+    return isinstance(image, str) and re.fullmatch(REPOSITORY, image) is None
 
 
 def _is_other_strategy(default: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:

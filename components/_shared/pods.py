@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pulumi_kubernetes import core
 
-from stack.config import Resources
+from stack.values import Resources
 
 
 def pod_security(uid: int) -> core.v1.PodSecurityContextArgs:

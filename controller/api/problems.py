@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -71,7 +71,8 @@ def _findings(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding
     elif details["type"] == "missing":
         yield Finding(steps, "Required value", _field(parent, str(details["loc"][-1])))
     elif details["type"] == "extra_forbidden":
-        yield Finding(steps, _unknown_field(str(details["loc"][-1]), parent))
+        known = [field.alias or name for name, field in parent.model_fields.items()] if parent else []
+        yield Finding(steps, unknown_field(str(details["loc"][-1]), known))
     elif in_words := _IN_WORDS.get(details["type"]):
         yield Finding(steps, in_words(details["input"], context))
     else:
@@ -79,7 +80,12 @@ def _findings(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding
 
 
 def _of_type(expected: str) -> Callable[[Any, Mapping[str, Any]], str]:
-    return lambda value, _: f'Invalid value: {_quoted(value)}: must be of type {expected}: "{_type_name(value)}"'
+    return lambda value, _: wrong_type(value, expected)
+
+
+def wrong_type(value: Any, expected: str) -> str:
+    """What to say of a value that is not of the type ``expected``, a word of JSON's."""
+    return f'Invalid value: {_quoted(value)}: must be of type {expected}: "{_type_name(value)}"'
 
 
 def _unsupported(value: Any, context: Mapping[str, Any]) -> str:
@@ -114,10 +120,11 @@ _IN_WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
 }
 
 
-def _unknown_field(name: str, parent: type[BaseModel] | None) -> str:
-    known = [field.alias or name for name, field in parent.model_fields.items()] if parent else []
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
+def unknown_field(name: str, known: Collection[str]) -> str:
+    """What to say of a field that is not among those that are known."""
+    by_lower_case = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    hint = f'; did you mean "{by_lower_case[close[0]]}"?' if close else ""
     return f"unknown field{hint} (known: {', '.join(sorted(known))})"
 
 

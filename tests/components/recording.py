@@ -62,7 +62,12 @@ class Recording(Mocks):
         return [r for r in self.resources if r.kind == kind]
 
     def inside(self, component: Registered) -> list[Registered]:
-        return [r for r in self.resources if r.parent == component.urn]
+        """What a component is made of, components inside it taken apart as well."""
+        found: list[Registered] = []
+        for each in self.resources:
+            if each.parent == component.urn:
+                found += self.inside(each) if each.type.startswith("canary:mesh:") else [each]
+        return found
 
     def all_before(self, resource: Registered) -> frozenset[str]:
         """The URNs that must exist before `resource` does: the transitive closure of what it waits for."""

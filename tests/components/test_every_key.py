@@ -22,6 +22,10 @@ CART = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
 TLS = {"gateway": {"credentialName": "shop-tls"}}
 BUILT = {"controller": {"image": "registry.example/controller", "build": {"enabled": True}}}
 RESOURCES = {"cpu": "70m"}
+MEMORY = {
+    "type": "Resource",
+    "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "200Mi"}},
+}
 EXTERNAL = {"observability": {"prometheus": {"enabled": False, "url": "http://prometheus.example"}}}
 NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
 
@@ -95,6 +99,16 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "apps.<name>.hpa.minReplicas": (2, {}),
     "apps.<name>.hpa.maxReplicas": (9, {}),
     "apps.<name>.hpa.cpuUtilization": (50, {}),
+    "apps.<name>.hpa.metrics": ([MEMORY], {}),
+    "apps.<name>.hpa.behavior": ({"scaleUp": {"stabilizationWindowSeconds": 60}}, {}),
+    "apps.<name>.files": ({"/etc/cart.yaml": "a: 1"}, {}),
+    "apps.<name>.podSpec": ({"serviceAccountName": "cart"}, {}),
+    "apps.<name>.labels": ({"team": "shop"}, {}),
+    "apps.<name>.annotations": ({"example.com/team": "shop"}, {}),
+    "apps.<name>.deploymentSpec": ({"revisionHistoryLimit": 2}, {}),
+    "apps.<name>.replicas": (2, {}),
+    "apps.<name>.podDisruptionBudget": ({"minAvailable": 1}, {}),
+    "apps.<name>.canary": ({"rollbackWindow": "24h"}, {}),
     "apps.<name>.skipAnalysis": (True, {}),
     "apps.<name>.suspend": (True, {}),
     "apps.<name>.service": ({"port": 81}, {}),

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from controller.api.analysis import Strategy
-from stack.config import Resources, StackConfig
+from stack.config import StackConfig
 from stack.errors import ConfigError
 from stack.load import parse
 from stack.merge import merge
+from stack.values import Resources
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "canary-on-istio"
@@ -142,13 +143,9 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"apps": {"backend": {"hpa": {"minReplicas": 9}}}},
         ['apps.backend.hpa: Invalid value: "object": minReplicas (9) must not be above maxReplicas (4)'],
     ),
-    "an app without image, tag and service": (
+    "an app without service": (
         {"apps": {"cart": {}}},
-        [
-            "apps.cart.image: Required value: Image of the app, without its tag.",
-            ("apps.cart.tag: Required value: Tag of the image, with or without a digest; a new tag starts a rollout."),
-            "apps.cart.service: Required value: `spec.service` of the Canary.",
-        ],
+        ["apps.cart.service: Required value: `spec.service` of the Canary."],
     ),
     "a name that Kubernetes would not take": (
         {"apps": {"Cart": NEW_APP}},
@@ -216,40 +213,12 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"apps": {"backend": {"tag": 1.10}}},
         ['apps.backend.tag: Invalid value: 1.1: must be a text: put it in quotes, as in "1.10"'],
     ),
-    "an image with a digest, which belongs in the tag": (
-        {"apps": {"backend": {"image": f"ghcr.io/stefanprodan/podinfo@sha256:{DIGEST}"}}},
-        [
-            (
-                "apps.backend.image: Invalid value: "
-                '"ghcr.io/stefanprodan/podinfo@sha256:0000000000000000000000000000000000000000000000000000000000000000":'
-                " must be an image without tag and digest, which belong in tag"
-            )
-        ],
-    ),
-    "an image with a tag": (
-        {"apps": {"backend": {"image": "ghcr.io/stefanprodan/podinfo:6.1.0"}}},
-        [
-            (
-                'apps.backend.image: Invalid value: "ghcr.io/stefanprodan/podinfo:6.1.0": must be an image '
-                "without tag and digest, which belong in tag"
-            )
-        ],
-    ),
     "an invalid digest": (
         {"apps": {"backend": {"tag": "6.1.0@sha256:abc"}}},
         [
             (
-                'apps.backend.tag: Invalid value: "6.1.0@sha256:abc": must be an image tag, as in 6.1.0 or '
-                "6.1.0@sha256:<digest>"
-            )
-        ],
-    ),
-    "a container port by name, whose number is unknown": (
-        {"apps": {"backend": {"service": {"targetPort": "http"}}}},
-        [
-            (
-                'apps.backend.service.targetPort: Invalid value: "http": must be a number: the container\'s port '
-                "is created from it"
+                'apps.backend.tag: Invalid value: "6.1.0@sha256:abc": must be an image tag, a digest or '
+                "both, as in 6.1.0 or 6.1.0@sha256:<digest>"
             )
         ],
     ),
@@ -710,7 +679,6 @@ ACCEPTED: Mapping[str, tuple[dict[str, Any], str, Any]] = {
         "resources",
         Resources(requests={"cpu": "0.5", "memory": "32Mi"}),
     ),
-    "a container port that is the Service's": ({"service": {"targetPort": 0}}, "container_port", 80),
 }
 
 

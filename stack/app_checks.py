@@ -1,0 +1,163 @@
+"""What is wrong with one app of a stack: its Canary, its workload, the templates it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pulumi_kubernetes import apps, autoscaling, core, policy
+
+from controller.api import InvalidObject, Problem, parse_duration, unsupported_fields
+from stack.app import AppConfig, CanariedConfig
+from stack.config import StackConfig
+from stack.kubernetes import find_problems
+from stack.names import DEFAULT_TEMPLATES, ISTIO_NAMESPACE
+from stack.objects import build_canary
+from stack.workload import (
+    build_autoscaler,
+    build_pod,
+    config_maps,
+    named_pod_spec,
+)
+
+_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    # key of the app -> field that belongs elsewhere -> where
+    "canary": {
+        "targetRef": "it is the app's Deployment",
+        **{
+            field: f"set {field} of the app"
+            for field in ("service", "analysis", "skipAnalysis", "suspend", "progressDeadlineSeconds")
+        },
+    },
+    "labels": {"app": "it tells the app's pods from those of its primary"},
+    "deploymentSpec": {
+        "selector": "it is the label app",
+        "template": "set podSpec, labels and annotations of the app",
+        **{field: f"set {field} of the app" for field in ("replicas", "minReadySeconds", "progressDeadlineSeconds")},
+    },
+    "podDisruptionBudget": {"selector": "it selects the pods of the primary"},
+}
+
+
+def app_problems(config: StackConfig, namespace: str, at: str, name: str, app: AppConfig) -> Iterator[Problem]:
+    """Everything that cannot work; `at` is the app's key in the stack."""
+    yield from _canary(config, namespace, at, name, app)
+    yield from _workload(at, name, app)
+    yield from _templates(config, namespace, at, app)
+
+
+# --- the Canary -------------------------------------------------------------------------------------------------------
+
+
+def _canary(config: StackConfig, namespace: str, at: str, name: str, app: CanariedConfig) -> Iterator[Problem]:
+    floor = config.controller.minimum_interval
+    if app.analysis.interval_seconds < parse_duration(floor):
+        message = f"must not be below controller.minimumInterval, {floor}"
+        yield Problem(f"{at}.analysis.interval", f'Invalid value: "{app.analysis.interval}": {message}')
+    try:
+        canary = build_canary(name, namespace, app)
+    except InvalidObject as error:
+        yield from (Problem(_key(at, app, problem.path), problem.message) for problem in error.problems)
+        return
+    for field in unsupported_fields(canary):
+        path, _, reason = field.partition(": ")
+        yield Problem(_key(at, app, path), f"Forbidden: {reason}")
+
+
+def _key(at: str, app: CanariedConfig, path: str) -> str:
+    """The key of the stack for a field of the Canary."""
+    field = path.removeprefix("spec").removeprefix(".")
+    inside = field.partition(".")[0].partition("[")[0] in app.canary
+    return ".".join(filter(None, [at, "canary" if inside else "", field]))
+
+
+def _templates(config: StackConfig, namespace: str, at: str, app: CanariedConfig) -> Iterator[Problem]:
+    """A template in another namespace may belong to somebody else; those in istio-system are the stack's own."""
+    trust = config.controller.trust
+    templates = sorted({*DEFAULT_TEMPLATES, *config.observability.metric_templates})
+    known = f"known: {', '.join(templates)}; add others to observability.metricTemplates"
+    for metric in app.analysis.metrics:
+        for field, ref in metric.template_refs.items():
+            path = f"{at}.analysis.metrics.{metric.name}.{field}"
+            if not trust.cross_namespace_references and ref.namespace not in {None, "", namespace}:
+                yield Problem(f"{path}.namespace", "Forbidden: controller.trust.crossNamespaceReferences is false")
+            elif ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
+                yield Problem(f"{path}.name", f'Not found: "{ref.name}": no such metric template ({known})')
+
+
+# --- the workload -----------------------------------------------------------------------------------------------------
+
+
+def _workload(at: str, name: str, app: AppConfig) -> Iterator[Problem]:
+    """What of the passed parts is not Kubernetes'; only if all is, what the objects made with them lack."""
+    if passed := [*_passed(at, name, app)]:
+        yield from passed
+        return
+    pod = build_pod(name, app)
+    if app.pod_spec:
+        yield from find_problems(pod, core.v1.PodSpecArgs, f"{at}.podSpec")
+    containers: Sequence[Mapping[str, Any]] = pod["containers"]
+    names = [each["name"] for each in containers]
+    if duplicates := sorted({each for each in names if names.count(each) > 1}):
+        for each in duplicates:
+            yield Problem(f"{at}.podSpec.containers.{each}", "Duplicate value: two containers have this name")
+        return
+    if not containers[0].get("image"):
+        yield Problem(f"{at}.image", "Required value: image of the app, with a tag or a digest")
+    yield from _port(at, app, containers)
+    yield from _requests(at, app, containers)
+    if len({*config_maps(name, app).get(f"{name}-files", ())}) < len(app.files):
+        yield Problem(f"{at}.files", "Invalid value: two paths that differ only in / and _ need one key; rename a file")
+
+
+def _passed(at: str, name: str, app: AppConfig) -> Iterator[Problem]:
+    given: Mapping[str, Mapping[str, Any]] = {
+        "canary": app.canary,
+        "labels": app.labels,
+        "deploymentSpec": app.deployment_spec,
+        "podDisruptionBudget": app.pod_disruption_budget,
+    }
+    for key, forbidden in _ELSEWHERE.items():
+        for field, reason in forbidden.items():
+            if field in given[key]:
+                yield Problem(f"{at}.{key}.{field}", f"Forbidden: {reason}")
+    if app.deployment_spec:
+        kind = apps.v1.DeploymentSpecArgs
+        yield from find_problems(app.deployment_spec, kind, f"{at}.deploymentSpec", partial=True)
+    if app.pod_spec:
+        yield from find_problems(named_pod_spec(name, app), core.v1.PodSpecArgs, f"{at}.podSpec", partial=True)
+    if "pod_disruption_budget" in app.model_fields_set:
+        budget = app.pod_disruption_budget
+        yield from find_problems(budget, policy.v1.PodDisruptionBudgetSpecArgs, f"{at}.podDisruptionBudget")
+    if app.hpa.metrics or app.hpa.behavior:
+        spec = {**build_autoscaler(app.hpa), "scaleTargetRef": {"kind": "Deployment", "name": name}}
+        yield from find_problems(spec, autoscaling.v2.HorizontalPodAutoscalerSpecArgs, f"{at}.hpa")
+
+
+def _port(at: str, app: AppConfig, containers: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """A port by its name must be one of a container."""
+    wanted = app.service.target_port
+    names = sorted({port["name"] for each in containers for port in each.get("ports", ()) if port.get("name")})
+    if isinstance(wanted, str) and wanted not in names:
+        known = f"known: {', '.join(names)}" if names else "it has none"
+        message = f"no container of podSpec has a port of this name ({known})"
+        yield Problem(f"{at}.service.targetPort", f'Not found: "{wanted}": {message}')
+
+
+def _requests(at: str, app: AppConfig, containers: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """A utilization is a percentage of what every container requests."""
+    hpa = app.autoscaler
+    if hpa is None or hpa.min_replicas == hpa.max_replicas:
+        return
+    for metric in build_autoscaler(hpa)["metrics"]:
+        scaled = metric.get("resource") or {}
+        if "averageUtilization" not in scaled.get("target", {}):
+            continue
+        resource = scaled.get("name")
+        for each in containers:
+            resources = each.get("resources", {})
+            if resource not in {**resources.get("requests", {}), **resources.get("limits", {})}:
+                own = each is containers[0]
+                place = f"{at}.resources" if own else f"{at}.podSpec.containers.{each['name']}.resources"
+                key = "hpa.cpuUtilization" if resource == "cpu" and hpa.has_cpu else "the target in hpa.metrics"
+                yield Problem(f"{place}.requests.{resource}", f"Required value: {key} is a percentage of it")
