@@ -68,7 +68,7 @@ class Cluster:
             async with self.session.get(path, params=query, timeout=timeout, read_bufsize=LINE_BYTES) as response:
                 async for line in response.content:
                     event = json.loads(line)
-                    if event["type"] == "ERROR":  # too old, since the API server has only begun to watch
+                    if event.get("type", "ERROR") == "ERROR":  # too old, or refused: it has only begun to watch
                         break
                     yield event["object"]
 
