@@ -111,7 +111,8 @@ async def test_an_aborted_rollout_is_retried_and_waited_for(stage):
         assert await stage.weights() == [100, 0]
         assert status["reason"] == "Aborted"
         code, shown = await canary(stage, "wait", "backend")
-        assert (code, shown.splitlines()[-1]) == (1, f"{stage.namespace}/backend: rolled back")
+        told = f"rolled back (Aborted): Rolling back backend.{stage.namespace} aborted by admin"
+        assert (code, shown.splitlines()[-1]) == (1, f"{stage.namespace}/backend: {told}")
         code, shown = await canary(stage, "resume", "backend")
         assert (code, shown) == (
             1,
