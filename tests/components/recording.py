@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,20 @@ IMAGE = "registry.example/canary-controller:1.0"
 
 @dataclass(frozen=True)
 class Registered:
-    """One resource: `waits_for` are the URNs it depends on, `parent` that of its component."""
+    """One resource.
+
+    Attributes:
+        parent: the URN of its component.
+        provider: the URN and the id of its provider, where it is not the default one.
+        waits_for: the URNs that it depends on.
+    """
 
     urn: str
     type: str
     name: str
     inputs: Mapping[str, Any]
     parent: str
+    provider: str
     waits_for: frozenset[str]
 
     @property
@@ -98,6 +105,7 @@ class _Monitor(MockMonitor):
             name=request.name,
             inputs=rpc.deserialize_properties(request.object),
             parent=request.parent,
+            provider=request.provider,
             waits_for=frozenset(request.dependencies),
         )
         self._recording.resources.append(registered)
@@ -106,24 +114,13 @@ class _Monitor(MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
 
 
-def run_program(
-    config: Mapping[str, Any] | None = None, *, more: Mapping[str, str] | None = None, secret: Sequence[str] = ()
-) -> Recording:
-    """The program as `pulumi up` runs it.
-
-    `config` is the stack's, by section, with an image for the controller; `more` are other keys, whole and as text;
-    `secret` the whole keys that Pulumi holds as secrets.
-    """
-    sections = {"controller": {"image": IMAGE}, **(config or {})}
-    texts = {f"{PROJECT}:{key}": json.dumps(value) for key, value in sections.items()}
+def run(program: Callable[[], None], config: Mapping[str, str] | None = None, secret: Sequence[str] = ()) -> Recording:
+    """`program` as `pulumi up` runs it; `config` by whole keys, as texts, of which those in `secret` are secrets."""
     recording = Recording()
-
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     async def run() -> None:
         set_mocks(recording, project=PROJECT, stack="test", preview=False, monitor=_Monitor(recording))
-        set_all_config({**texts, **(more or {})}, list(secret))
+        set_all_config({**(config or {})}, list(secret))
         await run_pulumi_func(program)
         root = settings.get_root_resource()
         assert isinstance(root, Stack)
@@ -131,3 +128,20 @@ def run_program(
 
     asyncio.run(run())
     return recording
+
+
+def run_program(
+    config: Mapping[str, Any] | None = None, *, more: Mapping[str, str] | None = None, secret: Sequence[str] = ()
+) -> Recording:
+    """The program of this repository.
+
+    `config` is the stack's, by section, with an image for the controller; `more` are other keys, whole and as text;
+    `secret` the whole keys that Pulumi holds as secrets.
+    """
+    sections = {"controller": {"image": IMAGE}, **(config or {})}
+    texts = {f"{PROJECT}:{key}": json.dumps(value) for key, value in sections.items()}
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    return run(program, {**texts, **(more or {})}, secret)
