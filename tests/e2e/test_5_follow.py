@@ -16,11 +16,17 @@ FOLLOW = "canary-on-istio:rollouts"
 
 @pytest.fixture(scope="module")
 def followed(world: World) -> Iterator[World]:
-    """The same stack with gates, which find that nothing is under way."""
-    world.settle("backend", "frontend")
-    world.deploy_stack({FOLLOW: {"follow": True}})
-    yield world
-    world.deploy_stack({FOLLOW: {"follow": False}})
+    """The same stack with gates, which find that nothing is under way, whatever became of the versions before."""
+    mark = world.mark()
+    for app in ("backend", "frontend"):
+        world.deploy(app, env={"REVISION": "followed"}, skipAnalysis=True)
+        world.wait_for_phase(app, "Succeeded", after=mark)
+    try:
+        world.deploy_stack({FOLLOW: {"follow": True}})
+        yield world
+    finally:
+        apps = {app: {"skipAnalysis": False} for app in ("backend", "frontend")}
+        world.deploy_stack({FOLLOW: {"follow": False}, "canary-on-istio:apps": apps})
 
 
 def rollouts(world: World) -> dict[str, Any]:
