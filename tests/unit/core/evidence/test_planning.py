@@ -29,10 +29,10 @@ def test_rare_errors_and_a_small_share_give_the_formula_on_paper():
 
 
 @pytest.mark.parametrize("margin", [0.001, 0.005, 0.05])
-def test_without_errors_a_pass_takes_about_four_divided_by_the_harmful_margin(margin):
+def test_without_errors_each_request_speaks_against_the_harmful_margin_as_on_paper(margin):
     question = Question(harmless=Line(1.25, 0.0), harmful=Line(2.0, margin))
     planned = requests_to_pass(question, primary_rate=0, canary_share=0.1)
-    assert planned == pytest.approx(4 / margin, rel=0.2)
+    assert planned == pytest.approx((math.log(1 / 0.05) - LOG_STAKE) / -math.log(1 - margin), rel=1e-3)
 
 
 def test_what_is_left_is_what_was_planned_less_what_was_seen():
