@@ -20,6 +20,7 @@ from stack.load import load, load_cluster
 from stack.names import ISTIO_NAMESPACE
 
 settings = load()
+cluster = load_cluster(settings.rollouts)
 
 istio = Istio("istio", IstioArgs(settings.istio, settings.gateway))
 mesh = ResourceOptions(depends_on=[istio.istiod])
@@ -49,7 +50,7 @@ for name, app in settings.apps.items():
     place = settings.namespace.name
     released = CanaryApp(name, CanaryAppArgs(name, place, app), ResourceOptions(depends_on=before_apps))
     if settings.follows(app):
-        gate = RolloutGateArgs(name, place, load_cluster(), triggers=[app.model_dump_json()])
+        gate = RolloutGateArgs(name, place, cluster, triggers=[app.model_dump_json()])
         outcomes[name] = RolloutGate(name, gate, ResourceOptions(depends_on=[released.canary])).outcome
 
 pulumi.export("canaries", [f"{settings.namespace.name}/{name}" for name in settings.apps])

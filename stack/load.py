@@ -17,6 +17,7 @@ from stack.config import (
     GatewayConfig,
     LoadTesterConfig,
     NamespaceConfig,
+    RolloutsConfig,
     StackConfig,
     TrustConfig,
     templates_namespace,
@@ -46,15 +47,15 @@ def load() -> StackConfig:
     return parse(raw, project)
 
 
-def load_cluster() -> ClusterAccess:
+def load_cluster(rollouts: RolloutsConfig) -> ClusterAccess:
     """The cluster of the stack, as `kubernetes:kubeconfig` and `kubernetes:context` name it.
 
     Raises:
-        ConfigError: the kubeconfig is not the path of a file, so no command can read it.
+        ConfigError: rollouts are followed, and the kubeconfig is no path of a file, so that no command can read it.
     """
     provider = pulumi.Config("kubernetes")
     kubeconfig = provider.get("kubeconfig") or ""
-    if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
+    if rollouts.follow and ("\n" in kubeconfig or kubeconfig.lstrip().startswith("{")):
         message = "must be the path of a file where rollouts.follow is set: `up` runs `canary wait`, which reads it"
         raise ConfigError("kubernetes", [Problem("kubeconfig", message)])
     return ClusterAccess(kubeconfig, provider.get("context") or "")

@@ -251,8 +251,14 @@ def test_the_command_asks_the_cluster_of_the_provider() -> None:
     assert gate["environment"] == {"KUBECONFIG": "clusters/prod.yaml"}
 
 
-def test_a_kubeconfig_that_is_no_file_is_refused_where_a_command_has_to_read_it() -> None:
+def test_a_kubeconfig_that_is_no_file_is_refused_before_anything_is_made_where_a_command_has_to_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr("components.istio.Istio.__init__", lambda *_, **__: made.append("Istio"))
     inline = {"kubernetes:kubeconfig": "apiVersion: v1\nkind: Config\n"}
     with pytest.raises(ConfigError, match=r"must be the path of a file where rollouts\.follow is set"):
         run_program(more=inline)
+    assert made == []
+    monkeypatch.undo()
     assert run_program({"rollouts": {"follow": False}}, more=inline).outputs["rollouts"] == {}
