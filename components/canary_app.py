@@ -13,8 +13,8 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from components._shared.options import child_options
 from components.canaried import Canaried
 from stack.app import AppConfig
-from stack.objects import other_fields
-from stack.workload import app_labels, build_autoscaler, build_deployment, build_disruption_budget, config_maps
+from stack.objects import canaried_arguments
+from stack.workload import app_labels, build_deployment, build_disruption_budget, config_maps
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ class CanaryApp(pulumi.ComponentResource):
         self.canary = Canaried(
             name,
             target=deployment,
-            service=config.service.to_dict(),
-            analysis=config.analysis.to_dict(),
-            autoscaler=build_autoscaler(config.autoscaler) if config.autoscaler else None,
-            labels={"app": args.name},
-            spec=other_fields(config),
+            **canaried_arguments(args.name, config),
             opts=child_options(self, opts, deployment),
         ).canary
         self.register_outputs({"canary": f"{args.namespace}/{args.name}"})

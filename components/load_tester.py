@@ -19,11 +19,11 @@ _UID = 10001
 
 @dataclass(frozen=True)
 class LoadTesterArgs:
-    """`namespace` is that of the apps; with `strict_mtls` it refuses plain text, which the load tester must accept."""
+    """`namespace` is that of the apps. It may refuse plain text: with `plain_text` the load tester still takes it."""
 
     config: LoadTesterConfig
     namespace: str
-    strict_mtls: bool
+    plain_text: bool
 
 
 class LoadTester(pulumi.ComponentResource):
@@ -38,7 +38,7 @@ class LoadTester(pulumi.ComponentResource):
         super().__init__("canary:mesh:LoadTester", name, None, opts)
         labels = {"app": LOAD_TESTER}
         self.deployment = apps.v1.Deployment(
-            LOAD_TESTER,
+            name,
             metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
             spec=apps.v1.DeploymentSpecArgs(
                 selector=meta.v1.LabelSelectorArgs(match_labels=labels),
@@ -47,26 +47,26 @@ class LoadTester(pulumi.ComponentResource):
                     spec=_build_pod(args.config),
                 ),
             ),
-            opts=child_options(self, opts),
+            opts=child_options(self, opts, formerly=LOAD_TESTER),
         )
         core.v1.Service(
-            LOAD_TESTER,
+            name,
             metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
             spec=core.v1.ServiceSpecArgs(
                 selector=labels,
                 ports=[core.v1.ServicePortArgs(name="http", port=80, target_port="http")],
             ),
-            opts=child_options(self, opts),
+            opts=child_options(self, opts, formerly=LOAD_TESTER),
         )
-        if args.strict_mtls:
+        if args.plain_text:
             # The controller has no sidecar, so its webhook calls are plain text.
             CustomResource(
-                f"{LOAD_TESTER}-plain-text",
+                f"{name}-plain-text",
                 api_version="security.istio.io/v1",
                 kind="PeerAuthentication",
                 metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace),
                 spec={"selector": {"matchLabels": labels}, "mtls": {"mode": "PERMISSIVE"}},
-                opts=child_options(self, opts),
+                opts=child_options(self, opts, formerly=f"{LOAD_TESTER}-plain-text"),
             )
         self.register_outputs({})
 

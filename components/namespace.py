@@ -1,4 +1,4 @@
-"""The namespace of the apps: sidecar injection and, if configured, its mTLS mode."""
+"""A namespace of apps: sidecar injection and, if configured, its mTLS mode."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pulumi_kubernetes import core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
-from stack.config import NamespaceConfig
+from stack.namespace import NamespaceSettings
 
 
 @dataclass(frozen=True)
 class AppNamespaceArgs:
     """`revision` is that of istiod; empty for the default one."""
 
-    config: NamespaceConfig
+    name: str
+    config: NamespaceSettings
     revision: str
 
 
@@ -29,24 +30,24 @@ class AppNamespace(pulumi.ComponentResource):
         super().__init__("canary:mesh:AppNamespace", name, None, opts)
         config = args.config
         self.namespace = core.v1.Namespace(
-            config.name,
+            name,
             metadata=meta.v1.ObjectMetaArgs(
-                name=config.name,
+                name=args.name,
                 labels=config.labels | _injection(config.injection, args.revision),
             ),
-            opts=child_options(self, opts),
+            opts=child_options(self, opts, formerly=args.name),
         )
         if config.mtls is not None:
             CustomResource(
-                f"{config.name}-mtls",
+                f"{name}-mtls",
                 api_version="security.istio.io/v1",
                 kind="PeerAuthentication",
                 # A policy without a selector, named `default` by convention, applies to the whole namespace.
-                metadata=meta.v1.ObjectMetaArgs(name="default", namespace=config.name),
+                metadata=meta.v1.ObjectMetaArgs(name="default", namespace=args.name),
                 spec={"mtls": {"mode": config.mtls}},
-                opts=child_options(self, opts, self.namespace),
+                opts=child_options(self, opts, self.namespace, formerly=f"{args.name}-mtls"),
             )
-        self.register_outputs({"name": config.name})
+        self.register_outputs({"name": args.name})
 
 
 def _injection(enabled: bool, revision: str) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""One app of a stack: what runs, how it is scaled, and the Canary that releases its new versions."""
+"""One app of a stack: what runs, how it is scaled, and the Canary that releases its new versions; and one target."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -64,7 +64,7 @@ class CanariedConfig(Model):
         description="Longest time for a new version to become ready before it is rolled back.",
     )
     skip_analysis: Boolean = Field(False, description="Promote new versions without analysis.")
-    suspend: Boolean = Field(False, description="Suspend the app's Canary.")
+    suspend: Boolean = Field(False, description="Suspend the Canary.")
     service: ServiceSpec = Field(description="`spec.service` of the Canary.")
     analysis: Analysis = Field(
         description="`spec.analysis` of the Canary; `metrics`, `webhooks` and `alerts` may also be mappings by name."
@@ -74,7 +74,22 @@ class CanariedConfig(Model):
     )
 
 
+class TargetConfig(CanariedConfig):
+    """A workload that is made elsewhere: the stack adds the Canary, and an autoscaler if it says so."""
+
+    kind: Literal["Deployment", "DaemonSet"] = Field("Deployment", description="Kind of the workload.")
+    hpa: HpaConfig | None = Field(
+        None, description="An autoscaler to make; one that is there already is named in `canary.autoscalerRef`."
+    )
+
+    @property
+    def autoscaler(self) -> HpaConfig | None:
+        """The autoscaler to make."""
+        return self.hpa if self.hpa and self.hpa.enabled else None
+
+
 class AppConfig(CanariedConfig):
+    kind: ClassVar = "Deployment"
     image: Image | None = Field(
         None,
         description="Image of the app; with a tag or a digest, unless `tag` has it. `podSpec` may name it instead.",

@@ -1,4 +1,4 @@
-"""What is wrong with one app of a stack: its Canary, its workload, the templates it refers to."""
+"""What is wrong with one app or target of a stack: its Canary, its workload, the templates it refers to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 from pulumi_kubernetes import apps, autoscaling, core, policy
 
 from controller.api import InvalidObject, Problem, parse_duration, unsupported_fields
-from stack.app import AppConfig, CanariedConfig
+from stack.app import AppConfig, CanariedConfig, TargetConfig
 from stack.config import StackConfig
 from stack.kubernetes import find_problems
 from stack.names import DEFAULT_TEMPLATES, ISTIO_NAMESPACE
+from stack.namespace import Workload
 from stack.objects import build_canary
 from stack.workload import (
     build_autoscaler,
@@ -23,9 +24,9 @@ from stack.workload import (
 _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     # key of the app -> field that belongs elsewhere -> where
     "canary": {
-        "targetRef": "it is the app's Deployment",
+        "targetRef": "it is the workload of this name",
         **{
-            field: f"set {field} of the app"
+            field: f"set {field} beside canary"
             for field in ("service", "analysis", "skipAnalysis", "suspend", "progressDeadlineSeconds")
         },
     },
@@ -39,23 +40,29 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def app_problems(config: StackConfig, namespace: str, at: str, name: str, app: AppConfig) -> Iterator[Problem]:
-    """Everything that cannot work; `at` is the app's key in the stack."""
-    yield from _canary(config, namespace, at, name, app)
-    yield from _workload(at, name, app)
-    yield from _templates(config, namespace, at, app)
+def workload_problems(config: StackConfig, workload: Workload) -> Iterator[Problem]:
+    """Everything that cannot work with an app or a target."""
+    at, entry = workload.key, workload.config
+    yield from _canary(config, workload)
+    yield from _templates(config, workload.namespace, at, entry)
+    if isinstance(entry, AppConfig):
+        yield from _workload(at, workload.name, entry)
+    else:
+        yield from _elsewhere(at, {"canary": entry.canary})
+        yield from _autoscaler(at, workload.name, entry)
 
 
 # --- the Canary -------------------------------------------------------------------------------------------------------
 
 
-def _canary(config: StackConfig, namespace: str, at: str, name: str, app: CanariedConfig) -> Iterator[Problem]:
+def _canary(config: StackConfig, workload: Workload) -> Iterator[Problem]:
+    at, app = workload.key, workload.config
     floor = config.controller.minimum_interval
     if app.analysis.interval_seconds < parse_duration(floor):
         message = f"must not be below controller.minimumInterval, {floor}"
         yield Problem(f"{at}.analysis.interval", f'Invalid value: "{app.analysis.interval}": {message}')
     try:
-        canary = build_canary(name, namespace, app)
+        canary = build_canary(workload.name, workload.namespace, app)
     except InvalidObject as error:
         yield from (Problem(_key(at, app, problem.path), problem.message) for problem in error.problems)
         return
@@ -117,10 +124,7 @@ def _passed(at: str, name: str, app: AppConfig) -> Iterator[Problem]:
         "deploymentSpec": app.deployment_spec,
         "podDisruptionBudget": app.pod_disruption_budget,
     }
-    for key, forbidden in _ELSEWHERE.items():
-        for field, reason in forbidden.items():
-            if field in given[key]:
-                yield Problem(f"{at}.{key}.{field}", f"Forbidden: {reason}")
+    yield from _elsewhere(at, given)
     if app.deployment_spec:
         kind = apps.v1.DeploymentSpecArgs
         yield from find_problems(app.deployment_spec, kind, f"{at}.deploymentSpec", partial=True)
@@ -129,9 +133,32 @@ def _passed(at: str, name: str, app: AppConfig) -> Iterator[Problem]:
     if "pod_disruption_budget" in app.model_fields_set:
         budget = app.pod_disruption_budget
         yield from find_problems(budget, policy.v1.PodDisruptionBudgetSpecArgs, f"{at}.podDisruptionBudget")
-    if app.hpa.metrics or app.hpa.behavior:
-        spec = {**build_autoscaler(app.hpa), "scaleTargetRef": {"kind": "Deployment", "name": name}}
+    yield from _autoscaler(at, name, app)
+
+
+def _elsewhere(at: str, given: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    for key, fields in given.items():
+        for field, reason in _ELSEWHERE[key].items():
+            if field in fields:
+                yield Problem(f"{at}.{key}.{field}", f"Forbidden: {reason}")
+
+
+def _autoscaler(at: str, name: str, config: AppConfig | TargetConfig) -> Iterator[Problem]:
+    hpa = config.autoscaler
+    if hpa is None:
+        return
+    if config.kind == "DaemonSet":
+        yield Problem(f"{at}.hpa", "Forbidden: a DaemonSet has a pod on every node")
+    if "autoscalerRef" in config.canary:
+        message = f"Forbidden: the autoscaler is the one that the stack makes; to name another, {_without(config)}"
+        yield Problem(f"{at}.canary.autoscalerRef", message)
+    if hpa.metrics or hpa.behavior:
+        spec = {**build_autoscaler(hpa), "scaleTargetRef": {"kind": config.kind, "name": name}}
         yield from find_problems(spec, autoscaling.v2.HorizontalPodAutoscalerSpecArgs, f"{at}.hpa")
+
+
+def _without(config: AppConfig | TargetConfig) -> str:
+    return "set hpa.enabled: false" if isinstance(config, AppConfig) else "remove hpa"
 
 
 def _port(at: str, app: AppConfig, containers: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ Every section is a structured object under the project's name, as in ``canary-on
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,8 +15,9 @@ from pydantic import Field, model_validator
 from controller.api.base import Boolean, Duration, Integer, Model
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
 from controller.api.rules import at_least
-from stack.app import AppConfig
+from stack.app import AppConfig, TargetConfig
 from stack.names import ISTIO_NAMESPACE, PROMETHEUS
+from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
 from stack.values import (
     REPOSITORY,
     ChartRepository,
@@ -23,8 +25,6 @@ from stack.values import (
     HostPattern,
     Image,
     Label,
-    LabelKey,
-    LabelValue,
     NonEmpty,
     ObjectName,
     Port,
@@ -155,17 +155,6 @@ class GatewayConfig(Model):
         return [host.rpartition("/")[2] for host in self.hosts]
 
 
-class NamespaceConfig(Model):
-    name: Label = Field("prod", description="The namespace of the apps.")
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Additional labels of the namespace.")
-    injection: Boolean = Field(
-        True, description="Inject a sidecar into its pods. Without sidecars there are no metrics to analyse."
-    )
-    mtls: Literal["STRICT", "PERMISSIVE", "DISABLE"] | None = Field(
-        None, description="Mode of the namespace's PeerAuthentication; the mesh's own (PERMISSIVE) when unset."
-    )
-
-
 class BuildConfig(Model):
     enabled: Boolean = Field(
         False, description="Build the controller's image from this checkout when its sources change."
@@ -185,7 +174,7 @@ class TrustConfig(Model):
     cross_namespace_references: Boolean = Field(
         True,
         description="Whether a Canary may use MetricTemplates and AlertProviders of another namespace. When false, the "
-        "MetricTemplates of this stack are in the namespace of the apps.",
+        "MetricTemplates of this stack are in each of its namespaces.",
     )
     hosts: list[HostPattern] = Field(
         default_factory=list,
@@ -250,7 +239,10 @@ class ControllerConfig(Model):
 
 
 class LoadTesterConfig(Model):
-    enabled: Boolean = Field(True, description="Install the load tester; without it every webhook needs a `url`.")
+    enabled: Boolean = Field(
+        True,
+        description="Install the load tester, in each namespace whose webhooks need it; without it all need a `url`.",
+    )
     image: Image = Field("ghcr.io/fluxcd/flagger-loadtester:0.38.0", description="Flagger's load tester, or a mirror.")
     resources: Resources = Field(
         Resources(requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "512Mi"}), description="Pod resources."
@@ -260,8 +252,8 @@ class LoadTesterConfig(Model):
 class RolloutsConfig(Model):
     follow: Boolean = Field(
         True,
-        description="Whether `up` waits for the rollout of each app that it has changed, and fails if one is rolled "
-        "back. A suspended app is not waited for, nor is any without a controller.",
+        description="Whether `up` waits for the rollout of each app and target, and fails if one is rolled back. One "
+        "that is suspended is not waited for, nor is any without a controller.",
     )
 
 
@@ -274,17 +266,47 @@ class StackConfig(Model):
     load_tester: LoadTesterConfig = LoadTesterConfig()
     rollouts: RolloutsConfig = RolloutsConfig()
     apps: dict[ServiceName, AppConfig] = Field(description="The canaried apps by name, merged over their defaults.")
-
-    def follows(self, app: AppConfig) -> bool:
-        """Whether `up` waits for the end of the app's rollout, which some controller has to come to."""
-        return self.rollouts.follow and self.controller.replicas > 0 and not app.suspend
+    targets: dict[ServiceName, TargetConfig] = Field(
+        default_factory=dict,
+        description="Workloads that are made elsewhere, by name; the stack makes their Canaries.",
+    )
+    namespaces: dict[Label, OtherNamespaceConfig] = Field(
+        default_factory=dict, description="More namespaces, by name, with apps and targets of their own."
+    )
 
     @property
-    def templates_namespace(self) -> str:
-        """Where the MetricTemplates of the stack are."""
-        return templates_namespace(self.namespace, self.controller.trust)
+    def declared_places(self) -> Sequence[Place]:
+        """The namespaces that the configuration speaks of."""
+        first = first_place(self.namespace, self.apps, self.targets)
+        return [first, *(other_place(name, config) for name, config in self.namespaces.items())]
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Those of the stack: one that is neither made nor has anything in it is none of them."""
+        return [place for place in self.declared_places if place.settings.create or place.workloads]
+
+    @property
+    def workloads(self) -> Sequence[Workload]:
+        """All apps and targets."""
+        return [workload for place in self.places for workload in place.workloads]
+
+    @property
+    def load_tested(self) -> Sequence[Place]:
+        """The places that get a load tester."""
+        return [place for place in self.places if self.load_tester.enabled and place.has_load_tester]
+
+    @property
+    def templates(self) -> Mapping[str, str]:
+        """The namespaces of the stack's MetricTemplates, by the prefix of their resources' names."""
+        if self.controller.trust.cross_namespace_references:
+            return {"": ISTIO_NAMESPACE}
+        return {place.prefix: place.name for place in self.places}
+
+    def follows(self, workload: Workload) -> bool:
+        """Whether `up` waits for the end of its rollout, which some controller has to come to."""
+        return self.rollouts.follow and self.controller.replicas > 0 and not workload.config.suspend
 
 
-def templates_namespace(namespace: NamespaceConfig, trust: TrustConfig) -> str:
-    """In istio-system, as in the workshop, where Canaries may refer to them."""
-    return ISTIO_NAMESPACE if trust.cross_namespace_references else namespace.name
+def templates_namespace(namespace: str, trust: TrustConfig) -> str:
+    """Where the Canaries of `namespace` find the MetricTemplates of the stack: where they may refer to."""
+    return ISTIO_NAMESPACE if trust.cross_namespace_references else namespace

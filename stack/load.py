@@ -16,14 +16,14 @@ from stack.cluster import ClusterAccess
 from stack.config import (
     GatewayConfig,
     LoadTesterConfig,
-    NamespaceConfig,
     RolloutsConfig,
     StackConfig,
     TrustConfig,
     templates_namespace,
 )
 from stack.errors import ConfigError, problems_of
-from stack.workshop import complete_apps
+from stack.namespace import NamespaceConfig
+from stack.workshop import complete, workshop_apps
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -86,20 +86,33 @@ def _parse(value: Any) -> Any:
 
 
 def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
-    apps = raw.get("apps", {})
-    if not isinstance(apps, Mapping):
-        return dict(raw)
-    namespace = _section(raw, "namespace", NamespaceConfig())
-    controller = raw.get("controller")
+    """`raw` with every app and target merged over its defaults."""
+    namespace = _section(raw, "namespace", NamespaceConfig()).name
+    controller, others = raw.get("controller"), raw.get("namespaces")
     trust = _section(controller if isinstance(controller, Mapping) else {}, "trust", TrustConfig())
-    completed = complete_apps(
-        apps,
-        namespace=namespace,
-        gateway=_section(raw, "gateway", GatewayConfig()),
-        load_tester=_section(raw, "loadTester", LoadTesterConfig()),
-        templates=templates_namespace(namespace, trust),
-    )
-    return {"controller": {}, **raw, "apps": completed}
+    load_tester = _section(raw, "loadTester", LoadTesterConfig())
+
+    def completed(section: Mapping[str, Any], namespace: str, workshop: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: complete(
+                section.get(key, {}),
+                namespace=namespace,
+                load_tester=load_tester,
+                templates=templates_namespace(namespace, trust),
+                workshop=workshop if key == "apps" else None,
+            )
+            for key in ("apps", "targets")
+            if isinstance(section.get(key, {}), Mapping)
+        }
+
+    whole = {"controller": {}, **raw}
+    whole |= completed(raw, namespace, workshop_apps(namespace, _section(raw, "gateway", GatewayConfig())))
+    if isinstance(others, Mapping):
+        whole["namespaces"] = {
+            name: {**other, **completed(other, name, {})} if isinstance(other, Mapping) else other
+            for name, other in others.items()
+        }
+    return whole
 
 
 def _section(raw: Mapping[str, Any], name: str, default: S) -> S:

@@ -10,23 +10,35 @@ from pulumi_kubernetes import autoscaling
 
 from controller.api import API_VERSION, Canary, InvalidObject, MetricTemplate, parse_canary, parse_metric_template
 from controller.api.names import CANARY_KIND, METRIC_TEMPLATE_KIND
-from stack.app import CanariedConfig
+from stack.app import AppConfig, CanariedConfig, TargetConfig
 from stack.kubernetes import find_problems, with_quantities
+from stack.workload import build_autoscaler
 
 
-def build_canary(name: str, namespace: str, config: CanariedConfig) -> Canary:
-    """The Canary for the Deployment `name`.
+def build_canary(name: str, namespace: str, config: AppConfig | TargetConfig) -> Canary:
+    """The Canary for the workload `name`.
 
     Raises:
         InvalidObject: it is not valid, worded as the API server would word it.
     """
     spec = {
         **other_fields(config),
-        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "targetRef": {"apiVersion": "apps/v1", "kind": config.kind, "name": name},
         "service": config.service.to_dict(),
         "analysis": config.analysis.to_dict(),
     }
     return _parse({"name": name, "namespace": namespace}, spec)
+
+
+def canaried_arguments(name: str, config: AppConfig | TargetConfig) -> dict[str, Any]:
+    """What a stack says of a Canary, as arguments of `Canaried`, beside its target."""
+    return {
+        "service": config.service.to_dict(),
+        "analysis": config.analysis.to_dict(),
+        "autoscaler": build_autoscaler(config.autoscaler) if config.autoscaler else None,
+        "labels": {"app": name},
+        "spec": other_fields(config),
+    }
 
 
 def other_fields(config: CanariedConfig) -> dict[str, Any]:

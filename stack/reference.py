@@ -14,10 +14,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from controller.api.rules import Rule
-from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig, StackConfig
+from stack.config import GatewayConfig, LoadTesterConfig, StackConfig
 from stack.names import ISTIO_NAMESPACE
+from stack.namespace import NamespaceConfig
 from stack.values import Pattern
-from stack.workshop import complete_apps
+from stack.workshop import complete, workshop_apps
 
 HEAD = """\
 # Configuration of a stack
@@ -39,12 +40,12 @@ config:
 ```
 
 - A key that is not listed here, or a value out of range, fails the preview, with all errors at once.
-- What a stack sets in `apps` or in Helm values is merged over the defaults: mappings key by key, anything else
-  replaces the default. In `apps`, `null` removes a default (`apps.frontend: null` removes the frontend).
+- What a stack sets in `apps`, in `targets` or in Helm values is merged over the defaults: mappings key by key, anything
+  else replaces the default. In `apps`, `null` removes a default (`apps.frontend: null` removes the frontend).
 - `metrics`, `webhooks` and `alerts` of an app may be mappings by name, as above, or lists as in a Canary; a list
   replaces the defaults.
 - An app that sets another strategy (`iterations`, `stepWeight` or `stepWeights`) than its default replaces it.
-- A webhook without `url` goes to the load tester.
+- A webhook without `url` goes to the load tester of its namespace.
 - Nothing here may be a Pulumi secret: put it in a Kubernetes Secret and name that in `apps.<app>.secrets`.
 
 The cluster is the current kube context, or what the Kubernetes provider's own keys say: `kubernetes:kubeconfig` (a
@@ -56,38 +57,48 @@ APPS = """
 ### The default apps
 
 What `apps.frontend` and `apps.backend` are when a stack does not set them. Any other app starts from the `analysis` of
-`backend` without its webhooks, and needs `image`, `tag` and `service.port`.
+`backend` without its webhooks, and needs `image`, `tag` and `service.port`. So does a target, which needs
+`service.port` alone.
 
 """
 
+_ENTRIES = {"apps": "app", "targets": "target", "namespaces": "namespace"}
+"""What a name in a section is that of."""
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
 def render() -> str:
     """The whole document."""
+    told: dict[Any, str] = {}
     sections = (
         f"\n## `{info.alias}`\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
-        + "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(info, str(info.alias)))
+        + "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(info, str(info.alias), told))
         for info in StackConfig.model_fields.values()
     )
-    apps = complete_apps(
+    namespace = NamespaceConfig().name
+    apps = complete(
         {},
-        namespace=NamespaceConfig(),
-        gateway=GatewayConfig(),
+        namespace=namespace,
         load_tester=LoadTesterConfig(),
         templates=ISTIO_NAMESPACE,
+        workshop=workshop_apps(namespace, GatewayConfig()),
     )
     example = yaml.safe_dump({"canary-on-istio:apps": apps}, sort_keys=False, width=120)
     return "".join([HEAD, *sections, APPS, f"```yaml\n{example}```\n"])
 
 
-def _rows(info: FieldInfo, path: str) -> Iterator[Sequence[str]]:
+def _rows(info: FieldInfo, path: str, told: dict[Any, str]) -> Iterator[Sequence[str]]:
+    """The rows of a key and of those below it, unless the same keys were `told` before, at another path."""
     below_it = list(_models(info.annotation, path))
+    if info.description and len(below_it) == 1 and below_it[0][0] in told:
+        yield f"`{path}`", f"as `{told[below_it[0][0]]}`", _default(info), _escape(info.description)
+        return
     if info.description or not below_it:
         yield f"`{path}`", _type(info.annotation, info.metadata), _default(info), _escape(info.description or "")
     for model, below in below_it:
+        told.setdefault(model, path)
         for name, field in model.model_fields.items():
-            yield from _rows(field, f"{below}.{field.alias or name}")
+            yield from _rows(field, f"{below}.{field.alias or name}", told)
 
 
 def _models(annotation: Any, path: str) -> Iterator[tuple[type[BaseModel], str]]:
@@ -97,7 +108,7 @@ def _models(annotation: Any, path: str) -> Iterator[tuple[type[BaseModel], str]]
         return
     arguments = get_args(annotation)
     if get_origin(annotation) in {dict, Mapping}:
-        yield from _models(arguments[1], f"{path}.<{'app' if path == 'apps' else 'name'}>")
+        yield from _models(arguments[1], f"{path}.<{_ENTRIES.get(path, 'name')}>")
     elif get_origin(annotation) in {list, tuple}:
         named = path.rpartition(".")[2] in {"metrics", "webhooks", "alerts"}
         yield from _models(arguments[0], f"{path}.<name>" if named else f"{path}[]")

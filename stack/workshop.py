@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from stack.config import GatewayConfig, LoadTesterConfig, NamespaceConfig
+from stack.config import GatewayConfig, LoadTesterConfig
 from stack.merge import merge, without_nulls
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
 from stack.values import REPOSITORY
@@ -30,35 +30,40 @@ _PODINFO = {
 }
 
 
-def complete_apps(
-    apps: Mapping[str, Any],
+def complete(
+    entries: Mapping[str, Any],
     *,
-    namespace: NamespaceConfig,
-    gateway: GatewayConfig,
+    namespace: str,
     load_tester: LoadTesterConfig,
     templates: str,
+    workshop: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Every app of the stack, each merged over its defaults.
+    """The apps, or the targets, of a namespace, each merged over its defaults.
 
-    `frontend` and `backend` are there unless set to None; any other app starts from the analysis of `backend` without
-    its webhooks. What is not a mapping stays as it is, for the validation to refuse.
+    Those of the workshop are there unless set to None; any other starts from the analysis of `backend` without its
+    webhooks. What is not a mapping stays as it is, for the validation to refuse.
 
     Args:
-        apps: what the stack sets, by name.
-        namespace: that of the apps.
-        gateway: the public Gateway, through which users reach the frontend.
+        entries: what the stack sets, by name.
+        namespace: that of the entries.
         load_tester: gets the webhooks without `url`, where it is enabled.
         templates: namespace of the metric templates.
+        workshop: the apps that are there anyway.
     """
-    workshop = {"frontend": _frontend(namespace.name, gateway), "backend": _backend(namespace.name)}
-    hook_url = f"http://{LOAD_TESTER}.{namespace.name}/" if load_tester.enabled else None
+    workshop = workshop or {}
+    hook_url = f"http://{LOAD_TESTER}.{namespace}/" if load_tester.enabled else None
     return {
-        name: _complete_app(merge(_any_app(templates), workshop.get(name, {"analysis": _WEIGHTS})), app, hook_url)
-        if isinstance(app, Mapping)
-        else app
-        for name, app in ({"frontend": {}, "backend": {}} | dict(apps)).items()
-        if app is not None
+        name: _complete_app(merge(_any_app(templates), workshop.get(name, {"analysis": _WEIGHTS})), entry, hook_url)
+        if isinstance(entry, Mapping)
+        else entry
+        for name, entry in ({name: {} for name in workshop} | dict(entries)).items()
+        if entry is not None
     }
+
+
+def workshop_apps(namespace: str, gateway: GatewayConfig) -> dict[str, dict[str, Any]]:
+    """`frontend` and `backend`; users reach the frontend through the public Gateway."""
+    return {"frontend": _frontend(namespace, gateway), "backend": _backend(namespace)}
 
 
 def _complete_app(base: dict[str, Any], app: Mapping[str, Any], hook_url: str | None) -> dict[str, Any]:

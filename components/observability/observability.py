@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -37,12 +38,12 @@ POD_READER = Account(
 class ObservabilityArgs:
     """`controller` is the app label of the controller's pods, which Prometheus scrapes too.
 
-    The metric templates are in the namespace `templates`.
+    The metric templates are in each of the namespaces `templates`, which are by the prefix of their resources' names.
     """
 
     config: ObservabilityConfig
     controller: str
-    templates: str
+    templates: Mapping[str, str]
 
 
 class Observability(pulumi.ComponentResource):
@@ -65,9 +66,10 @@ class Observability(pulumi.ComponentResource):
             "latency": promql.latency(promql.TARGET, promql.INTERVAL),
         }
         queries |= {each: settings.query for each, settings in args.config.metric_templates.items()}
-        for each, query in queries.items():
-            template = build_metric_template(each, args.templates, query, self.prometheus_url)
-            self.metrics.append(self._metric_template(template, child_options(self, opts, *after)))
+        for prefix, namespace in args.templates.items():
+            for each, query in queries.items():
+                template = build_metric_template(each, namespace, query, self.prometheus_url)
+                self.metrics.append(self._metric_template(prefix, template, child_options(self, opts, *after)))
         if grafana.enabled:
             self._grafana(grafana, child_options(self, opts, *after))
         self.register_outputs({"prometheusUrl": self.prometheus_url})
@@ -110,10 +112,10 @@ class Observability(pulumi.ComponentResource):
             opts=child_options(self, opts, deployment),
         )
 
-    def _metric_template(self, template: MetricTemplate, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    def _metric_template(self, prefix: str, template: MetricTemplate, opts: pulumi.ResourceOptions) -> pulumi.Resource:
         metadata = template.metadata
         return CustomResource(
-            f"{metadata.name}-template",
+            f"{prefix}{metadata.name}-template",
             api_version=API_VERSION,
             kind=METRIC_TEMPLATE_KIND,
             metadata=meta.v1.ObjectMetaArgs(name=metadata.name, namespace=metadata.namespace),

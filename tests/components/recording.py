@@ -46,6 +46,12 @@ class Registered:
     def kind(self) -> str:
         return self.type.split(":")[-1]
 
+    @property
+    def object(self) -> str:
+        """The name of what is made in the cluster; its own where that has none."""
+        name: str = self.inputs.get("metadata", self.inputs).get("name", self.name)
+        return name
+
 
 @dataclass
 class Recording(Mocks):
@@ -61,7 +67,8 @@ class Recording(Mocks):
         raise AssertionError(f"the program asks the cluster nothing, yet called {args.token}")
 
     def get(self, kind: str, name: str) -> Registered:
-        found = [r for r in self.resources if (r.kind, r.name) == (kind, name)]
+        """What makes the object, or the component, of this name."""
+        found = [r for r in self.resources if (r.kind, r.object) == (kind, name)]
         assert len(found) == 1, f"{len(found)} resources are {kind} {name}"
         return found[0]
 

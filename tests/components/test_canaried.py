@@ -80,7 +80,7 @@ def made(arguments: Callable[[], dict[str, Any]]) -> Recording:
 @pytest.mark.parametrize("case", CASES)
 def test_a_canary_around(case: str) -> None:
     arguments, expected = CASES[case]
-    canary = made(arguments).get("Canary", "mine").inputs
+    canary = made(arguments).get("Canary", "cart").inputs
     assert canary["metadata"] == {"name": "cart", "namespace": "shop"}
     assert canary["spec"] == {**expected, **WHOLE}
 
@@ -88,11 +88,11 @@ def test_a_canary_around(case: str) -> None:
 @pytest.mark.parametrize("case", ["an autoscaler to make", "an autoscaler from outputs"])
 def test_the_autoscaler_that_is_made_scales_the_target(case: str) -> None:
     program = made(CASES[case][0])
-    hpa = program.get("HorizontalPodAutoscaler", "mine")
+    hpa = program.get("HorizontalPodAutoscaler", "cart")
     assert hpa.inputs["metadata"] == {"name": "cart", "namespace": "shop"}
     assert hpa.inputs["spec"] == {**BOUNDS, "scaleTargetRef": TARGET}
-    assert program.get("Deployment", "somewhere").urn in hpa.waits_for
-    assert hpa.urn in program.get("Canary", "mine").waits_for
+    assert program.get("Deployment", "cart").urn in hpa.waits_for
+    assert hpa.urn in program.get("Canary", "cart").waits_for
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "name" not in case])
@@ -101,7 +101,7 @@ def test_a_canary_comes_after_the_workload_and_the_autoscaler_of_the_program(cas
     before = {
         each.urn for each in program.resources if each.kind in {"Deployment", "DaemonSet", "HorizontalPodAutoscaler"}
     }
-    assert before <= program.get("Canary", "mine").waits_for
+    assert before <= program.get("Canary", "cart").waits_for
 
 
 REFUSED: Mapping[str, tuple[Callable[[], dict[str, Any]], str]] = {

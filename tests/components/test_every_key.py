@@ -21,6 +21,7 @@ from tests.components.recording import IMAGE, run_program
 CART = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
 TLS = {"gateway": {"credentialName": "shop-tls"}}
 BUILT = {"controller": {"image": "registry.example/controller", "build": {"enabled": True}}}
+TARGET = {"apps": {"cart": None}, "targets": {"cart": {"service": {"port": 80}}}}
 RESOURCES = {"cpu": "70m"}
 MEMORY = {
     "type": "Resource",
@@ -113,12 +114,32 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "apps.<name>.suspend": (True, {}),
     "apps.<name>.service": ({"port": 81}, {}),
     "apps.<name>.analysis": ({"stepWeight": 7}, {}),
+    "targets.<name>.kind": ("DaemonSet", TARGET),
+    "targets.<name>.hpa.enabled": (False, merge(TARGET, {"targets": {"cart": {"hpa": {}}}})),
+    "targets.<name>.hpa.minReplicas": (2, TARGET),
+    "targets.<name>.hpa.maxReplicas": (9, TARGET),
+    "targets.<name>.hpa.cpuUtilization": (50, TARGET),
+    "targets.<name>.hpa.metrics": ([MEMORY], TARGET),
+    "targets.<name>.hpa.behavior": ({"scaleUp": {"stabilizationWindowSeconds": 60}}, TARGET),
+    "targets.<name>.progressDeadlineSeconds": (60, TARGET),
+    "targets.<name>.canary": ({"rollbackWindow": "24h"}, TARGET),
+    "targets.<name>.skipAnalysis": (True, TARGET),
+    "targets.<name>.suspend": (True, TARGET),
+    "targets.<name>.service": ({"port": 81}, TARGET),
+    "targets.<name>.analysis": ({"stepWeight": 7}, TARGET),
+    "namespace.create": (False, {}),
+    "namespaces.<name>.create": (False, {"namespaces": {"cart": {}}}),
+    "namespaces.<name>.labels": ({"team": "shop"}, {}),
+    "namespaces.<name>.injection": (False, {}),
+    "namespaces.<name>.mtls": ("STRICT", {}),
+    "namespaces.<name>.apps": ({"cart": CART}, {}),
+    "namespaces.<name>.targets": ({"cart": {"service": {"port": 80}}}, {}),
 }
 
 
 def keys_of(annotation: Any, path: str = "") -> Iterator[str]:
-    """The keys of the model; what becomes the Canary's spec as it is counts as one."""
-    if annotation in {ServiceSpec, Analysis}:
+    """The keys of the model; what becomes the Canary's spec as it is counts as one, and so do apps elsewhere."""
+    if annotation in {ServiceSpec, Analysis} or path in {"namespaces.<name>.apps", "namespaces.<name>.targets"}:
         yield path
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():

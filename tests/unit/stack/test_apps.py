@@ -345,7 +345,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             "canary": {"targetRef": {}},
         },
         [
-            "canary.targetRef: Forbidden: it is the app's Deployment",
+            "canary.targetRef: Forbidden: it is the workload of this name",
             "labels.app: Forbidden: it tells the app's pods from those of its primary",
             "deploymentSpec.template: Forbidden: set podSpec, labels and annotations of the app",
             "deploymentSpec.replicas: Forbidden: set replicas of the app",
@@ -374,10 +374,23 @@ def test_refuses(case: str) -> None:
     ] == expected
 
 
-def test_the_app_of_the_documentation_is_valid():
-    page = (REPO / "docs/your-own-app.md").read_text().split("```")
-    first, more = (yaml.safe_load(block.removeprefix("yaml\n")) for block in page if block.startswith("yaml"))
-    shop = merge(first["config"]["canary-on-istio:apps"]["shop"], more["shop"])
+def yaml_of(page: str) -> list[dict[str, Any]]:
+    """The YAML blocks of a page; of a stack file, its sections."""
+    blocks = [block.removeprefix("yaml\n") for block in (REPO / page).read_text().split("```") if block[:5] == "yaml\n"]
+    loaded = [yaml.safe_load(block) for block in blocks]
+    return [
+        {key.removeprefix("canary-on-istio:"): value for key, value in each.get("config", each).items()}
+        for each in loaded
+    ]
+
+
+def test_the_stacks_of_the_documentation_are_valid():
+    first, more, *others = yaml_of("docs/your-own-app.md")
+    assert [parse({"controller": {"image": "c:1"}, **stack}, "p").workloads[-1].name for stack in others] == [
+        "search",
+        "search",
+    ]
+    shop = merge(first["apps"]["shop"], more["shop"])
     pod = build_pod("shop", cart({**shop, "image": shop["image"], "tag": shop["tag"]}))
     assert [(each["name"], each["image"]) for each in pod["containers"]] == [
         ("shop", "registry.example/shop:1.4.2"),

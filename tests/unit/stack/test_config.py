@@ -22,6 +22,9 @@ IMAGE = {"image": "registry.example/canary-controller:1.0"}
 DIGEST = "0" * 64
 ROUTED = {"gateways": ["istio-system/public-gateway"]}
 NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
+TARGET: dict[str, Any] = {"service": {"port": 80}}
+SCALED = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart"}
+HOOKED = {"webhooks": {"load": {"type": "rollout"}}}
 OF_ANOTHER = {"name": "a", "namespace": "b"}
 
 
@@ -44,7 +47,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'isto: unknown field; did you mean "istio"? (known: apps, controller, gateway, istio, '
-                "loadTester, namespace, observability, rollouts)"
+                "loadTester, namespace, namespaces, observability, rollouts, targets)"
             )
         ],
     ),
@@ -97,7 +100,12 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a controller that does not control the stack's apps": (
         {"controller": {**IMAGE, "namespaces": ["shop"]}},
-        [('controller.namespaces: Invalid value: must include "prod", the namespace of the apps (namespace.name)')],
+        [
+            (
+                'controller.namespaces: Invalid value: must include "prod", a namespace of apps or targets '
+                "(namespace.name)"
+            )
+        ],
     ),
     "a controller without an image": (
         {"controller": {}},
@@ -280,7 +288,6 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
                 'apps.backend-primary: Duplicate value: apps.backend has a Deployment "backend-primary" as well;'
                 " rename one"
             ),
-            ('apps.backend-primary: Duplicate value: apps.backend has a Service "backend-primary" as well; rename one'),
         ],
     ),
     "a Secret with the name of another one's copy": (
@@ -291,8 +298,6 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "name": "backend"}}}},
         [
             'apps.cart: Duplicate value: apps.backend has a Service "backend" as well; rename one',
-            'apps.cart: Duplicate value: apps.backend has a Service "backend-primary" as well; rename one',
-            'apps.cart: Duplicate value: apps.backend has a Service "backend-canary" as well; rename one',
             (
                 'apps.cart.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
                 "set gateways or rename one"
@@ -304,10 +309,6 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'apps.flagger-loadtester: Duplicate value: loadTester has a Deployment "flagger-loadtester" as '
-                "well; rename one"
-            ),
-            (
-                'apps.flagger-loadtester: Duplicate value: loadTester has a Service "flagger-loadtester" as '
                 "well; rename one"
             ),
         ],
@@ -437,7 +438,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a namespace that exists already": (
         {"namespace": {"name": "istio-system"}},
-        ['namespace.name: Invalid value: "istio-system": the namespace is created for the apps'],
+        ['namespace.name: Invalid value: "istio-system": it is there already'],
     ),
     "the injection label set by hand": (
         {"namespace": {"labels": {"istio-injection": "disabled"}}},
@@ -528,6 +529,210 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "a controller named like Prometheus": (
         {"controller": {**IMAGE, "name": "prometheus"}},
         ['controller.name: Invalid value: "prometheus": used in istio-system already'],
+    ),
+    "a target without a port": (
+        {"targets": {"cart": {}}},
+        ["targets.cart.service: Required value: `spec.service` of the Canary."],
+    ),
+    "a key of an app in a target": (
+        {"targets": {"cart": {**TARGET, "tag": "1"}}},
+        [
+            (
+                "targets.cart.tag: unknown field (known: analysis, canary, hpa, kind, progressDeadlineSeconds, "
+                "service, skipAnalysis, suspend)"
+            )
+        ],
+    ),
+    "a target that is no workload of pods": (
+        {"targets": {"cart": {**TARGET, "kind": "StatefulSet"}}},
+        ['targets.cart.kind: Unsupported value: "StatefulSet": supported values: "Deployment", "DaemonSet"'],
+    ),
+    "a target with what other keys say": (
+        {"targets": {"cart": {**TARGET, "canary": {"targetRef": {}, "suspend": True}}}},
+        [
+            "targets.cart.canary.targetRef: Forbidden: it is the workload of this name",
+            "targets.cart.canary.suspend: Forbidden: set suspend beside canary",
+        ],
+    ),
+    "a target whose analysis is not valid": (
+        {"targets": {"cart": {**TARGET, "analysis": {"interval": "1s"}}}},
+        ['targets.cart.analysis.interval: Invalid value: "1s": must not be below controller.minimumInterval, 10s'],
+    ),
+    "an autoscaler for a DaemonSet": (
+        {"targets": {"cart": {**TARGET, "kind": "DaemonSet", "hpa": {}}}},
+        ["targets.cart.hpa: Forbidden: a DaemonSet has a pod on every node"],
+    ),
+    "two autoscalers for one target, and for one app": (
+        {
+            "targets": {"cart": {**TARGET, "hpa": {}, "canary": {"autoscalerRef": SCALED}}},
+            "apps": {"pay": {**NEW_APP, "canary": {"autoscalerRef": SCALED}}},
+        },
+        [
+            (
+                "apps.pay.canary.autoscalerRef: Forbidden: the autoscaler is the one that the stack makes; to name "
+                "another, set hpa.enabled: false"
+            ),
+            (
+                "targets.cart.canary.autoscalerRef: Forbidden: the autoscaler is the one that the stack makes; to name "
+                "another, remove hpa"
+            ),
+        ],
+    ),
+    "a metric of no shape in a target's autoscaler": (
+        {"targets": {"cart": {**TARGET, "hpa": {"behavior": {"scaleUpp": {}}}}}},
+        ['targets.cart.hpa.behavior.scaleUpp: unknown field; did you mean "scaleUp"? (known: scaleDown, scaleUp)'],
+    ),
+    "an app and a target of one name": (
+        {"targets": {"backend": TARGET}},
+        [
+            'targets.backend: Duplicate value: apps.backend has a Canary "backend" as well; rename one',
+            (
+                'targets.backend.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
+                "set gateways or rename one"
+            ),
+        ],
+    ),
+    "a target named like what is generated for an app": (
+        {"targets": {"backend-canary": TARGET}},
+        [
+            'targets.backend-canary: Duplicate value: apps.backend has a Service "backend-canary" as well; rename one',
+        ],
+    ),
+    "the first namespace once more": (
+        {"namespaces": {"prod": {}}},
+        ["namespaces.prod: Duplicate value: it is namespace.name: set namespace, apps and targets"],
+    ),
+    "a namespace that no namespace is called": (
+        {"namespaces": {"Team": {}}},
+        [
+            (
+                'namespaces.Team: Invalid value: "Team": must be a name of at most 63 characters from a-z, 0-9 and -, '
+                "as in team-1"
+            )
+        ],
+    ),
+    "a misspelt key of a namespace": (
+        {"namespaces": {"team-1": {"inject": True}}},
+        [
+            (
+                'namespaces.team-1.inject: unknown field; did you mean "injection"? (known: apps, create, injection, '
+                "labels, mtls, targets)"
+            )
+        ],
+    ),
+    "what is wrong in another namespace": (
+        {
+            "namespaces": {
+                "team-1": {
+                    "mtls": "STRICT",
+                    "injection": False,
+                    "labels": {"istio.io/rev": "a"},
+                    "apps": {"cart": {**NEW_APP, "analysis": {"interval": "1s"}}, "cart-primary": NEW_APP},
+                }
+            }
+        },
+        [
+            "namespaces.team-1.labels.istio.io/rev: Forbidden: set namespaces.team-1.injection, or revision of istiod",
+            "namespaces.team-1.mtls: Forbidden: without injection no proxy applies it",
+            (
+                'namespaces.team-1.apps.cart.analysis.interval: Invalid value: "1s": must not be below '
+                "controller.minimumInterval, 10s"
+            ),
+            (
+                "namespaces.team-1.apps.cart-primary: Duplicate value: namespaces.team-1.apps.cart has a Deployment "
+                '"cart-primary" as well; rename one'
+            ),
+        ],
+    ),
+    "an app of another namespace named like its load tester": (
+        {"namespaces": {"team-1": {"apps": {"flagger-loadtester": {**NEW_APP, "analysis": HOOKED}}}}},
+        [
+            (
+                "namespaces.team-1.apps.flagger-loadtester: Duplicate value: loadTester has a Deployment "
+                '"flagger-loadtester" as well; rename one'
+            )
+        ],
+    ),
+    "one host on one gateway, from two namespaces": (
+        {
+            "apps": {"frontend": None, "cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["a.example"]}}},
+            "namespaces": {
+                "team-1": {"targets": {"cart": {"service": {"port": 80, **ROUTED, "hosts": ["A.example"]}}}}
+            },
+        },
+        [
+            (
+                'namespaces.team-1.targets.cart.service.hosts: Duplicate value: "A.example": apps.cart has it on '
+                "istio-system/public-gateway as well; give each a service.match"
+            )
+        ],
+    ),
+    "the Service of another namespace, in the mesh": (
+        {
+            "namespaces": {
+                "team-1": {"targets": {"cart": {"service": {"port": 80, "hosts": ["backend.prod.svc.cluster.local"]}}}}
+            }
+        },
+        [
+            (
+                'namespaces.team-1.targets.cart.service.hosts: Duplicate value: "backend.prod.svc.cluster.local": '
+                "apps.backend has it in the mesh as well; set gateways or rename one"
+            )
+        ],
+    ),
+    "a namespace that the controller does not control": (
+        {
+            "controller": {**IMAGE, "namespaces": ["prod"]},
+            "namespaces": {"team-1": {"apps": {"cart": NEW_APP}}, "team-2": {}},
+        },
+        ['controller.namespaces: Invalid value: must include "team-1", a namespace of apps or targets (namespaces)'],
+    ),
+    "a webhook of another namespace, where those are not allowed": (
+        {
+            "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+            "namespaces": {
+                "team-1": {
+                    "targets": {
+                        "cart": {
+                            **TARGET,
+                            "analysis": {
+                                "webhooks": {
+                                    "own": {"type": "rollout"},
+                                    "of-prod": {"type": "rollout", "url": "http://flagger-loadtester.prod/"},
+                                }
+                            },
+                        }
+                    }
+                }
+            },
+        },
+        [
+            (
+                "namespaces.team-1.targets.cart.analysis.webhooks: Forbidden: controller.trust.addresses has no "
+                'pattern for "flagger-loadtester.prod"'
+            )
+        ],
+    ),
+    "default, which every cluster has": (
+        {"namespaces": {"default": {"targets": {"cart": TARGET}}}},
+        ['namespaces.default: Invalid value: "default": set namespaces.default.create: false for it'],
+    ),
+    "settings of a namespace that is made elsewhere": (
+        {"namespace": {"create": False, "labels": {"a": "b"}, "injection": True, "mtls": "STRICT"}},
+        [
+            f"namespace.{key}: Forbidden: with create: false the namespace stays as it is"
+            for key in ("injection", "labels", "mtls")
+        ],
+    ),
+    "an existing namespace without sidecars": (
+        {"namespaces": {"kube-system": {"create": False, "targets": {"dns": TARGET}}}},
+        [
+            'namespaces.kube-system: Invalid value: "kube-system": no place for apps: Istio injects no sidecars there',
+        ],
+    ),
+    "an existing namespace with nothing to make": (
+        {"namespaces": {"team-1": {"create": False}}},
+        ["namespaces.team-1: Required value: apps or targets; with create: false there is nothing else to make"],
     ),
     "two strategies at once": (
         {"apps": {"cart": {**NEW_APP, "analysis": {"iterations": 3, "stepWeight": 5, "metrics": None}}}},
