@@ -36,7 +36,7 @@ class RolloutGate(pulumi.ComponentResource):
     """
 
     outcome: pulumi.Output[dict[str, Any]]
-    """As `canary wait --output json` prints it: outcome, revision, images and their digests, checks, when it ended."""
+    """As `canary wait --output json` prints it: outcome, revision, images, digests, checks, receipt, when it ended."""
 
     def __init__(self, name: str, args: RolloutGateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:RolloutGate", name, None, opts)

@@ -62,6 +62,12 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
+class Observed(Model):
+    """Written by a controller, possibly of another version: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def _whole(value: Any) -> Any:
     """Read 5.0 as 5: protobuf, and so Pulumi, has no other numbers than floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

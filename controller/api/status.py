@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field, WithJsonSchema
 
-from controller.api.base import Boolean, Integer, MicroTime, Model, Number, SavedObject, StringMap, Time
+from controller.api.base import Boolean, Integer, MicroTime, Number, Observed, SavedObject, StringMap, Time
+from controller.api.receipt import Receipt
+
+_PendingReceipt = Annotated[Receipt, WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
 
 
 class Phase(StrEnum):
@@ -28,13 +31,7 @@ class Phase(StrEnum):
     TERMINATED = "Terminated"
 
 
-class _Observed(Model):
-    """Written by a controller, possibly of another version: unknown fields are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class Condition(_Observed):
+class Condition(Observed):
     """A condition. As in Flagger, the reason of the one of type Promoted is the phase."""
 
     type: str = Field(description="Type of the condition.")
@@ -45,7 +42,7 @@ class Condition(_Observed):
     last_transition_time: Time | None = Field(None, description="Time of the last change of the status.")
 
 
-class CheckStatus(_Observed):
+class CheckStatus(Observed):
     """Result of a metric at the last check."""
 
     name: str = Field(description="Name of the metric.")
@@ -55,7 +52,7 @@ class CheckStatus(_Observed):
     dry_run: Boolean = Field(False, description="Whether the metric is a dry run: its result decides nothing.")
 
 
-class ActionStatus(_Observed):
+class ActionStatus(Observed):
     """What became of the last action that a person asked for."""
 
     text: str = Field(description="The annotation as it was written, shortened if it is long.")
@@ -64,14 +61,14 @@ class ActionStatus(_Observed):
     refused: str = Field("", description="Why it was refused or had no effect. Absent if it was done.")
 
 
-class FormerStatus(_Observed):
+class FormerStatus(Observed):
     """A revision that the primary has run."""
 
     revision: str = Field(description="Digest as in lastPromotedSpec.")
     until: Time = Field(description="When another revision was promoted; of the last, when it was promoted.")
 
 
-class CanaryStatus(_Observed):
+class CanaryStatus(Observed):
     """The observed state of a Canary."""
 
     phase: Phase = Field(Phase.NEW, description="Phase of the rollout.")
@@ -110,6 +107,12 @@ class CanaryStatus(_Observed):
     )
     promoted_primary: SavedObject | None = Field(
         None, description="What the primary was promoted to run: if it is deleted, it is rebuilt from this."
+    )
+    receipt: Receipt | None = Field(
+        None, description="What proves the revision that the primary runs. Absent if no rollout has promoted it."
+    )
+    pending_receipt: _PendingReceipt | None = Field(
+        None, description="What will be in the receipt of the rollout that is under way, as far as it is known."
     )
     started_at: MicroTime | None = Field(None, description="When the rollout began that is under way, or was the last.")
     capacity: Integer = Field(

@@ -107,6 +107,7 @@ def _as_json(row: CanaryRow) -> dict[str, Any]:
         "canary": row.canary,
         "reason": row.reason,
         "message": row.message,
+        "receipt": row.receipt.to_dict() if row.receipt else None,
         "metrics": [
             {
                 "name": each.metric,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from controller.api import Canary, CanaryStatus, Compare, InvalidObject, Metric, Phase, Strategy, parse_canary
+from controller.api import Canary, CanaryStatus, InvalidObject, Phase, Strategy, parse_canary
+from controller.api.receipt import Receipt
 from controller.cli import words
+from controller.core.analysis.findings import Finding, find_all
 from controller.core.evidence.question import Verdict
-from controller.core.model import Evidence, Manifest
+from controller.core.model import Manifest
 from controller.core.objects.kinds import as_workload
 from controller.core.rollout.conditions import without_proof
 from controller.core.status import state_from_status
@@ -22,29 +24,6 @@ _RIGHT = {"TRAFFIC", "FAILED", "VALUE", "RATIO", "P"}
 _STYLES = {Phase.INITIALIZED: "green", Phase.SUCCEEDED: "green", Phase.FAILED: "red", Phase.NEW: "dim"}
 _BAD, _GOOD = (Verdict.FAIL, "failed"), (Verdict.PASS, "passed")
 _IN_ROUNDS = (Strategy.AB_TESTING, Strategy.BLUE_GREEN)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """The latest result of one metric.
-
-    Attributes:
-        metric: its name.
-        verdict: passed or failed for a threshold; FAIL, PASS or INCONCLUSIVE for a comparison.
-        detail: the result in words.
-        value: the measured value of a threshold; None for a comparison, or if there was no value.
-        ratio: the canary's bad rate, or value, divided by the primary's; None for a threshold, or without any yet.
-        p_value: of a comparison, valid at any look.
-        dry_run: the result decides nothing.
-    """
-
-    metric: str
-    verdict: str
-    detail: str
-    value: float | None = None
-    ratio: float | None = None
-    p_value: float | None = None
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +40,7 @@ class CanaryRow:
         reason: what happened last, in one word.
         message: what blocks the rollout, why it was rolled back, what its promotion left unproven, or what is wrong
             with the spec.
+        receipt: what proves the version that the primary runs.
     """
 
     namespace: str
@@ -75,9 +55,10 @@ class CanaryRow:
     threshold: int | None
     primary: str = ""
     canary: str = ""
-    metrics: tuple[MetricRow, ...] = ()
+    metrics: tuple[Finding, ...] = ()
     reason: str = ""
     message: str = ""
+    receipt: Receipt | None = None
 
     @property
     def label(self) -> str:
@@ -125,9 +106,10 @@ def _row(manifest: Manifest, versions: Mapping[Key, str]) -> CanaryRow:
         threshold=analysis.failure_threshold if analysis else None,
         primary=_version_of(canary, canary.primary_key, versions) if canary else "",
         canary=_version_of(canary, canary.target_key, versions) if canary else "",
-        metrics=tuple(_metrics(canary)) if canary else (),
+        metrics=tuple(find_all(canary, state_from_status(canary))) if canary else (),
         reason=status.reason,
         message=problem or status.message or without_proof(status),
+        receipt=status.receipt,
     )
 
 
@@ -155,32 +137,6 @@ def _tag(image: str) -> str:
     name, _, digest = image.partition("@")
     _, _, tag = name.rpartition("/")[2].partition(":")
     return tag or digest.rpartition(":")[2][:12] or "latest"
-
-
-def _metrics(canary: Canary) -> Iterator[MetricRow]:
-    """The checks in the order in which they were made, then the comparisons, from their evidence."""
-    evidence = state_from_status(canary).evidence
-    said: dict[str, str] = {}
-    for check in canary.status.checks:
-        if check.name in evidence and check.detail.startswith(f"{check.name}: "):
-            said[check.name] = check.detail.removeprefix(f"{check.name}: ")
-            continue
-        verdict = "passed" if check.passed else "failed"
-        yield MetricRow(check.name, verdict, check.detail, value=check.value, dry_run=check.dry_run)
-    for metric in canary.spec.analysis.metrics:
-        if metric.compare and metric.name in evidence:
-            yield _comparison(metric, metric.compare, evidence[metric.name], said.get(metric.name))
-
-
-def _comparison(metric: Metric, compare: Compare, comparison: Evidence, said: str | None) -> MetricRow:
-    return MetricRow(
-        metric.name,
-        str(comparison.verdict(compare)),
-        said or comparison.describe(compare),
-        ratio=comparison.ratio,
-        p_value=comparison.p_value,
-        dry_run=metric.dry_run,
-    )
 
 
 def draw_canaries(rows: Sequence[CanaryRow]) -> RenderableType:

@@ -74,7 +74,7 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """For a pipeline."""
-        status = self.canary.status
+        status, receipt = self.canary.status, self.canary.status.receipt
         return {
             "canary": f"{self.canary.namespace}/{self.canary.name}",
             "outcome": self.end.word,
@@ -84,6 +84,7 @@ class Outcome:
             "reason": status.reason,
             "message": status.message,
             "checks": [check.to_dict() for check in status.checks],
+            "receipt": receipt.to_dict() if receipt is not None and receipt.revision == self.revision else None,
             "finishedAt": f"{status.last_transition_time:%Y-%m-%dT%H:%M:%SZ}" if status.last_transition_time else None,
         }
 

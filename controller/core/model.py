@@ -15,6 +15,7 @@ from controller.api.canary import Canary
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
 from controller.api.metric_template import MetricTemplate
 from controller.api.names import SELECTOR_LABELS
+from controller.api.receipt import Receipt
 from controller.api.status import Phase
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.split import Served, Split
@@ -118,6 +119,8 @@ class State:
         analysed_at: time of the last timed step; the next is due one interval later, restart or not.
         transitioned_at: when the phase last changed.
         record: what the primary was promoted to run (`objects.promoted`); None before it was seen running it.
+        receipt: of the revision that the primary runs, if a rollout promoted it (`rollout.receipts`).
+        pending_receipt: what is known of the receipt that the rollout under way may come to.
         started_at: when the rollout began that is under way, or was the last.
         capacity: the primary's replicas when the rollout began, where an autoscaler could take them away.
         begun_at: when the canary took its first step in this rollout.
@@ -154,6 +157,8 @@ class State:
     analysed_at: datetime | None = None
     transitioned_at: datetime | None = None
     record: Manifest | None = None
+    receipt: Receipt | None = None
+    pending_receipt: Receipt | None = None
     started_at: datetime | None = None
     capacity: int = 0
     begun_at: datetime | None = None

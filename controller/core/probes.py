@@ -127,7 +127,7 @@ class TrafficProbe:
 
 @dataclass(frozen=True, slots=True)
 class PodsProbe:
-    """Read the pods of a workload that is not ready: they say why.
+    """Read the pods of a workload: why they are not ready, or which images they run.
 
     Attributes:
         workload: its name, in the Canary's namespace.

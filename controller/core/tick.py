@@ -200,12 +200,13 @@ class Tick:
             now=self.facts.now,
             waiting_since=self.state.transitioned_at if moving else self.state.stalled_since,
         )
-        answer = self.observation.results.get(self._pods(workload).key)
+        answer = self.observation.results.get(self.pods(workload).key)
         trouble = trouble_of(workload, answer.pods) if isinstance(answer, Pods) and not readiness.ready else ""
         return replace(readiness, detail=f"{readiness.detail}; {trouble}") if trouble else readiness
 
     @staticmethod
-    def _pods(workload: Manifest) -> PodsProbe:
+    def pods(workload: Manifest) -> PodsProbe:
+        """How to ask for the pods of a workload."""
         return PodsProbe(workload["metadata"]["name"], selector_text(workload))
 
     @property
@@ -213,7 +214,7 @@ class Tick:
         """Whose pods to ask why they are not ready: they have got no further for longer than a start takes."""
         sides = ((self.facts.target, self.canary_readiness), (self.facts.primary, self.primary_readiness))
         probes = (
-            self._pods(workload) for workload, readiness in sides if workload is not None and self._is_stuck(readiness)
+            self.pods(workload) for workload, readiness in sides if workload is not None and self._is_stuck(readiness)
         )
         return tuple(probe for probe in probes if probe.key not in self.observation.results)
 

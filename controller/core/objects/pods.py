@@ -1,4 +1,4 @@
-"""Why a workload's pods are not ready, in the words of the pods themselves.
+"""What a workload's pods say: why they are not ready, in their own words, and which images they run.
 
 Only what lasts is said: a message that changes with every retry of the kubelet would be a write of the status each.
 """
@@ -43,6 +43,19 @@ def trouble_of(workload: Manifest, pods: Sequence[Manifest]) -> str:
             shown = reason if len(reason) <= SHOWN else f"{reason[: SHOWN - 1]}…"
             return f"pod {pod['metadata']['name']} {shown}"
     return ""
+
+
+def image_ids(workload: Manifest, pods: Sequence[Manifest]) -> dict[str, str]:
+    """The images of a workload's pods that are ready, by container, as their nodes resolved them.
+
+    A container whose image differs from pod to pod is left out: a tag was moved while they started.
+    """
+    key, found = (workload["kind"], workload["metadata"]["name"]), dict[str, set[str]]()
+    for pod in pods:
+        if key in _workloads_of(pod) and _is_ready(pod):
+            for container in pod["status"].get("containerStatuses") or ():
+                found.setdefault(container["name"], set()).add(container.get("imageID", ""))
+    return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1 and "" not in ids}
 
 
 def _workloads_of(pod: Manifest) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from controller.core.model import Answered, Facts, Routes, State
 from controller.core.objects.workload import UNKNOWN_REVISION
 from controller.core.rollout.alerts import GATES
 from controller.core.rollout.phases import ACTIONS, ANALYSIS, Reason
+from controller.core.rollout.receipts import note_action
 from controller.core.tick import Tick
 
 _STEPS = (Reason.STARTED, Reason.ADVANCED, Reason.PROMOTION_STARTED)
@@ -131,6 +132,8 @@ def answer(tick: Tick, heard: Heard, decision: Decision) -> Decision:
     asked, refused, who = heard.asked, heard.refused, _who(tick, heard.asked)
     if asked and not refused and not _had_effect(tick, asked, decision.state):
         refused = decision.state.message or f"what happened instead: {decision.state.reason}"
+    if asked and not refused:
+        decision = replace(decision, state=note_action(decision.state, asked, who))
     event = Event(f"Action {asked.verb} on {tick.canary_label} by {who}" if asked else f"Action on {tick.canary_label}")
     if refused:
         event = Event(f"{event.message} refused: {refused}", "Warning")

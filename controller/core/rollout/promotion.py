@@ -11,6 +11,7 @@ from controller.core.decision import Decision, Event, Measure
 from controller.core.model import Former, Routes
 from controller.core.objects.ports import moves_port
 from controller.core.objects.workload import primary_revision
+from controller.core.rollout import receipts
 from controller.core.rollout.phases import Reason
 from controller.core.rollout.rollback import await_quiet, late_requests, roll_back
 from controller.core.rollout.settle import hold, settle
@@ -29,7 +30,14 @@ def start_promotion(tick: Tick, events: tuple[Event, ...]) -> Decision:
     """
     moved = moves_port(tick.facts) and not tick.analysis.match
     routes = Routes(100 if moved else tick.state.routes.canary_weight)
-    state = replace(tick.state, routes=routes, analysed_at=tick.facts.now, stalled_since=None, message="")
+    state = replace(
+        tick.state,
+        routes=routes,
+        analysed_at=tick.facts.now,
+        stalled_since=None,
+        pending_receipt=receipts.filled_in(tick),
+        message="",
+    )
     copying = Event(f"Copying {tick.target_label} template spec to {tick.primary_label}")
     return settle(
         tick, Reason.PROMOTION_STARTED, state, events=(*events, copying), promote=True, requeue_after=tick.interval
@@ -121,9 +129,13 @@ def finalise(tick: Tick) -> Decision | Measure:
     """An interval after the last traffic left it, so that requests under way can end, the canary is scaled to zero."""
     if wait := await_quiet(tick):
         return wait
+    if (probe := receipts.unread_images(tick)) is not None:
+        return Measure((probe,))
     state = replace(
         tick.state,
         promoted=tick.state.applied,
+        receipt=receipts.handed_out(tick),
+        pending_receipt=None,
         former=_former(tick, tick.state.applied),
         iterations=0,
         failed_checks=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.api.receipt import Receipt
 from controller.api.status import Phase
 from controller.core.decision import (
     Action,
@@ -148,6 +149,11 @@ def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
     before, state = tick.state, replace(state, revision=tick.known_revision)
     over = not state.message and before.reason in HOLDS
     named = ("" if over else before.reason) if reason is None else reason.value
+    state = replace(
+        state,
+        receipt=_of(state.promoted, state.receipt),
+        pending_receipt=_of(state.applied, state.pending_receipt),
+    )
     if named not in TURNS or not tick.moved_on:
         state = replace(state, queued_since=None)
     if reason is None:
@@ -158,6 +164,11 @@ def stamp(tick: Tick, reason: Reason | None, state: State) -> State:
         state = replace(state, paused="", aborted="")
     frozen = state.frozen and phase is Phase.FAILED
     return replace(state, phase=phase, reason=named, transitioned_at=changed_at, frozen=frozen)
+
+
+def _of(revision: str, receipt: Receipt | None) -> Receipt | None:
+    """A receipt, unless it is of another revision."""
+    return receipt if receipt is not None and receipt.revision == revision else None
 
 
 def hold(tick: Tick, reason: Reason, message: str, *, requeue_after: float | None = None) -> Decision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.api.receipt import Override
 from controller.api.status import Phase
 from controller.api.webhook import HookType
 from controller.core.decision import Decision, Event, Measure
@@ -18,6 +19,7 @@ from controller.core.objects.workload import (
 )
 from controller.core.rollout.guards import copy_problem, start_problem
 from controller.core.rollout.phases import HOLDS, Reason
+from controller.core.rollout.receipts import note
 from controller.core.rollout.settle import hands_off, hold, lost_configs, settle, warn_once
 from controller.core.rollout.turns import broken_dependencies
 from controller.core.tick import Tick, passed, refused
@@ -71,6 +73,7 @@ def take_over(tick: Tick) -> Decision | None:
         iterations=max(0, tick.state.iterations),
         message="",
     )
+    state = note(state, Override(what="takenOver"))
     event = Event(f"Taking over {tick.canary_label}, revision {tick.state.applied} is now {applied}")
     return settle(tick, Reason.TAKEN_OVER, state, events=(event,), requeue_after=0.0)
 
@@ -189,6 +192,7 @@ def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
         scale_down=scale_to is None and not keep and _pods_may_be_stale(tick),
         quiet_since=None,
         last_served=None,
+        pending_receipt=None,
         checks=(),
         evidence={},
         split=None,

@@ -184,8 +184,10 @@ def primary_pod(digest: str) -> dict[str, Any]:
 def test_wait_is_for_what_the_target_asks_for_and_says_in_json_what_was_promoted(monkeypatch):
     cluster = initialized()
     kube = FakeKube(*cluster.objects.values(), primary_pod("sha256:12"))
-    status = {"phase": "Succeeded", "reason": "Promoted", "lastTransitionTime": "2026-11-30T10:00:00Z"}
-    kube.set({**canary_manifest(), "status": {**status, "lastPromotedSpec": cluster.state.revision}})
+    status: dict[str, Any] = {"phase": "Succeeded", "reason": "Promoted", "lastTransitionTime": "2026-11-30T10:00:00Z"}
+    receipt = {"revision": cluster.state.revision, "skipped": "skipAnalysis", "promotedAt": "2026-11-30T10:00:00Z"}
+    status |= {"lastPromotedSpec": cluster.state.revision, "receipt": receipt}
+    kube.set({**canary_manifest(), "status": status})
     code, shown = run(kube, monkeypatch, "wait", "backend", "-n", "prod", "--output", "json")
     found = json.loads(next(line for line in shown.splitlines() if line.startswith("{")))
     assert (code, found) == (
@@ -199,6 +201,7 @@ def test_wait_is_for_what_the_target_asks_for_and_says_in_json_what_was_promoted
             "reason": "Promoted",
             "message": "",
             "checks": [],
+            "receipt": receipt,
             "finishedAt": "2026-11-30T10:00:00Z",
         },
     )

@@ -20,6 +20,7 @@ from controller.shell.kubernetes.errors import Rejected
 from controller.shell.kubernetes.kinds import Kind
 from tests.builders import canary_manifest, make_daemon_set, make_deployment
 from tests.unit.cli.rollouts import rolling_out
+from tests.unit.core.cluster import rolled_out
 from tests.unit.shell.fakes import FakeKube
 
 
@@ -40,6 +41,15 @@ def test_json_has_the_same(capsys):
         ("errors", "PASS", 2.0),
         ("latency", "INCONCLUSIVE", None),
     ]
+
+
+def test_json_has_the_receipt_of_what_the_primary_runs(capsys):
+    cluster = rolling_out(bad=10, looks=10)
+    rolled_out(cluster)
+    get.print_rows(read_rows([cluster.canary]), Output.JSON)
+    (canary,) = json.loads(capsys.readouterr().out)
+    assert canary["receipt"] == cluster.canary["status"]["receipt"]
+    assert canary["receipt"]["images"] == {"backend": "podinfo:2"}
 
 
 def in_namespace(name: str, namespace: str) -> dict[str, Any]:

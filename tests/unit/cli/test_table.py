@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from controller.api import Phase, parse_canary
-from controller.cli.table import CanaryRow, MetricRow, draw_canaries, read_rows
+from controller.cli.table import CanaryRow, draw_canaries, read_rows
+from controller.core.analysis.findings import Finding
 from controller.core.probes import NoValues
 from controller.core.status import state_from_status
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
@@ -35,7 +36,7 @@ def test_a_status_is_read_with_its_checks_and_its_evidence():
         0,
         3,
     )
-    assert threshold == MetricRow("error-rate", "passed", "error-rate 0.50", value=0.5)
+    assert threshold == Finding("error-rate", "passed", "error-rate 0.50", value=0.5)
     assert (errors.metric, errors.verdict, errors.ratio, errors.value) == ("errors", "PASS", 2.0, None)
     assert errors.detail.startswith("errors 2% of 2,000 requests against the primary's 1% of 6,000, 2 times (")
     assert errors.p_value == state_from_status(parse_canary(canary)).evidence["errors"].p_value
@@ -65,7 +66,7 @@ def test_a_failed_check_is_shown_with_its_value():
     row = read_row(rolling_out(error_rate=7.0).canary)
     assert (row.failed_checks, row.metrics[0]) == (
         2,
-        MetricRow("error-rate", "failed", "error-rate 7.00 > 1", value=7.0),
+        Finding("error-rate", "failed", "error-rate 7.00 > 1", value=7.0),
     )
 
 
@@ -133,7 +134,7 @@ def test_without_canaries_the_table_says_so():
 
 
 def test_control_characters_do_not_reach_the_terminal():
-    metric = MetricRow("errors\x1b[2J", "passed", "")
+    metric = Finding("errors\x1b[2J", "passed", "")
     (row,) = read_rows([canary_manifest()], [make_deployment(image="podinfo:\x1b[2J")])
     assert "\x1b" not in drawn(replace(row, message="Halt \x1b]0;title\x07 \x9b31m", metrics=(metric,)))
 
@@ -186,7 +187,7 @@ def test_nothing_is_cut_where_the_table_is_wider_than_the_terminal():
         threshold=15,
         primary="2026.01.01-0123456789abcdef (10/10)",
         canary="2026.01.02-fedcba9876543210 (10/10)",
-        metrics=(MetricRow("request-success-rate-of-checkout", "INCONCLUSIVE", "", value=99.99, ratio=2, p_value=0.1),),
+        metrics=(Finding("request-success-rate-of-checkout", "INCONCLUSIVE", "", value=99.99, ratio=2, p_value=0.1),),
         message=message,
     )
     shown = drawn(row)

@@ -71,7 +71,8 @@ def check(case: Case) -> None:
         hooks=decision.hooks,
         requeue_after=case.requeue_after,
     )
-    state = replace(decision.state, record=before.record, revision=before.revision)  # test_promoted.py looks at them
+    elsewhere = ("record", "revision", "receipt", "pending_receipt")  # test_promoted.py, test_receipts.py
+    state = replace(decision.state, **{name: getattr(before, name) for name in elsewhere})
     whole = replace(decision, state=state, actions=(*decision.upkeep, *decision.actions), upkeep=())
     whole, expected = without_source(whole), without_source(expected)
     assert whole == expected

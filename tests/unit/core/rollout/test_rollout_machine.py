@@ -114,6 +114,7 @@ class RolloutMachine(RuleBasedStateMachine):
         answered: those that were obeyed or refused.
         promoted: what a person has promoted, fully or past a gate.
         aborted: the revision that a person has aborted, until it is retried or another is applied.
+        fully: the revision that a person has promoted fully, until a rollout starts over.
         gone: the cookies of rollouts that are over.
     """
 
@@ -126,6 +127,7 @@ class RolloutMachine(RuleBasedStateMachine):
     answered: set[str]
     promoted: set[tuple[str, str]]
     aborted: str
+    fully: str
     gone: set[str]
 
     @initialize(analysis=st.sampled_from(sorted(ANALYSES)), kind=st.sampled_from(["Deployment", "DaemonSet"]))
@@ -137,7 +139,7 @@ class RolloutMachine(RuleBasedStateMachine):
         assert self.cluster.phase is Phase.INITIALIZED
         self.cluster.alerts = []
         self.pods, self.tried, self.tried_ports, self.gone = None, {self.wanted}, {9898}, set()
-        self.said, self.answered, self.promoted, self.aborted = [], set(), set(), ""
+        self.said, self.answered, self.promoted, self.aborted, self.fully = [], set(), set(), "", ""
 
     # --- what happens ---
 
@@ -335,6 +337,7 @@ class RolloutMachine(RuleBasedStateMachine):
         """After a whole tick from the state ``before`` in a situation, when the primary ran ``ran``."""
         state, runs = self.cluster.state, self.primary_runs
         self.look_at_alerts(before, state)
+        self.look_at_receipt(before, state)
         self.note_pods()
         if ("ConfigMap", "backend-config-primary") not in self.cluster.objects:
             assert state.message, "a lost copy is never silent"
@@ -374,6 +377,22 @@ class RolloutMachine(RuleBasedStateMachine):
         assert len(told) <= int(moved or before.alerted != state.alerted), (told, before, state)
         if moved and state.phase in (Phase.FAILED, Phase.SUCCEEDED) and before.phase not in END_PHASES:
             assert told or state.reason in (Reason.BACK_TO_FAILED, Reason.BACK_TO_PROMOTED)
+
+    def look_at_receipt(self, before: State, state: State) -> None:
+        """One for what a rollout has promoted and the primary runs; it says whether there was an analysis."""
+        receipt, promoted = state.receipt, (state.phase, state.reason) == (Phase.SUCCEEDED, Reason.PROMOTED)
+        assert receipt is None or (receipt.revision == state.promoted and receipt.promoted_at is not None)
+        if receipt is not None and state.phase in END_PHASES:
+            assert list(receipt.images.values()) == [self.primary_runs[0]]
+        if state.reason in (Reason.STARTED, Reason.RESTARTED, Reason.ANALYSIS_CHANGED):
+            self.fully = ""
+        said = state.answered
+        if said is not None and said != before.answered and said.text.startswith("promote-fully") and not said.refused:
+            self.fully = state.applied
+        assert receipt is not None or not promoted or before.promoted == state.promoted
+        if receipt is not None and receipt != before.receipt:
+            assert promoted
+            assert bool(receipt.skipped) == (self.fully == receipt.revision), receipt
 
     def look_at_answer(self, before: State, had: Situation) -> None:
         """An action acts once or never; an abort ends with all traffic on the primary; a pause lets nothing advance."""
