@@ -168,9 +168,19 @@ class Tick:
         return serves(self.facts.primary)
 
     @property
+    def canary_serves(self) -> bool:
+        """Whether any pod of the canary can answer requests."""
+        return serves(self.facts.target)
+
+    @property
     def must_keep_traffic(self) -> bool:
         """The canary serves and the primary does not: whoever is sent to the primary gets no answer."""
-        return bool(self.state.routes.canary_weight) and serves(self.facts.target) and not self.primary_serves
+        return bool(self.state.routes.canary_weight) and self.canary_serves and not self.primary_serves
+
+    @property
+    def must_give_back(self) -> bool:
+        """The primary serves and the canary does not: whoever is sent to the canary gets no answer."""
+        return bool(self.state.routes.canary_weight) and self.primary_serves and not self.canary_serves
 
     @cached_property
     def canary_readiness(self) -> Readiness:

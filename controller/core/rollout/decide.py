@@ -13,7 +13,18 @@ from typing import TypeAlias
 from controller.api.status import Phase
 from controller.core.decision import Decision, Measure
 from controller.core.model import Observation, State
-from controller.core.rollout import by_hand, groups, guards, progress, promotion, rollback, termination, turns, waits
+from controller.core.rollout import (
+    by_hand,
+    failures,
+    groups,
+    guards,
+    progress,
+    promotion,
+    rollback,
+    termination,
+    turns,
+    waits,
+)
 from controller.core.rollout import start as idle
 from controller.core.rollout.alerts import with_alerts
 from controller.core.tick import Tick
@@ -37,6 +48,7 @@ _INITIALISE: tuple[Policy, ...] = (
     idle.initialise,  # the first revision is the only one that becomes primary without a rollout
 )
 _IDLE: tuple[Policy, ...] = (
+    failures.give_back,  # after a failed promotion the canary has the traffic
     idle.await_configs,  # the revision is not known before
     idle.take_over,  # another controller's revision says nothing below
     idle.resume_promotion,  # before `stay`: a failed promotion goes on without a new revision
@@ -63,6 +75,7 @@ _PROGRESS: tuple[Policy, ...] = (
     progress.restart_outgrown,  # after `restart`, which resets the traffic anyway
     rollback.drain,  # pods with other configs go before new ones start
     progress.restore_pods,  # before the waits: traffic leaves a canary without pods at once
+    failures.give_back,  # before the waits, likewise: what is not there is not waited for with users on it
     waits.look_at_pods,  # what is said about readiness below has the pods' own reason
     waits.meet_deadline,  # before anything is waited for
     waits.await_start_of_traffic,  # with traffic the judgement goes on, whatever is waited for
@@ -76,6 +89,7 @@ _PROMOTE: tuple[Policy, ...] = (
     idle.take_over,  # another controller's revision says nothing below
     promotion.leave_untaken,  # all below is about a primary that has the revision, or takes it now
     promotion.protect_promotion,  # pods that nobody judged lose the traffic before anything is waited for
+    failures.give_back,  # so do those that are not there
     waits.look_at_pods,  # what is said about readiness below has the pods' own reason
     promotion.await_promoted_primary,  # no traffic to a primary that does not run the revision
     promotion.shift_to_primary,

@@ -93,10 +93,10 @@ def await_promoted_primary(tick: Tick) -> Decision | None:
 def _give_up(tick: Tick, reason: str) -> Decision:
     """The primary cannot run the new revision, the canary does: it keeps all the traffic (Flagger)."""
     message = f"Promotion of {tick.target_label} failed, primary not ready: {reason}"
-    weight = 100 if not tick.moved_on or tick.must_keep_traffic else 0
+    trusted = tick.must_keep_traffic or (not tick.moved_on and (tick.canary_serves or not tick.primary_serves))
     state = replace(
         tick.state,
-        routes=Routes(weight),
+        routes=Routes(100 if trusted else 0),
         promoted=tick.state.applied,
         former=_former(tick),
         iterations=0,

@@ -12,15 +12,15 @@ from tests.unit.core.cluster import initialized
 
 INITIALISE = "look_at_pods initialise"
 IDLE = (
-    "await_configs take_over resume_promotion explain drain stay notice_revert refuse_start protect_promotion"
-    " look_at_pods await_start await_gate await_turn start"
+    "give_back await_configs take_over resume_promotion explain drain stay notice_revert refuse_start"
+    " protect_promotion look_at_pods await_start await_gate await_turn start"
 )
 PROGRESS = (
     "take_over resume_copied notice_revert supersede restart fail_with_group obey_abort restart_outgrown drain"
-    " restore_pods look_at_pods meet_deadline await_start_of_traffic skip_analysis promote_with_group await_due"
-    " obey_rollback_hooks analyse"
+    " restore_pods give_back look_at_pods meet_deadline await_start_of_traffic skip_analysis promote_with_group"
+    " await_due obey_rollback_hooks analyse"
 )
-PROMOTE = "take_over leave_untaken protect_promotion look_at_pods await_promoted_primary shift_to_primary"
+PROMOTE = "take_over leave_untaken protect_promotion give_back look_at_pods await_promoted_primary shift_to_primary"
 
 ORDER = {
     Phase.NEW: INITIALISE,

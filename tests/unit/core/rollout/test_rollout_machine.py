@@ -459,6 +459,9 @@ class RolloutMachine(RuleBasedStateMachine):
             assert state.routes == Routes()
         if before.routes.canary_weight and had.canary_serves and not had.primary_serves:
             assert state.routes.canary_weight >= before.routes.canary_weight, "traffic to a primary that serves nothing"
+        copying = state.reason == Reason.PROMOTION_STARTED  # what the next tick sees is another situation
+        if had.primary_serves and not had.canary_serves and not cluster.refusal and not copying:
+            assert not state.routes.canary_weight, "traffic to a canary that serves nothing"
         due = before.analysed_at is not None and (cluster.now - before.analysed_at).total_seconds() >= 10
         if before.phase in IN_ANALYSIS and before.routes.canary_weight and due and state.phase in IN_ANALYSIS:
             refused = "webhook/rollout/load" in cluster.asked and isinstance(
