@@ -289,7 +289,7 @@ class Facts:
             DestinationRules, VirtualService, the primary's HPA, copies of ConfigMaps and Secrets).
         owned: every live object that the Canary controls or has adopted, by ``(kind, name)``, generated or not; of
             ConfigMaps and Secrets only kind and metadata.
-        workloads: all Deployments and DaemonSets of the namespace.
+        workloads: Deployments and DaemonSets of the namespace, at least those that its Services may select.
         configs: ConfigMaps and Secrets by ``configmap/NAME`` or ``secret/NAME``, bodies included: those that the target
             uses, and those that the primary's copies were made of.
         missing_configs: references of the target (not marked optional) to objects that do not exist.

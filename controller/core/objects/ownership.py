@@ -118,13 +118,13 @@ def _way_out(canary: Canary, live: Manifest) -> str:
 
 def claims(manifest: Manifest) -> Mapping[tuple[str, str], str]:
     """``(kind, name)`` of what a Canary uses or generates, and the field that says so; whatever its spec is like."""
-    target, service, autoscaler = _bases(manifest)
+    target, service, autoscaler = base_names(manifest)
     names, spec = Names(target=target, service=service or target), manifest.get("spec") or {}
     kinds = _kind(spec.get("targetRef"), "Deployment"), _kind(spec.get("autoscalerRef"), "HorizontalPodAutoscaler")
     return dict(_claims(names, *kinds, autoscaler)) if target else {}
 
 
-def _bases(manifest: Manifest) -> tuple[str, str, str]:
+def base_names(manifest: Manifest) -> tuple[str, str, str]:
     """The names that the others are made of: of the target, the service and the autoscaler; empty where not given."""
     spec = manifest.get("spec") or {}
     return _name(spec.get("targetRef")), _name(spec.get("service")), _name(spec.get("autoscalerRef"))
@@ -148,6 +148,14 @@ def _kind(reference: Any, default: str) -> str:
     return str(reference.get("kind") or default) if isinstance(reference, Mapping) else default
 
 
+def rival_names(manifest: Manifest) -> frozenset[str]:
+    """The `base_names` of which another Canary has one, if it claims what this one claims."""
+    claimed = (name for _, name in claims(manifest))
+    return frozenset(
+        base for name in claimed for base in (name, name.removesuffix("-primary"), name.removesuffix("-canary"))
+    )
+
+
 def find_rival(canary: Manifest, others: Iterable[Manifest]) -> Rival | None:
     """Of the Canaries that claim an object which ``canary`` claims too, the oldest that came before it.
 
@@ -155,11 +163,10 @@ def find_rival(canary: Manifest, others: Iterable[Manifest]) -> Rival | None:
 
     Args:
         canary: as the API serves it.
-        others: the Canaries of its namespace; it may be one of them.
+        others: the Canaries of its namespace, at least those with one of its `rival_names`; it may be one of them.
     """
-    mine, age = claims(canary), _age(canary)
-    bases = {base for _, name in mine for base in (name, name.removesuffix("-primary"), name.removesuffix("-canary"))}
-    alike = [other for other in others if not bases.isdisjoint(_bases(other)) and _age(other) < age]
+    mine, age, bases = claims(canary), _age(canary), rival_names(canary)
+    alike = [other for other in others if not bases.isdisjoint(base_names(other)) and _age(other) < age]
     for other in sorted(alike, key=_age):
         theirs = claims(other)
         for kind, name in (key for key in mine if key in theirs):

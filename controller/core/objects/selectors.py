@@ -54,6 +54,22 @@ def primary_selector(target: Manifest, candidates: Sequence[str]) -> dict[str, s
     return {**service_selector(target), label: primary_name(value)}
 
 
+def service_selectors(
+    target: Manifest, primary: Manifest | None, candidates: Sequence[str]
+) -> Mapping[str, Mapping[str, str]]:
+    """What the Services of the two sides select by, by the kind and name of the side.
+
+    Raises:
+        SelectorError: as by `selector_label`.
+    """
+    kind, own = target["kind"], target["metadata"]["name"]
+    copied = primary_name(own) if primary is None else primary["metadata"]["name"]
+    return {
+        f"{kind} {own}": service_selector(target),
+        f"{kind} {copied}": primary_selector(target, candidates) if primary is None else service_selector(primary),
+    }
+
+
 def overlaps(
     target: Manifest,
     primary: Manifest | None,
@@ -66,16 +82,11 @@ def overlaps(
     Args:
         target: the workload that the user edits.
         primary: its copy, where it exists.
-        workloads: all of the namespace.
+        workloads: of the namespace, those that may have the labels of a selector.
         candidates: labels that can distinguish the two.
         is_own: whether a workload is the Canary's: a former primary, which serves until it is removed.
     """
-    kind, own = target["kind"], target["metadata"]["name"]
-    copied = primary_name(own) if primary is None else primary["metadata"]["name"]
-    selectors = {
-        f"{kind} {own}": service_selector(target),
-        f"{kind} {copied}": primary_selector(target, candidates) if primary is None else service_selector(primary),
-    }
+    selectors = service_selectors(target, primary, candidates)
     for workload in (*workloads, *([primary] if primary else [])):
         labels = pod_labels(workload)
         for selecting, selector in selectors.items():

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from controller.api.parse import without_nulls
 from controller.core.model import Manifest
-from controller.core.objects.ownership import owner_of
-from controller.shell.kubernetes.kinds import AUTOSCALER, CONFIG_NAMES, SCALED_OBJECT, Key, key_of, version_of
+from controller.core.objects.ownership import base_names, owner_of
+from controller.core.objects.selectors import pod_labels
+from controller.shell.kubernetes.kinds import (
+    AUTOSCALER,
+    CANARY,
+    CONFIG_NAMES,
+    SCALED_OBJECT,
+    WORKLOADS,
+    Key,
+    key_of,
+    version_of,
+)
+
+_LABELLED = frozenset(kind.name for kind in WORKLOADS)
 
 Listener = Callable[[Key, Manifest | None, Manifest | None], None]
 """Called with key, object before, object after; None where there is no object."""
@@ -26,12 +38,16 @@ class Cache:
     status of an HPA, which moves every 15 seconds and which nothing here depends on.
 
     Of ConfigMaps and Secrets the watches give the version only (`note`); a body is here once somebody put it.
+
+    A namespace may have hundreds of Canaries, and each asks at every tick which others come into its way: an index has
+    the bodies of a kind and namespace by `_words`.
     """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._objects: dict[str, dict[tuple[str, str], Manifest]] = defaultdict(dict)
         self._versions: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+        self._by_word: defaultdict[tuple[str, str, str], dict[str, Manifest]] = defaultdict(dict)
         self._owners: dict[Key, str] = {}
         self._owned: defaultdict[str, set[Key]] = defaultdict(set)
 
@@ -42,7 +58,20 @@ class Cache:
 
     def of_kind(self, kind: str, namespace: str) -> list[Manifest]:
         """All objects of a kind in one namespace, in no order."""
-        return [manifest for (where, _), manifest in self._objects[kind].items() if where == namespace]
+        return list(self._having(kind, namespace, "").values())
+
+    def labelled(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        """At least those workloads of a kind whose pods have all these labels."""
+        words = [f"{label}={value}" for label, value in labels.items()]
+        found = (self._having(kind, namespace, word) for word in words)
+        return list(min(found, key=len, default=self._having(kind, namespace, "")).values())
+
+    def rivals(self, namespace: str, names: Iterable[str]) -> list[Manifest]:
+        """The Canaries with one of these among their `base_names`, each once."""
+        found: dict[str, Manifest] = {}
+        for name in names:
+            found |= self._having(CANARY.name, namespace, name)
+        return list(found.values())
 
     def version(self, key: Key) -> int:
         """The newest version known of the object at ``key``; 0 where there is none."""
@@ -66,6 +95,7 @@ class Cache:
         after = _trimmed(manifest)
         kind, *place = key
         self._objects[kind][place[0], place[1]] = after
+        self._index(key, before, after)
         self._versions[kind][place[0], place[1]] = version
         self._note_owner(key, owner_of(manifest))
         if not quietly and (before is None or _meaning(before) != _meaning(after)):
@@ -91,6 +121,7 @@ class Cache:
         kind, *place = key
         before = self._objects[kind].pop((place[0], place[1]), None)
         del self._versions[kind][place[0], place[1]]
+        self._index(key, before, None)
         self._note_owner(key, "")
         self._listener(key, before, None)
         return True
@@ -101,6 +132,21 @@ class Cache:
             if kind in CONFIG_NAMES:
                 self._objects[kind].pop((place[0], place[1]), None)
 
+    def _having(self, kind: str, namespace: str, word: str) -> Mapping[str, Manifest]:
+        return self._by_word.get((kind, namespace, word), {})
+
+    def _index(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
+        kind, namespace, name = key
+        if kind in CONFIG_NAMES:
+            return
+        for word in _words(before) if before is not None else ():
+            found = self._by_word[kind, namespace, word]
+            found.pop(name, None)
+            if not found:
+                del self._by_word[kind, namespace, word]
+        for word in _words(after) if after is not None else ():
+            self._by_word[kind, namespace, word][name] = after or {}
+
     def _note_owner(self, key: Key, owner: str) -> None:
         before = self._owners.pop(key, "")
         if before:
@@ -110,6 +156,15 @@ class Cache:
         if owner:
             self._owners[key] = owner
             self._owned[owner].add(key)
+
+
+def _words(manifest: Manifest) -> Iterator[str]:
+    """What an object is asked for by: nothing for all of a kind, the names or the labels that others may have, too."""
+    yield ""
+    if manifest["kind"] == CANARY.name:
+        yield from filter(None, set(base_names(manifest)))
+    elif manifest["kind"] in _LABELLED:
+        yield from (f"{label}={value}" for label, value in pod_labels(manifest).items())
 
 
 def _trimmed(manifest: Mapping[str, Any]) -> Manifest:

@@ -6,7 +6,7 @@ kopf's on every Canary.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -61,15 +61,38 @@ def _watch(registry: kopf.OperatorRegistry, kind: Kind, cache: Cache) -> None:
 
 
 def _lists_and_watches(lists: Lists) -> aiohttp.ClientMiddlewareType:
-    """What kopf has no setting for: metadata alone of ConfigMaps and Secrets, and notice of each new list."""
+    """What kopf has no setting for: metadata alone of ConfigMaps and Secrets, and what becomes of its lists.
+
+    The first one would bring again what fills the cache already, in thousands of events. It is asked for as of our own
+    list, without an object: kopf's watch then goes on from there, and nothing is missed.
+    """
 
     async def middleware(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         kind, watching = _BY_PLURAL.get(request.url.name), "watch" in request.url.query
         if kind in CONFIGS:
             request.headers["Accept"] = accept_header(metadata_only=True, listing=not watching)
+        if kind is None or watching:
+            return await send(request)
+        if version := lists.pop_version(kind, _namespace(request.url.parts)):
+            url = request.url
+            request.url = url.update_query(_NOTHING | {"resourceVersion": version})
+            response = await send(request)
+            if response.ok:
+                return response
+            response.release()  # that version is too old by now
+            request.url = url
         response = await send(request)
-        if kind is not None and not watching:
-            lists.was_relisted(kind)
+        lists.was_relisted(kind)
         return response
 
     return middleware
+
+
+_NOTHING = {"fieldSelector": "metadata.name=-", "resourceVersionMatch": "Exact"}
+"""No object has this name."""
+
+
+def _namespace(path: Sequence[str]) -> str:
+    """That of a list; empty for one of the whole cluster."""
+    before, namespace = path[-3:-1]
+    return namespace if before == "namespaces" else ""

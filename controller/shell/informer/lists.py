@@ -1,7 +1,8 @@
 """The lists: they fill the cache before the first tick, and compare it with the cluster where watches do not suffice.
 
-kopf watches. When a watch has been broken for too long it lists the kind again, and reports the objects that exist; it
-does not report the ones that were deleted in between. So each kind is compared with the cluster after such a list.
+kopf watches, from where the first lists end. When a watch has been broken for too long it lists the kind again, and
+reports the objects that exist; it does not report the ones that were deleted in between. So each kind is compared with
+the cluster after such a list.
 A watch may also lag behind: before this controller leads, all kinds are compared.
 """
 
@@ -36,6 +37,7 @@ class Lists:
         self._kube = kube
         self._cache = cache
         self._namespaces = tuple(namespaces) or ("",)
+        self._versions: dict[tuple[Kind, str], str] = {}
         self._relisted: set[Kind] = set()
         self._wanted = asyncio.Event()
         self.served: list[Kind] = []
@@ -61,6 +63,10 @@ class Lists:
                 attempt += 1
                 await asyncio.sleep(backoff_seconds(attempt, limit=10))
 
+    def pop_version(self, kind: Kind, namespace: str) -> str:
+        """The version of the first list of a kind, once; empty after that."""
+        return self._versions.pop((kind, namespace), "")
+
     def was_relisted(self, kind: Kind) -> None:
         """A watch has listed ``kind`` again."""
         self._relisted.add(kind)
@@ -85,8 +91,10 @@ class Lists:
         attempt, logged = 0, ""
         while True:
             try:
-                for item in (await self._kube.list(kind, namespace, metadata_only=kind in CONFIGS)).items:
+                listing = await self._kube.list(kind, namespace, metadata_only=kind in CONFIGS)
+                for item in listing.items:
                     take_in(self._cache, kind, item)
+                self._versions[kind, namespace] = listing.version
             except ClusterError as error:
                 if optional and isinstance(error, Rejected):
                     raise

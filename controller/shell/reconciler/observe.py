@@ -13,7 +13,8 @@ from controller.api.names import ACTION_ANNOTATION
 from controller.api.parse import parse_metric_template
 from controller.core.model import Facts, Manifest, Options, Rival
 from controller.core.objects.configs import copied_refs
-from controller.core.objects.ownership import find_rival, owner_reference
+from controller.core.objects.ownership import find_rival, owner_reference, rival_names
+from controller.core.objects.selectors import SelectorError, service_selectors
 from controller.core.objects.workload import generated_names
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
@@ -37,7 +38,7 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         ClusterError: a body cannot be read.
     """
     namespace = canary.namespace
-    target = find_target(cache, canary)
+    target, primary = find_target(cache, canary), _find(cache, canary, canary.primary_key)
     generated = {
         (kind, name): found
         for kind, name in generated_names(canary, target)
@@ -48,11 +49,11 @@ async def observe(kube: Kube, cache: Cache, canary: Canary, now: datetime, optio
         now=now,
         canary=canary,
         target=target,
-        primary=_find(cache, canary, canary.primary_key),
+        primary=primary,
         target_autoscaler=_target_autoscaler(cache, canary),
         generated=generated,
         owned=_owned(cache, canary),
-        workloads=tuple(item for kind in WORKLOADS for item in cache.of_kind(kind.name, namespace)),
+        workloads=_alike(cache, target, primary, options) if target is not None else (),
         configs=configs,
         missing_configs=missing,
         templates=_templates(cache, canary),
@@ -211,4 +212,15 @@ def _metadata_only(cache: Cache, canary: Canary, key: Key) -> Manifest:
 
 def _rival(cache: Cache, canary: Canary) -> Rival | None:
     own = cache.get((CANARY.name, canary.namespace, canary.name))
-    return find_rival(own, cache.of_kind(CANARY.name, canary.namespace)) if own is not None else None
+    return find_rival(own, cache.rivals(canary.namespace, rival_names(own))) if own is not None else None
+
+
+def _alike(cache: Cache, target: Manifest, primary: Manifest | None, options: Options) -> tuple[Manifest, ...]:
+    """The workloads that the Services of the two sides may select."""
+    namespace = target["metadata"]["namespace"]
+    try:
+        selectors = service_selectors(target, primary, options.selector_labels).values()
+    except SelectorError:  # the core says so, and asks for no others
+        return ()
+    found = (cache.labelled(kind.name, namespace, labels) for kind in WORKLOADS for labels in selectors)
+    return tuple({key_of(item): item for items in found for item in items}.values())

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.model import Manifest
+from controller.core.objects.ownership import base_names
+from controller.core.objects.selectors import pod_labels
 from controller.shell.informer.cache import Cache
 
 KEY = ("Deployment", "prod", "backend")
@@ -18,7 +20,7 @@ def deployment(version: int, **fields: Any) -> dict[str, Any]:
     return {
         "kind": "Deployment",
         "metadata": {"name": "backend", "namespace": "prod", "resourceVersion": str(version)},
-        "spec": {},
+        "spec": {"template": {}},
         **fields,
     }
 
@@ -57,7 +59,7 @@ class Heard:
 def test_of_two_versions_the_newer_one_stays(events, version, heard):
     it = Heard()
     for each in events:
-        it.cache.put(deployment(each, spec={"replicas": each}))
+        it.cache.put(deployment(each, spec={"replicas": each, "template": {}}))
     assert it.cache.version(KEY) == version
     assert it.object(KEY)["spec"]["replicas"] == version
     assert len(it.changes) == heard
@@ -101,8 +103,8 @@ def test_an_object_that_is_nested_too_deeply_is_left_to_the_parser():
     for _ in range(3000):
         deep = {"a": deep}
     it = Heard()
-    it.cache.put(deployment(1, spec=deep))
-    assert it.object(KEY)["spec"] is deep
+    it.cache.put(deployment(1, spec={"template": {"spec": deep}}))
+    assert it.object(KEY)["spec"]["template"]["spec"] is deep
 
 
 def test_what_is_put_quietly_notifies_nobody():
@@ -158,3 +160,44 @@ def test_the_version_known_never_goes_back_but_by_a_removal(operations):
             known = max(known, version)
         assert it.cache.version(key) == known
         assert (key in it.cache.keys("Secret", "prod")) == bool(known)
+
+
+LABELS = st.dictionaries(st.sampled_from(["app", "tier"]), st.sampled_from(["a", "b"]))
+NAMES = st.sampled_from(["a", "b", ""])
+PLACES = st.tuples(st.sampled_from(["prod", "dev"]), st.sampled_from(["one", "two", "three"]))
+WORKLOADS = st.tuples(st.sampled_from(["Deployment", "DaemonSet"]), PLACES, LABELS.map(lambda found: {"labels": found}))
+CANARIES = st.tuples(st.just("Canary"), PLACES, st.fixed_dictionaries({"target": NAMES, "service": NAMES}))
+
+
+def made(kind: str, place: tuple[str, str], version: int, has: dict[str, Any]) -> dict[str, Any]:
+    references = {"targetRef": {"name": has.get("target")}, "service": {"name": has.get("service")}}
+    spec = references if kind == "Canary" else {"template": {"metadata": has}}
+    metadata = {"namespace": place[0], "name": place[1], "resourceVersion": str(version)}
+    return {"kind": kind, "metadata": metadata, "spec": spec}
+
+
+@given(st.lists(st.tuples(st.one_of(WORKLOADS, CANARIES), st.booleans()), max_size=20), LABELS)
+def test_the_index_finds_what_a_search_through_all_would_find(changes, labels):
+    cache, there = Cache(lambda *_: None), dict[tuple[str, str, str], Manifest]()
+    for version, ((kind, place, has), removed) in enumerate(changes, 1):
+        key = (kind, *place)
+        if removed:
+            cache.remove(key)
+            there.pop(key, None)
+        else:
+            there[key] = made(kind, place, version, has)
+            cache.put(there[key])
+    for kind in ("Deployment", "DaemonSet", "Canary"):
+        all_of_them = [item for (each, where, _), item in there.items() if (each, where) == (kind, "prod")]
+        assert names_of(cache.of_kind(kind, "prod")) == names_of(all_of_them)
+        if kind != "Canary":
+            wanted = [item for item in all_of_them if labels.items() <= pod_labels(item).items()]
+            found = [i for i in cache.labelled(kind, "prod", labels) if labels.items() <= pod_labels(i).items()]
+            assert names_of(found) == names_of(wanted)
+        else:
+            wanted = [item for item in all_of_them if {"a", "b"}.intersection(base_names(item))]
+            assert names_of(cache.rivals("prod", ["a", "b"])) == names_of(wanted)
+
+
+def names_of(manifests: list[Manifest]) -> list[str]:
+    return sorted(str(manifest["metadata"]["name"]) for manifest in manifests)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
 from controller.shell.informer.lists import Lists
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.kinds import CONFIGS, SCALED_OBJECT, WATCHED, Kind
+from controller.shell.kubernetes.kinds import CONFIGS, DEPLOYMENT, SCALED_OBJECT, WATCHED, Kind
 from tests.builders import make_config, make_deployment
-from tests.unit.shell.fakes import FakeKube
+from tests.unit.shell.fakes import FakeKube, serving
 
 
 async def nothing(*_: Any) -> str:
@@ -63,3 +65,49 @@ async def test_events_go_into_the_cache(manifest, whole):
     assert cache.version(key) == 2
     await handler.fn(event={"type": "DELETED", "object": seen})
     assert cache.version(key) == 0
+
+
+@dataclass
+class ApiServer:
+    """Has one Deployment, at version 7; remembers the query of each list."""
+
+    refuses: bool = False
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        query = {key: value for key, value in request.query.items() if key != "limit"}
+        self.asked.append(query)
+        if self.refuses and "resourceVersion" in query:
+            return web.json_response({"reason": "Expired"}, status=410)
+        items = [] if "fieldSelector" in query else [make_deployment()]
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": items})
+
+
+FROM_OURS = {"fieldSelector": "metadata.name=-", "resourceVersion": "5", "resourceVersionMatch": "Exact"}
+
+
+@pytest.mark.parametrize(
+    ("refuses", "namespaces", "path", "asked", "compared"),
+    [
+        pytest.param(False, ("",), "deployments", [FROM_OURS, {}], [DEPLOYMENT], id="the first list of kopf is empty"),
+        pytest.param(False, ("prod",), "namespaces/prod/deployments", [FROM_OURS, {}], [DEPLOYMENT], id="by namespace"),
+        pytest.param(
+            True, ("",), "deployments", [FROM_OURS, {}, {}], [DEPLOYMENT, DEPLOYMENT], id="a version that has expired"
+        ),
+        pytest.param(False, ("prod",), "deployments", [{}, {}], [DEPLOYMENT, DEPLOYMENT], id="one of another place"),
+        pytest.param(False, ("",), "replicasets", [{}, {}], [], id="a kind of kopf's own"),
+    ],
+)
+async def test_kopf_watches_from_where_our_own_first_list_ends(refuses, namespaces, path, asked, compared):
+    kube = FakeKube(*(make_deployment(f"app-{number}") for number in range(5)))
+    lists, server, told = Lists(kube, Cache(lambda *_: None), namespaces), ApiServer(refuses), []
+    await lists.fill()
+    lists.was_relisted = told.append  # type: ignore[method-assign]
+    async with serving(server.answer) as address:
+        registry = build_registry(Access(address, None, nothing), Cache(lambda *_: None), lists, nothing, nothing)  # type: ignore[arg-type]
+        (log_in,) = (each for each in registry._activities.get_all_handlers() if each.id.endswith("log_in"))
+        async with (await log_in.fn()).aiohttp_session as session:
+            for _ in range(2):
+                async with session.get(f"{address}/apis/apps/v1/{path}?limit=200") as response:
+                    assert response.ok
+    assert (server.asked, told) == (asked, compared)
