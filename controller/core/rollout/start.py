@@ -175,6 +175,7 @@ def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
     """The first state of a rollout: no traffic on the canary, nothing counted yet, no pods with other configs.
 
     Only where the primary serves nothing does the canary keep its traffic: the new revision is the way out.
+    Pods that are there already may be ready before this is decided, and then nothing else wakes the Canary.
     """
     scale_to, keep = scale_up(tick), tick.must_keep_traffic
     state = replace(
@@ -199,7 +200,8 @@ def begin(tick: Tick, reason: Reason, events: tuple[Event, ...]) -> Decision:
         unexplained=False,
         message="",
     )
-    return settle(tick, reason, state, events=events, scale_to=scale_to, requeue_after=tick.interval)
+    following = 0.0 if scale_to is None else tick.interval
+    return settle(tick, reason, state, events=events, scale_to=scale_to, requeue_after=following)
 
 
 def _capacity(tick: Tick) -> int:

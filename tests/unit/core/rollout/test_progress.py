@@ -583,7 +583,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         restarted,
         kept(),
         (RESTARTED,),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.RESTARTED,
     ),
     Case(
@@ -592,7 +592,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         lambda cluster: {**restarted(cluster), "scale_down": True},
         kept(),
         (RESTARTED,),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.RESTARTED,
     ),
     Case(
@@ -618,7 +618,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         restarted,
         kept(),
         (OUTGROWN,),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.ANALYSIS_CHANGED,
     ),
     Case(
@@ -638,7 +638,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         restarted,
         kept(),
         (OUTGROWN,),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.ANALYSIS_CHANGED,
     ),
     Case(
@@ -647,7 +647,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         restarted,
         kept(),
         (OUTGROWN,),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.ANALYSIS_CHANGED,
     ),
     Case(
@@ -656,7 +656,7 @@ OUTGROWN = "Analysis of backend.prod changed! Restarting analysis for backend.pr
         restarted,
         kept(),
         (OUTGROWN,),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.ANALYSIS_CHANGED,
     ),
 )

@@ -232,7 +232,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         begun,
         kept(),
         ("New revision detected! Scaling up backend.prod",),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.STARTED,
     ),
     Case(
@@ -241,7 +241,7 @@ def begun(cluster: Cluster) -> dict[str, Any]:
         lambda cluster: {**begun(cluster), "scale_down": True},
         kept(),
         ("New revision detected! Scaling up backend.prod",),
-        requeue_after=10.0,
+        requeue_after=0.0,
         reason=Reason.STARTED,
     ),
     Case(
