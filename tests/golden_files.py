@@ -36,3 +36,13 @@ def assert_golden(name: str, *documents: Any) -> None:
     assert path.exists(), f"{path} does not exist; UPDATE_GOLDEN=1 writes it"
     golden = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     assert list(documents) == golden, f"differs from {path}; UPDATE_GOLDEN=1 accepts what is built now"
+
+
+def assert_golden_text(name: str, text: str) -> None:
+    """``text`` is that of ``golden/NAME``, suffix included."""
+    path = FOLDER / name
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path} does not exist; UPDATE_GOLDEN=1 writes it"
+    assert text == path.read_text(encoding="utf-8"), f"differs from {path}; UPDATE_GOLDEN=1 accepts what is built now"

@@ -1,0 +1,120 @@
+"""One comment for a pull request, in Markdown: of each stack what users will get, what else changes, and the diff."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from controller.core.simulation.expectations import Traffic
+from preview.changes import Change, Op, StackPreview
+from preview.rollouts import Rollout, find_rollouts
+
+MARKER = "<!-- canary-on-istio: preview -->"
+"""By which a workflow finds the comment again."""
+LIMIT = 65_000
+"""Characters; GitHub takes 65,536."""
+SHOWN = 8
+"""Changed properties of one resource that are named."""
+_DANGEROUS = (Op.DELETE, Op.REPLACE)
+
+
+def render(previews: Sequence[StackPreview], traffic: Mapping[str, Mapping[str, Traffic]] | None = None) -> str:
+    """The comment; the diffs get what room is left.
+
+    Args:
+        previews: of all stacks, in the order in which they are updated.
+        traffic: today's, by stack and place of the app.
+    """
+    told = ["\n".join(_stack(each, (traffic or {}).get(each.stack, {}))) for each in previews]
+    room = LIMIT - sum(map(len, told)) - len(MARKER) - 200 * len(previews)
+    share = max(0, room // max(1, sum(1 for each in previews if each.diff)))
+    parts = [f"{text}\n{_folded(each.diff, share)}" for text, each in zip(told, previews, strict=True)]
+    return f"{MARKER}\n" + "\n".join(parts)
+
+
+def _stack(preview: StackPreview, traffic: Mapping[str, Traffic]) -> Iterator[str]:
+    yield f"## {preview.stack}"
+    if preview.error:
+        yield "**No preview.**"
+        yield _fenced(preview.error)
+        return
+    if preview.unreachable:
+        yield f"The cluster does not answer, so this is compared with the last update: {_inline(preview.unreachable)}"
+        yield ""
+    changed = [each for each in preview.changes if each.op is not Op.SAME]
+    if not changed:
+        yield "No changes."
+    else:
+        rollouts = tuple(find_rollouts(preview.changes, traffic))
+        yield from _rollouts(rollouts)
+        yield from _changes(changed)
+    if preview.messages:
+        yield ""
+        yield "Pulumi says:"
+        yield from (f"- {_inline(message)}" for message in preview.messages)
+
+
+def _rollouts(rollouts: Sequence[Rollout]) -> Iterator[str]:
+    if not rollouts:
+        yield "No app changes for its users."
+        yield ""
+        return
+    yield "| app | what is new | how it reaches its users |"
+    yield "|---|---|---|"
+    for each in rollouts:
+        new, plan = ("<br>".join(map(_cell, lines)) for lines in (each.changes, each.plan))
+        yield f"| {_cell(each.place)} | {new} | {plan} |"
+    yield ""
+
+
+def _changes(changed: Sequence[Change]) -> Iterator[str]:
+    """Every resource, the dangerous first, folded where there is nothing dangerous about it."""
+    order = {op: number for number, op in enumerate(Op)}
+    counted = Counter(each.op for each in changed)
+    total = ", ".join(_emphasised(op, f"{counted[op]} to {op}") for op in Op if counted[op])
+    yield f"<details{' open' if counted.keys() & {*_DANGEROUS} else ''}><summary>{_html(total)}</summary>"
+    yield ""
+    yield "| | kind | name | properties |"
+    yield "|---|---|---|---|"
+    for each in sorted(changed, key=lambda change: (order[change.op], change.kind, change.name)):
+        paths = [f"`{_cell(path)}`" for path in each.paths[:SHOWN]]
+        more = [f"{len(each.paths) - SHOWN} more"] if len(each.paths) > SHOWN else []
+        named = "/".join(filter(None, each.place)) or each.name
+        yield f"| {_emphasised(each.op, each.op)} | {each.kind} | {_cell(named)} | {', '.join((*paths, *more))} |"
+    yield ""
+    yield "</details>"
+
+
+def _folded(diff: str, room: int) -> str:
+    if not diff:
+        return ""
+    shown = diff if len(diff) <= room else f"{diff[:room]}\n… cut: {len(diff) - room:,} characters more"
+    return f"\n<details><summary>Pulumi's own diff</summary>\n\n{_fenced(shown)}\n\n</details>\n"
+
+
+def _fenced(text: str) -> str:
+    """A block that no text can end by a fence of its own."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{text.rstrip()}\n{fence}"
+
+
+def _emphasised(op: Op, text: str) -> str:
+    return f"**{text}**" if op in _DANGEROUS else text
+
+
+def _html(text: str) -> str:
+    """Markdown's emphasis, where Markdown is not read."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+
+
+def _cell(text: str) -> str:
+    """One cell of a table."""
+    return _inline(text).replace("|", "\\|")
+
+
+def _inline(text: str) -> str:
+    """One line in which no tag is a tag; what is between backticks is shown as it is."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))

@@ -1,0 +1,73 @@
+"""Runs Pulumi for a stack, and asks its cluster whether it is there: the only room here with IO."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from controller.api.errors import CanaryError
+from controller.shell.kubernetes.access import find_access
+from preview.changes import StackPreview, read_changes, read_messages
+
+REACH_SECONDS = 10
+_QUIET = ("--non-interactive", "--color=never")
+
+
+def preview_stack(stack: str) -> StackPreview:
+    """The preview of one stack of the project in the current folder; one that fails says why."""
+    structured = _run("preview", "--json", "--show-sames", f"--stack={stack}", *_QUIET)
+    found = _json(structured.stdout)
+    messages = read_messages(found.get("diagnostics") or [])
+    if structured.returncode or "steps" not in found:
+        said = "\n".join(messages) or (structured.stderr or structured.stdout).strip()
+        return StackPreview(stack, error=said)
+    diff = _run("preview", "--diff", f"--stack={stack}", *_QUIET)
+    return StackPreview(
+        stack,
+        tuple(read_changes(found["steps"])),
+        messages,
+        diff=diff.stdout.strip(),
+        unreachable=asyncio.run(_find_unreachable(read_config(stack))),
+    )
+
+
+def read_config(stack: str) -> Mapping[str, str]:
+    """The configuration of the stack, but for its secrets."""
+    found = _json(_run("config", "--json", f"--stack={stack}", *_QUIET).stdout)
+    return {name: str(entry["value"]) for name, entry in found.items() if "value" in entry}
+
+
+def environment_of(config: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment in which commands see the cluster that the stack is for."""
+    path = config.get("kubernetes:kubeconfig")
+    return {**os.environ, "KUBECONFIG": path} if path else os.environ
+
+
+async def _find_unreachable(config: Mapping[str, str]) -> str:
+    """Why the cluster does not answer; empty when it does, whatever it says."""
+    try:
+        access = find_access(environment_of(config), config.get("kubernetes:context", ""))
+        limit = aiohttp.ClientTimeout(total=REACH_SECONDS)
+        async with access.open_session() as session, session.get(f"{access.server}/version", timeout=limit):
+            return ""
+    except (CanaryError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return str(error) or f"no answer in {REACH_SECONDS} s"
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False)
+
+
+def _json(text: str) -> dict[str, Any]:
+    """The object in what Pulumi prints, which may say something before it; empty where there is none."""
+    try:
+        found = json.loads(text[text.index("{") :])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

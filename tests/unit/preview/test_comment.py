@@ -1,0 +1,119 @@
+"""The comment as a whole, for what a pull request may do to an app, a cluster and Pulumi."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.core.simulation.expectations import Traffic
+from preview.changes import StackPreview, read_changes
+from preview.comment import LIMIT, MARKER, render
+from tests.golden_files import assert_golden_text
+from tests.unit.preview.steps import canary, same, settings, step, workload
+
+COMPARED = {"analysis": {"metrics": [{"name": "errors", "compare": {"errors": {}}}], "interval": "1m"}}
+IMAGE = "spec.template.spec.containers[0].image"
+USES: dict[str, Any] = {
+    "containers": [{"name": "podinfo", "image": "x:1", "envFrom": [{"configMapRef": {"name": "backend-config"}}]}]
+}
+NEW = "registry.example/podinfo:6.1.2"
+GATEWAY = {"name": "istio-gateway", "values": {"podAnnotations": {"a": "b"}}}
+
+
+def released(**spec: Any) -> list[dict[str, Any]]:
+    """A new version of backend."""
+    return [
+        same("Canary", "backend", canary(**spec)),
+        step("update", "Deployment", "backend", workload(), workload(NEW), IMAGE),
+    ]
+
+
+def preview(*steps: dict[str, Any], **fields: Any) -> StackPreview:
+    return StackPreview("prod", tuple(read_changes([*steps])), **fields)
+
+
+CASES = {
+    "a new version, and a chart": preview(
+        step("same", "pulumi:pulumi:Stack", "canary-on-istio-prod", {}, {}),
+        *released(),
+        step("update", "Release", "istio-gateway", {}, GATEWAY, "values.podAnnotations"),
+        diff="~ kubernetes:apps/v1:Deployment: (update)",
+    ),
+    "settings alone": preview(
+        same("Canary", "backend", canary()),
+        same("Deployment", "backend", workload(**USES)),
+        step("update", "ConfigMap", "backend", settings(level="1"), settings(level="2"), "data.level"),
+    ),
+    "a pod in many ways": preview(
+        same("Canary", "backend", canary()),
+        step(
+            "update",
+            "Deployment",
+            "backend",
+            workload(nodeSelector={"disk": "ssd"}, volumes=[{"name": "old", "emptyDir": {}}]),
+            workload(
+                "registry.other/podinfo:6.1.0",
+                volumes=[{"name": "new", "emptyDir": {}}],
+                initContainers=[{"name": "migrate", "image": "registry.example/migrate:1"}],
+            ),
+        ),
+    ),
+    "only the analysis": preview(
+        step("update", "Canary", "backend", canary(), canary(analysis={"threshold": 9}), "spec.analysis.threshold"),
+        same("Deployment", "backend", workload()),
+    ),
+    "a first version": preview(
+        step("create", "Canary", "backend", None, canary()),
+        step("create", "Deployment", "backend", None, workload()),
+    ),
+    "an app that goes, and a Service that is replaced": preview(
+        step("delete", "Canary", "backend", canary()),
+        step("delete", "Deployment", "backend", workload()),
+        step("create-replacement", "Service", "shop", {"metadata": {"name": "shop"}}, {"metadata": {"name": "shop"}}),
+        step("replace", "Service", "shop", {"metadata": {"name": "shop"}}, {"metadata": {"name": "shop"}}, "spec.x"),
+        step("delete-replaced", "Service", "shop", {"metadata": {"name": "shop"}}),
+    ),
+    "a Canary that goes, and leaves its Deployment": preview(
+        step("delete", "Canary", "backend", canary()), same("Deployment", "backend", workload())
+    ),
+    "without an analysis": preview(*released(skipAnalysis=True)),
+    "suspended": preview(*released(suspend=True)),
+    "behind a gate": preview(
+        *released(analysis={"webhooks": [{"name": "ok", "type": "confirm-promotion", "url": "http://gate"}]})
+    ),
+    "compared, and the traffic is not known": preview(*released(**COMPARED)),
+    "nothing": preview(same("Deployment", "backend", workload()), same("Canary", "backend", canary())),
+    "no preview": StackPreview("prod", error="canary-on-istio:apps.backend.tag: must be <text>\n```\nend"),
+    "a cluster that is away, and warnings": preview(
+        *released(), unreachable="Cannot connect to host 10.0.0.1:443", messages=("a <b>\nline", "`<kept>`")
+    ),
+    "names that Markdown would read": preview(
+        step("update", "Service", "a|<b>", {}, {"metadata": {"namespace": "x|y", "name": "<script>"}}, "spec.a|b"),
+        diff="a\n````\nb",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_comment(case):
+    assert_golden_text(f"preview/{case.replace(' ', '-').replace(',', '')}.md", render([CASES[case]]))
+
+
+@pytest.mark.parametrize("per_second", [0.01, 100.0])
+def test_it_says_how_soon_a_fault_is_found_at_the_traffic_of_today(per_second):
+    traffic = {"prod": {"prod/backend": Traffic(requests_per_second=per_second, bad_rates={"errors": (0.001,)})}}
+    text = render([preview(*released(**COMPARED))], traffic)
+    assert_golden_text(f"preview/at-{per_second:g}-requests-a-second.md", text)
+
+
+def test_all_stacks_are_in_one_comment_in_their_order():
+    text = render([StackPreview("dev"), preview(*released()), StackPreview("later", error="no such stack")])
+    assert text.startswith(MARKER)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## dev", "## prod", "## later"]
+
+
+def test_a_diff_gets_the_room_that_is_left_and_says_what_is_cut():
+    text = render([preview(*released(), diff="-" * 200_000), preview(*released(), diff="+" * 200_000)])
+    assert len(text) <= LIMIT
+    assert text.count("… cut:") == 2
