@@ -48,11 +48,12 @@ def dry(metric: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def states(spec: Mapping[str, Any], traffic: str) -> list[State]:
-    """The state after each look, without what dry runs may add."""
+    """The state after each look, without what dry runs may add; a receipt has the checks, and what the analysis was."""
     served, answers = TRAFFIC[traffic]
     rollout = Answered(spec, answers, **served)
     looks = [rollout.look().state for _ in range(12)]
-    return [replace(state, checks=(), evidence={}, split=None) for state in looks]
+    unlike: dict[str, Any] = {"checks": (), "evidence": {}, "split": None, "receipt": None, "pending_receipt": None}
+    return [replace(state, **unlike) for state in looks]
 
 
 @pytest.mark.parametrize("traffic", TRAFFIC)

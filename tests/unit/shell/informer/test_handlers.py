@@ -83,6 +83,17 @@ class ApiServer:
         return web.json_response({"metadata": {"resourceVersion": "7"}, "items": items})
 
 
+class Relisted(Lists):
+    """Remembers which kinds it is told to compare."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.told: list[Kind] = []
+
+    def was_relisted(self, kind: Kind) -> None:
+        self.told.append(kind)
+
+
 FROM_OURS = {"fieldSelector": "metadata.name=-", "resourceVersion": "5", "resourceVersionMatch": "Exact"}
 
 
@@ -100,14 +111,13 @@ FROM_OURS = {"fieldSelector": "metadata.name=-", "resourceVersion": "5", "resour
 )
 async def test_kopf_watches_from_where_our_own_first_list_ends(refuses, namespaces, path, asked, compared):
     kube = FakeKube(*(make_deployment(f"app-{number}") for number in range(5)))
-    lists, server, told = Lists(kube, Cache(lambda *_: None), namespaces), ApiServer(refuses), []
+    lists, server = Relisted(kube, Cache(lambda *_: None), namespaces), ApiServer(refuses)
     await lists.fill()
-    lists.was_relisted = told.append  # type: ignore[method-assign]
     async with serving(server.answer) as address:
         registry = build_registry(Access(address, None, nothing), Cache(lambda *_: None), lists, nothing, nothing)  # type: ignore[arg-type]
-        (log_in,) = (each for each in registry._activities.get_all_handlers() if each.id.endswith("log_in"))
-        async with (await log_in.fn()).aiohttp_session as session:
+        log_in: Any = next(each.fn for each in registry._activities.get_all_handlers() if each.id.endswith("log_in"))
+        async with (await log_in()).aiohttp_session as session:
             for _ in range(2):
                 async with session.get(f"{address}/apis/apps/v1/{path}?limit=200") as response:
                     assert response.ok
-    assert (server.asked, told) == (asked, compared)
+    assert (server.asked, lists.told) == (asked, compared)
