@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 # sandbox: a cluster of its own, without Docker. current: the kube context of the stack, else kubectl's.
 CLUSTER ?= sandbox
+STACK ?= dev
 ON := $(if $(filter current,$(CLUSTER)),current,)
 
 UV := $(or $(shell command -v uv),.uv/bin/uv)
@@ -14,7 +15,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help setup up demo down status test check unit apiserver e2e format generate bench bench-evidence bench-analysis
+.PHONY: help setup up demo down status preview test check unit apiserver e2e format generate bench bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ status: setup ## the canaries, and the addresses to open
 
 down: setup ## remove all that `make up` made
 	@$(PYTHON) -m sandbox $(ON) down
+
+preview: setup ## what `up` would do, as the comment of a pull request (STACK="dev prod")
+	@$(PYTHON) -m preview $(addprefix --stack=,$(STACK)) $(OPTIONS)
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 

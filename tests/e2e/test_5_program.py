@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from sandbox.deploy.program import prepare
+from sandbox.deploy.project import project_folder
+from sandbox.paths import REPO
 from sandbox.running import SandboxError
+from stack.merge import merge
 from tests.e2e.world import World
 
 
@@ -60,6 +67,19 @@ def test_an_upgrade_that_fails_is_rolled_back_and_stays_planned_until_it_is_corr
 def test_a_config_that_changes_is_an_update_of_its_config_map_alone(world: World):
     extra = {"canary-on-istio:apps": {"backend": {"config": {"GREETING": "good night"}}}}
     assert planned(world, extra=extra) == {"backend-config": "update"}
+
+
+def test_the_comment_of_a_pull_request_says_what_users_get(world: World):
+    extra = {"canary-on-istio:apps": {"backend": {"env": {"COLOUR": "red"}}}}
+    engine = prepare(world.sandbox.node, merge(world.stack, extra))
+    command = [sys.executable, "-m", "preview", "--stack=dev"]
+    env = os.environ | engine.environment() | {"PYTHONPATH": str(REPO)}
+    folder = project_folder(engine.instance)
+    made = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=120)
+    row = next(line for line in made.stdout.splitlines() if line.startswith("| prod/backend | "))
+    assert re.match(r"\| prod/backend \| `spec.containers\[backend\].env\[COLOUR\]` \| \d+ steps of \d+s: ", row)
+    assert "<summary>1 to update</summary>" in made.stdout
+    assert "The cluster does not answer" not in made.stdout
 
 
 def test_what_was_removed_by_hand_is_seen_by_a_refresh_and_created_again(world: World):
