@@ -25,34 +25,41 @@ from stack.objects import canaried_arguments
 settings = load()
 cluster = load_cluster(settings.rollouts)
 
-istio = Istio("istio", IstioArgs(settings.istio, settings.gateway))
-mesh = ResourceOptions(depends_on=[istio.istiod])
-crds = CanaryCrds("canary-crds")
+istio = Istio("istio", IstioArgs(settings.istio, settings.gateway)) if settings.istio.enabled else None
+entrance = istio or settings.istio.existing
+mesh = [istio.istiod] if istio else []
+crds = [CanaryCrds("canary-crds")] if settings.crds.enabled else []
 namespaces = [
-    AppNamespace(f"{place.prefix}apps", AppNamespaceArgs(place.name, place.settings, settings.istio.revision), mesh)
+    AppNamespace(
+        f"{place.prefix}apps",
+        AppNamespaceArgs(place.name, place.settings, settings.istio.revision),
+        ResourceOptions(depends_on=mesh),
+    )
     for place in settings.places
     if place.settings.create
 ]
 observability = Observability(
     "observability",
     ObservabilityArgs(settings.observability, settings.controller.name, settings.templates),
-    ResourceOptions(depends_on=[istio.istiod, crds, *namespaces]),
+    ResourceOptions(depends_on=[*mesh, *crds, *namespaces]),
 )
-gateway = PublicGateway("public-gateway", PublicGatewayArgs(settings.gateway, selector=istio.gateway_selector), mesh)
-controller = CanaryController(
-    "canary-controller",
-    CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url),
-    ResourceOptions(depends_on=[istio.istiod, crds, *namespaces, *observability.metrics]),
-)
-load_testers = [
+before_apps: list[pulumi.Resource] = [*namespaces, *observability.metrics]
+if settings.gateway.enabled:
+    gateway = PublicGatewayArgs(settings.gateway, selector=entrance.gateway_selector)
+    before_apps.append(PublicGateway("public-gateway", gateway, ResourceOptions(depends_on=mesh)))
+if settings.controller.enabled:
+    controller = CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url)
+    after = ResourceOptions(depends_on=[*mesh, *crds, *namespaces, *observability.metrics])
+    before_apps.append(CanaryController("canary-controller", controller, after))
+before_apps += [
     LoadTester(
         f"{place.prefix}load-tester",
         LoadTesterArgs(settings.load_tester, place.name, plain_text=place.may_refuse_plain_text),
-        ResourceOptions(depends_on=[istio.istiod, *namespaces]),
+        ResourceOptions(depends_on=[*mesh, *namespaces]),
     )
     for place in settings.load_tested
 ]
-before = ResourceOptions(depends_on=[gateway, *namespaces, controller, *observability.metrics, *load_testers])
+before = ResourceOptions(depends_on=[*mesh, *crds, *before_apps])
 outcomes: dict[str, pulumi.Output[Any]] = {}
 for each in settings.workloads:
     if isinstance(each.config, AppConfig):
@@ -71,8 +78,10 @@ for each in settings.workloads:
         outcomes[each.resource] = RolloutGate(each.resource, gate, ResourceOptions(depends_on=[canary])).outcome
 
 pulumi.export("canaries", [f"{each.namespace}/{each.name}" for each in settings.workloads])
-pulumi.export("controller", f"{settings.controller.name}.{ISTIO_NAMESPACE}")
-pulumi.export("gatewayService", istio.gateway_service)
-pulumi.export("hosts", settings.gateway.hosts)
+if settings.controller.enabled:
+    pulumi.export("controller", f"{settings.controller.name}.{ISTIO_NAMESPACE}")
+if settings.gateway.enabled:
+    pulumi.export("gatewayService", entrance.gateway_service)
+    pulumi.export("hosts", settings.gateway.hosts)
 pulumi.export("prometheusUrl", observability.prometheus_url)
 pulumi.export("rollouts", outcomes)

@@ -14,7 +14,7 @@ from components._shared.options import child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, LEASE_NAME, METRIC_TEMPLATE_PLURAL
-from stack.config import ControllerConfig
+from stack.controller import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
 
 _UID = 10001
@@ -70,36 +70,35 @@ class CanaryController(pulumi.ComponentResource):
     def __init__(self, name: str, args: CanaryControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:CanaryController", name, None, opts)
         config = args.config
-        account = Account(config.name, ISTIO_NAMESPACE, role=config.name, rights=build_rights(config))
+        account = Account(config.name, ISTIO_NAMESPACE, role=config.name, resource=name, rights=build_rights(config))
         before: list[pulumi.Resource] = create_account(self, account, opts)
         image = config.image
         if config.build.enabled:
-            image, built = build_image(f"{config.name}-image", image, config.build, child_options(self, opts))
+            options = child_options(self, opts, formerly=f"{config.name}-image")
+            image, built = build_image(f"{name}-image", image, config.build, options)
             before.append(built)
         self.deployment = apps.v1.Deployment(
-            config.name,
+            name,
             metadata=_metadata(config.name),
             spec=_build_deployment(config, image, build_arguments(args)),
-            opts=child_options(self, opts, *before),
+            opts=child_options(self, opts, *before, formerly=config.name),
         )
         if config.replicas > 1:
             policy.v1.PodDisruptionBudget(
-                config.name,
+                name,
                 metadata=_metadata(config.name),
                 spec=policy.v1.PodDisruptionBudgetSpecArgs(
                     max_unavailable=1, selector=meta.v1.LabelSelectorArgs(match_labels={"app": config.name})
                 ),
-                opts=child_options(self, opts),
+                opts=child_options(self, opts, formerly=config.name),
             )
+        ports = [core.v1.ServicePortArgs(name="http", port=_PORT, target_port="http")]
         core.v1.Service(
-            config.name,
+            name,
             # Not awaited: with replicas 0 it has no endpoint, as configured.
             metadata=_metadata(config.name, {"pulumi.com/skipAwait": "true"}),
-            spec=core.v1.ServiceSpecArgs(
-                selector={"app": config.name},
-                ports=[core.v1.ServicePortArgs(name="http", port=_PORT, target_port="http")],
-            ),
-            opts=child_options(self, opts),
+            spec=core.v1.ServiceSpecArgs(selector={"app": config.name}, ports=ports),
+            opts=child_options(self, opts, formerly=config.name),
         )
         self.register_outputs({"image": image})
 

@@ -30,7 +30,7 @@ class CanaryCrds(pulumi.ComponentResource):
         for manifest in read_crds():
             metadata = manifest["metadata"]
             apiextensions.v1.CustomResourceDefinition(
-                metadata["name"],
+                f"{name}-{metadata['name']}",
                 metadata=meta.v1.ObjectMetaArgs(
                     name=metadata["name"],
                     annotations=metadata.get("annotations", {}) | _ANNOTATIONS,
@@ -38,7 +38,7 @@ class CanaryCrds(pulumi.ComponentResource):
                 ),
                 spec=manifest["spec"],
                 opts=pulumi.ResourceOptions.merge(
-                    child_options(self, opts), pulumi.ResourceOptions(retain_on_delete=True)
+                    child_options(self, opts, formerly=metadata["name"]), pulumi.ResourceOptions(retain_on_delete=True)
                 ),
             )
         self.register_outputs({})

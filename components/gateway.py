@@ -30,12 +30,12 @@ class PublicGateway(pulumi.ComponentResource):
     def __init__(self, name: str, args: PublicGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:PublicGateway", name, None, opts)
         self.gateway = CustomResource(
-            args.config.name,
+            name,
             api_version="networking.istio.io/v1",
             kind="Gateway",
             metadata=meta.v1.ObjectMetaArgs(name=args.config.name, namespace=ISTIO_NAMESPACE),
             spec={"selector": args.selector, "servers": build_servers(args.config)},
-            opts=child_options(self, opts),
+            opts=child_options(self, opts, formerly=args.config.name),
         )
         self.register_outputs({"name": f"{ISTIO_NAMESPACE}/{args.config.name}"})
 

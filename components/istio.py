@@ -35,34 +35,41 @@ class Istio(pulumi.ComponentResource):
     with them.
     """
 
-    namespace: core.v1.Namespace
     istiod: helm.v3.Release
     gateway_service: str
     gateway_selector: dict[str, str]
 
     def __init__(self, name: str, args: IstioArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:Istio", name, None, opts)
-        self._config = args.config
+        self._name, self._config = name, args.config
         self._values = istio_values(args.config, args.gateway)
-        self.namespace = core.v1.Namespace(
-            ISTIO_NAMESPACE,
-            metadata=meta.v1.ObjectMetaArgs(name=ISTIO_NAMESPACE),
-            opts=child_options(self, opts),
-        )
-        base = self._release("istio-base", "base", child_options(self, opts, self.namespace))
-        self.istiod = self._release("istiod", "istiod", child_options(self, opts, base))
-        ingress_options = child_options(self, opts, self.istiod)
-        self._release(GATEWAY_RELEASE, "gateway", ingress_options, skip_await=not args.config.await_gateway)
-        self.gateway_service = f"{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}"
+        before: list[pulumi.Resource] = []
+        if args.config.create_namespace:
+            namespace = core.v1.Namespace(
+                f"{name}-system",
+                metadata=meta.v1.ObjectMetaArgs(name=ISTIO_NAMESPACE),
+                opts=child_options(self, opts, formerly=ISTIO_NAMESPACE),
+            )
+            before.append(namespace)
+        base = self._release("istio-base", "base", opts, *before)
+        self.istiod = self._release("istiod", "istiod", opts, base)
+        if args.gateway.enabled:
+            self._release(GATEWAY_RELEASE, "gateway", opts, self.istiod, skip_await=not args.config.await_gateway)
+        self.gateway_service = args.config.gateway_service
         self.gateway_selector = gateway_selector(self._values["gateway"])
         self.register_outputs({"gatewayService": self.gateway_service})
 
     def _release(
-        self, release: str, chart: str, opts: pulumi.ResourceOptions, *, skip_await: bool = False
+        self,
+        release: str,
+        chart: str,
+        opts: pulumi.ResourceOptions | None,
+        *after: pulumi.Resource,
+        skip_await: bool = False,
     ) -> helm.v3.Release:
         config = self._config
         return helm.v3.Release(
-            release,
+            f"{self._name}-{chart}",
             name=release,
             namespace=ISTIO_NAMESPACE,
             values=self._values[chart],
@@ -76,5 +83,5 @@ class Istio(pulumi.ComponentResource):
                 if config.chart_path
                 else chart_from_repository(config.repository, chart, config.version)
             ),
-            opts=opts,
+            opts=child_options(self, opts, *after, formerly=release),
         )

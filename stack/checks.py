@@ -12,6 +12,7 @@ from stack.name_checks import name_problems
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 from stack.namespace import Place
 from stack.objects import build_metric_template
+from stack.part_checks import part_problems
 from stack.route_checks import route_problems
 
 _WITHOUT_SIDECARS = {ISTIO_NAMESPACE, "kube-system", "kube-public", "kube-node-lease"}
@@ -28,6 +29,7 @@ _NAMES_IN_ISTIO_SYSTEM = {"prometheus", "flagger-grafana", "istiod", GATEWAY_REL
 
 def find_problems(config: StackConfig) -> Iterator[Problem]:
     """Everything that cannot work as configured, or that would have no effect."""
+    yield from part_problems(config)
     yield from chart_problems(config)
     for place in config.declared_places:
         yield from _namespace(place)
@@ -79,6 +81,8 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
 
 def _metric_templates(config: StackConfig) -> Iterator[Problem]:
     for name, template in config.observability.metric_templates.items():
+        if not template.query:
+            continue
         try:
             build_metric_template(name, ISTIO_NAMESPACE, template.query, config.observability.prometheus.address)
         except InvalidObject as error:

@@ -5,27 +5,24 @@ Every section is a structured object under the project's name, as in ``canary-on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from controller.api.base import Boolean, Duration, Integer, Model
-from controller.api.durations import DEFAULT_INTERVAL_FLOOR
-from controller.api.rules import at_least
+from controller.api.base import Boolean, Model
 from stack.app import AppConfig, TargetConfig
-from stack.names import ISTIO_NAMESPACE, PROMETHEUS
+from stack.controller import ControllerConfig, TrustConfig
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, PROMETHEUS
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
 from stack.values import (
-    REPOSITORY,
     ChartRepository,
     Host,
-    HostPattern,
     Image,
     Label,
-    NonEmpty,
+    LabelKey,
+    LabelValue,
     ObjectName,
     Port,
     Positive,
@@ -52,7 +49,29 @@ class IstioValues(Model):
         return values
 
 
+class ExistingIstio(Model):
+    revision: LabelValue = Field(
+        "", description="Revision or tag of istiod, whose label the namespaces get; the default one when empty."
+    )
+    gateway_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Labels of the gateway's pods, as in `{istio: ingressgateway}`."
+    )
+    gateway_service: Annotated[
+        str, matching(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+", "a Service as name.namespace")
+    ] = Field("", description="Service of these pods, as in `istio-ingressgateway.istio-system`.")
+
+
 class IstioConfig(Model):
+    enabled: Boolean = Field(
+        True,
+        description="Install Istio. When false, `existing` describes the one that is there already, in istio-system.",
+    )
+    existing: ExistingIstio = Field(
+        ExistingIstio(), description="The Istio that is there already. Only with `enabled: false`."
+    )
+    create_namespace: Boolean = Field(
+        True, description="Make istio-system, and delete it with the stack; false if it is there already."
+    )
     version: Annotated[Text, matching(r"\d+\.\d+\.\d+\S*", f"a release of Istio, as in {DEFAULT_ISTIO_VERSION}")] = (
         Field(DEFAULT_ISTIO_VERSION, description="Version of the three Istio charts.")
     )
@@ -75,8 +94,13 @@ class IstioConfig(Model):
     @property
     def revision(self) -> str:
         """The revision of istiod, which the namespaces of its workloads name; empty for the default one."""
-        revision = str(self.values.istiod.get("revision") or "")
+        revision = str(self.values.istiod.get("revision") or "") if self.enabled else self.existing.revision
         return "" if revision == "default" else revision
+
+    @property
+    def gateway_service(self) -> str:
+        """The Service of the gateway's pods, as ``name.namespace``."""
+        return f"{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}" if self.enabled else self.existing.gateway_service
 
     @model_validator(mode="after")
     def _charts_are_there(self) -> Self:
@@ -125,8 +149,11 @@ class GrafanaConfig(Model):
 
 
 class MetricTemplateConfig(Model):
-    query: NonEmpty = Field(
-        description="PromQL with Flagger's template functions: `{{ namespace }}`, `{{ target }}`, `{{ interval }}`."
+    create: Boolean = Field(True, description="Make it; false for one that is there already, to which apps refer.")
+    query: str = Field(
+        "",
+        description="PromQL with Flagger's template functions: `{{ namespace }}`, `{{ target }}`, `{{ interval }}`. "
+        "Required where it is made.",
     )
 
 
@@ -141,6 +168,11 @@ class ObservabilityConfig(Model):
 
 
 class GatewayConfig(Model):
+    enabled: Boolean = Field(
+        True,
+        description="Make the public Gateway, and install its pods with Istio. When false, apps route through "
+        "gateways that are there already, or in the mesh alone.",
+    )
     name: ObjectName = Field("public-gateway", description="Name of the Istio Gateway in istio-system.")
     hosts: Annotated[list[Host], Field(min_length=1)] = Field(["*"], description="Host names that it serves.")
     http_port: Port = Field(80, description="Port for plain HTTP.")
@@ -155,87 +187,12 @@ class GatewayConfig(Model):
         return [host.rpartition("/")[2] for host in self.hosts]
 
 
-class BuildConfig(Model):
+class CrdsConfig(Model):
     enabled: Boolean = Field(
-        False, description="Build the controller's image from this checkout when its sources change."
-    )
-    command: str = Field(
-        'docker build --tag "$IMAGE" --file controller/Dockerfile .',
-        description="Build command, run in the project's folder; `$IMAGE` is the reference to build.",
-    )
-    publish: str = Field(
-        "",
-        description='Command that makes `$IMAGE` available to the cluster: `docker push "$IMAGE"`, '
-        '`kind load docker-image "$IMAGE"`, `minikube image load "$IMAGE"`. Empty where the cluster uses local images.',
-    )
-
-
-class TrustConfig(Model):
-    cross_namespace_references: Boolean = Field(
         True,
-        description="Whether a Canary may use MetricTemplates and AlertProviders of another namespace. When false, the "
-        "MetricTemplates of this stack are in each of its namespaces.",
+        description="Install the CRDs, or take over those that are there; a destroy keeps them. When false, somebody "
+        "else applies them: those of this version, from crds/.",
     )
-    hosts: list[HostPattern] = Field(
-        default_factory=list,
-        description="Patterns of the `service.hosts` that a Canary may have, besides Services of its namespace; all "
-        "when empty. `*` matches any text, `[*]` the host `*`, and `{namespace}` the Canary's namespace.",
-    )
-    gateways: list[HostPattern] = Field(
-        default_factory=list,
-        description="Patterns of the `service.gateways` that a Canary may have, as `namespace/name`; all when empty.",
-    )
-    addresses: list[HostPattern] = Field(
-        default_factory=list,
-        description="Patterns of the host names that a Canary's webhooks and metric providers may have, besides the "
-        "Prometheus of this stack; all when empty.",
-    )
-
-
-class ControllerConfig(Model):
-    name: ServiceName = Field(
-        "canary-controller", description="Name of the controller's Deployment; `flagger` for tools that expect it."
-    )
-    image: Image = Field(
-        description="Published image; with `build.enabled` the repository only, tagged by a digest of the sources."
-    )
-    build: BuildConfig = BuildConfig()
-    replicas: Annotated[Integer, at_least(0)] = Field(
-        1, description="One of them works, the others stand by; 0 pauses all canaries as they are."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Minimum severity of log lines."
-    )
-    minimum_interval: Annotated[Duration, matching(r".*[1-9].*", "a duration above 0, as in 10s or 1m30s")] = Field(
-        DEFAULT_INTERVAL_FLOOR, description="Lower limit of a canary's analysis interval, as in Flagger."
-    )
-    max_rollouts: Annotated[Integer, at_least(0)] = Field(
-        0, description="Rollouts in progress at a time; 0 for any number (docs/several-rollouts.md)."
-    )
-    max_rollouts_per_namespace: Annotated[Integer, at_least(0)] = Field(
-        0, description="Rollouts in progress at a time in each namespace; 0 for any number."
-    )
-    metrics_server: Url | None = Field(
-        None, description="Prometheus for the built-in metrics; the one of `observability` when unset."
-    )
-    namespaces: list[Label] = Field(
-        default_factory=list,
-        description="The only namespaces whose canaries it controls, with a Role in each and no ClusterRole; all "
-        "namespaces when empty.",
-    )
-    trust: TrustConfig = Field(
-        TrustConfig(), description="What the authors of Canaries may use; everything by default (docs/security.md)."
-    )
-    args: list[Text] = Field(default_factory=list, description="Additional command line arguments.")
-    resources: Resources = Field(
-        Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"}), description="Pod resources."
-    )
-
-    @model_validator(mode="after")
-    def _built_image_has_no_tag(self) -> Self:
-        if self.build.enabled and not re.fullmatch(REPOSITORY, self.image):
-            raise ValueError(f"image {self.image} must have no tag with build.enabled: the tag is the sources' digest")
-        return self
 
 
 class LoadTesterConfig(Model):
@@ -262,7 +219,8 @@ class StackConfig(Model):
     observability: ObservabilityConfig = ObservabilityConfig()
     gateway: GatewayConfig = GatewayConfig()
     namespace: NamespaceConfig = NamespaceConfig()
-    controller: ControllerConfig
+    crds: CrdsConfig = CrdsConfig()
+    controller: ControllerConfig = ControllerConfig()
     load_tester: LoadTesterConfig = LoadTesterConfig()
     rollouts: RolloutsConfig = RolloutsConfig()
     apps: dict[ServiceName, AppConfig] = Field(description="The canaried apps by name, merged over their defaults.")
@@ -304,7 +262,8 @@ class StackConfig(Model):
 
     def follows(self, workload: Workload) -> bool:
         """Whether `up` waits for the end of its rollout, which some controller has to come to."""
-        return self.rollouts.follow and self.controller.replicas > 0 and not workload.config.suspend
+        has_controller = self.controller.replicas > 0 or not self.controller.enabled
+        return self.rollouts.follow and has_controller and not workload.config.suspend
 
 
 def templates_namespace(namespace: str, trust: TrustConfig) -> str:

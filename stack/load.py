@@ -15,12 +15,13 @@ from stack.checks import find_problems
 from stack.cluster import ClusterAccess
 from stack.config import (
     GatewayConfig,
+    IstioConfig,
     LoadTesterConfig,
     RolloutsConfig,
     StackConfig,
-    TrustConfig,
     templates_namespace,
 )
+from stack.controller import TrustConfig
 from stack.errors import ConfigError, problems_of
 from stack.namespace import NamespaceConfig
 from stack.workshop import complete, workshop_apps
@@ -105,8 +106,9 @@ def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
             if isinstance(section.get(key, {}), Mapping)
         }
 
-    whole = {"controller": {}, **raw}
-    whole |= completed(raw, namespace, workshop_apps(namespace, _section(raw, "gateway", GatewayConfig())))
+    gateway = _section(raw, "gateway", GatewayConfig())
+    workshop = workshop_apps(namespace, gateway, _section(raw, "istio", IstioConfig()).gateway_service)
+    whole = {**raw, **completed(raw, namespace, workshop)}
     if isinstance(others, Mapping):
         whole["namespaces"] = {
             name: {**other, **completed(other, name, {})} if isinstance(other, Mapping) else other

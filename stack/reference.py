@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from controller.api.rules import Rule
-from stack.config import GatewayConfig, LoadTesterConfig, StackConfig
+from stack.config import GatewayConfig, IstioConfig, LoadTesterConfig, StackConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig
 from stack.values import Pattern
@@ -81,7 +81,7 @@ def render() -> str:
         namespace=namespace,
         load_tester=LoadTesterConfig(),
         templates=ISTIO_NAMESPACE,
-        workshop=workshop_apps(namespace, GatewayConfig()),
+        workshop=workshop_apps(namespace, GatewayConfig(), IstioConfig().gateway_service),
     )
     example = yaml.safe_dump({"canary-on-istio:apps": apps}, sort_keys=False, width=120)
     return "".join([HEAD, *sections, APPS, f"```yaml\n{example}```\n"])

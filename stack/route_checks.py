@@ -8,7 +8,8 @@ from itertools import combinations
 from urllib.parse import urlsplit
 
 from controller.api import Problem
-from stack.config import GatewayConfig, StackConfig, TrustConfig
+from stack.config import GatewayConfig, StackConfig
+from stack.controller import TrustConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.namespace import Workload
 
@@ -18,7 +19,8 @@ _MESH = "mesh"
 def route_problems(config: StackConfig) -> Iterator[Problem]:
     """Over all apps and targets, whatever their namespaces: hosts and gateways are the cluster's."""
     for workload in config.workloads:
-        yield from _gateway(config.gateway, workload)
+        if config.gateway.enabled:
+            yield from _gateway(config.gateway, workload)
         yield from _untrusted(config.controller.trust, workload)
     yield from _shared_hosts(config)
 

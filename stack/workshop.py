@@ -12,7 +12,7 @@ from typing import Any
 
 from stack.config import GatewayConfig, LoadTesterConfig
 from stack.merge import merge, without_nulls
-from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, LOAD_TESTER
+from stack.names import ISTIO_NAMESPACE, LOAD_TESTER
 from stack.values import REPOSITORY
 
 _STRATEGIES = frozenset({"iterations", "stepWeight", "stepWeights"})
@@ -61,9 +61,15 @@ def complete(
     }
 
 
-def workshop_apps(namespace: str, gateway: GatewayConfig) -> dict[str, dict[str, Any]]:
-    """`frontend` and `backend`; users reach the frontend through the public Gateway."""
-    return {"frontend": _frontend(namespace, gateway), "backend": _backend(namespace)}
+def workshop_apps(namespace: str, gateway: GatewayConfig, gateway_service: str) -> dict[str, dict[str, Any]]:
+    """`frontend` and `backend`; users reach the frontend through the public Gateway, if there is one."""
+    public = gateway.enabled
+    frontend = _frontend(
+        namespace, _through(gateway, gateway_service) if public else f"http://frontend.{namespace}:9898/"
+    )
+    if public:
+        frontend["service"] |= {"gateways": [f"{ISTIO_NAMESPACE}/{gateway.name}"], "hosts": gateway.host_names}
+    return {"frontend": frontend, "backend": _backend(namespace)}
 
 
 def _complete_app(base: dict[str, Any], app: Mapping[str, Any], hook_url: str | None) -> dict[str, Any]:
@@ -115,15 +121,14 @@ def _any_app(templates: str) -> dict[str, Any]:
     return {"analysis": {"interval": "15s", "threshold": 10, "metrics": metrics}}
 
 
-def _frontend(namespace: str, gateway: GatewayConfig) -> dict[str, Any]:
-    """A/B: Firefox users and those with the cookie `type=insider` get the canary."""
+def _frontend(namespace: str, address: str) -> dict[str, Any]:
+    """A/B: Firefox users and those with the cookie `type=insider` get the canary; `address` ends the load's command."""
     return merge(
         _PODINFO,
         {
             "command": ["./podinfo", "--port=9898", "--level=info", "--backend-url=http://backend:9898/echo"],
             "env": {"PODINFO_UI_COLOR": "#34577c"},
             "progressDeadlineSeconds": 60,
-            "service": {"gateways": [f"{ISTIO_NAMESPACE}/{gateway.name}"], "hosts": gateway.host_names},
             "analysis": {
                 "iterations": 10,
                 "match": [
@@ -132,19 +137,19 @@ def _frontend(namespace: str, gateway: GatewayConfig) -> dict[str, Any]:
                 ],
                 "webhooks": _webhooks(
                     f"http://frontend-canary.{namespace}:9898",
-                    f"-H 'Cookie: type=insider' {_through(gateway)}",
+                    f"-H 'Cookie: type=insider' {address}",
                 ),
             },
         },
     )
 
 
-def _through(gateway: GatewayConfig) -> str:
+def _through(gateway: GatewayConfig, service: str) -> str:
     """The arguments of `hey` for a request from inside the cluster through the gateway, to a host that it serves."""
     scheme, port, usual = (
         ("https", gateway.https_port, 443) if gateway.credential_name else ("http", gateway.http_port, 80)
     )
-    address = f"{scheme}://{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}" + ("" if port == usual else f":{port}") + "/"
+    address = f"{scheme}://{service}" + ("" if port == usual else f":{port}") + "/"
     host = next((name for name in gateway.host_names if "*" not in name), gateway.host_names[0])
     return address if host == "*" else f"-host {host.replace('*', 'load-test')} {address}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 from pulumi_command import local
 
-from stack.config import BuildConfig
+from stack.controller import BuildConfig
 
 PROJECT_FOLDER = Path(__file__).parents[2]
 

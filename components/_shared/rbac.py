@@ -35,12 +35,14 @@ class Account:
         name: of the account.
         namespace: where it is.
         role: name of its roles and bindings.
+        resource: with which the names of these resources begin.
         rights: the rules by the namespace they hold in, or for `EVERYWHERE`.
     """
 
     name: str
     namespace: str
     role: str
+    resource: str
     rights: Mapping[str, Sequence[Rule]]
 
 
@@ -49,9 +51,9 @@ def create_account(
 ) -> list[pulumi.Resource]:
     """The account with its roles and their bindings, as children of `component`."""
     service_account = core.v1.ServiceAccount(
-        account.name,
+        account.resource,
         metadata=meta.v1.ObjectMetaArgs(name=account.name, namespace=account.namespace, labels={"app": account.name}),
-        opts=child_options(component, opts),
+        opts=child_options(component, opts, formerly=account.name),
     )
     created: list[pulumi.Resource] = [service_account]
     for namespace in account.rights:
@@ -66,14 +68,14 @@ def _grant(
     opts: pulumi.ResourceOptions | None,
     service_account: pulumi.Resource,
 ) -> list[pulumi.Resource]:
-    role_type, binding_type, kind, resource_name = (
-        (rbac.v1.Role, rbac.v1.RoleBinding, "Role", f"{account.role}-in-{namespace}")
+    role_type, binding_type, kind, suffix = (
+        (rbac.v1.Role, rbac.v1.RoleBinding, "Role", f"-in-{namespace}")
         if namespace
-        else (rbac.v1.ClusterRole, rbac.v1.ClusterRoleBinding, "ClusterRole", account.role)
+        else (rbac.v1.ClusterRole, rbac.v1.ClusterRoleBinding, "ClusterRole", "")
     )
     metadata = meta.v1.ObjectMetaArgs(name=account.role, namespace=namespace or None)
     role = role_type(
-        resource_name,
+        f"{account.resource}{suffix}",
         metadata=metadata,
         rules=[
             rbac.v1.PolicyRuleArgs(
@@ -81,13 +83,13 @@ def _grant(
             )
             for rule in account.rights[namespace]
         ],
-        opts=child_options(component, opts),
+        opts=child_options(component, opts, formerly=f"{account.role}{suffix}"),
     )
     binding = binding_type(
-        resource_name,
+        f"{account.resource}{suffix}",
         metadata=metadata,
         role_ref=rbac.v1.RoleRefArgs(api_group=_API_GROUP, kind=kind, name=account.role),
         subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.name, namespace=account.namespace)],
-        opts=child_options(component, opts, service_account, role),
+        opts=child_options(component, opts, service_account, role, formerly=f"{account.role}{suffix}"),
     )
     return [role, binding]

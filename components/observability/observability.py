@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -25,12 +25,7 @@ from stack.merge import merge
 from stack.names import ISTIO_NAMESPACE, PROMETHEUS
 from stack.objects import build_metric_template
 
-POD_READER = Account(
-    PROMETHEUS,
-    ISTIO_NAMESPACE,
-    role=f"{PROMETHEUS}-pod-reader",
-    rights={EVERYWHERE: [Rule("", ["pods"], ["get", "list", "watch"])]},
-)
+_READS_PODS: Mapping[str, Sequence[Rule]] = {EVERYWHERE: [Rule("", ["pods"], ["get", "list", "watch"])]}
 """To find its targets, Prometheus reads the pods of every namespace with sidecars, and nothing else."""
 
 
@@ -58,7 +53,7 @@ class Observability(pulumi.ComponentResource):
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:Observability", name, None, opts)
         prometheus, grafana = args.config.prometheus, args.config.grafana
-        self.prometheus_url = prometheus.address
+        self._name, self.prometheus_url = name, prometheus.address
         after = [self._prometheus(prometheus, args.controller, opts)] if prometheus.enabled else []
         self.metrics = list(after)
         queries = {
@@ -66,12 +61,13 @@ class Observability(pulumi.ComponentResource):
             "latency": promql.latency(promql.TARGET, promql.INTERVAL),
         }
         queries |= {each: settings.query for each, settings in args.config.metric_templates.items()}
+        existing = {each for each, settings in args.config.metric_templates.items() if not settings.create}
         for prefix, namespace in args.templates.items():
-            for each, query in queries.items():
-                template = build_metric_template(each, namespace, query, self.prometheus_url)
-                self.metrics.append(self._metric_template(prefix, template, child_options(self, opts, *after)))
+            for each in (each for each in queries if each not in existing):
+                template = build_metric_template(each, namespace, queries[each], self.prometheus_url)
+                self.metrics.append(self._metric_template(prefix, template, opts, *after))
         if grafana.enabled:
-            self._grafana(grafana, child_options(self, opts, *after))
+            self._grafana(grafana, opts, *after)
         self.register_outputs({"prometheusUrl": self.prometheus_url})
 
     def _prometheus(
@@ -79,15 +75,17 @@ class Observability(pulumi.ComponentResource):
     ) -> pulumi.Resource:
         configuration = build_configuration(config, istio_namespace=ISTIO_NAMESPACE, controller=controller)
         rendered = yaml.safe_dump(configuration, sort_keys=False)
+        own = f"{self._name}-{PROMETHEUS}"
         config_map = core.v1.ConfigMap(
-            PROMETHEUS,
+            own,
             metadata=_metadata(PROMETHEUS),
             data={"prometheus.yml": rendered},
-            opts=child_options(self, opts),
+            opts=child_options(self, opts, formerly=PROMETHEUS),
         )
-        rights = create_account(self, POD_READER, opts)
+        account = Account(PROMETHEUS, ISTIO_NAMESPACE, f"{PROMETHEUS}-pod-reader", resource=own, rights=_READS_PODS)
+        rights = create_account(self, account, opts)
         deployment = apps.v1.Deployment(
-            PROMETHEUS,
+            own,
             metadata=_metadata(PROMETHEUS),
             spec=apps.v1.DeploymentSpecArgs(
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": PROMETHEUS}),
@@ -100,43 +98,45 @@ class Observability(pulumi.ComponentResource):
                     spec=build_prometheus_pod(config),
                 ),
             ),
-            opts=child_options(self, opts, config_map, *rights),
+            opts=child_options(self, opts, config_map, *rights, formerly=PROMETHEUS),
         )
         return core.v1.Service(
-            PROMETHEUS,
+            own,
             metadata=_metadata(PROMETHEUS),
             spec=core.v1.ServiceSpecArgs(
                 selector={"app": PROMETHEUS},
                 ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
             ),
-            opts=child_options(self, opts, deployment),
+            opts=child_options(self, opts, deployment, formerly=PROMETHEUS),
         )
 
-    def _metric_template(self, prefix: str, template: MetricTemplate, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    def _metric_template(
+        self, prefix: str, template: MetricTemplate, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource
+    ) -> pulumi.Resource:
         metadata = template.metadata
         return CustomResource(
-            f"{prefix}{metadata.name}-template",
+            f"{self._name}-{prefix}{metadata.name}",
             api_version=API_VERSION,
             kind=METRIC_TEMPLATE_KIND,
             metadata=meta.v1.ObjectMetaArgs(name=metadata.name, namespace=metadata.namespace),
             spec=template.to_dict()["spec"],
-            opts=opts,
+            opts=child_options(self, opts, *after, formerly=None if prefix else f"{metadata.name}-template"),
         )
 
-    def _grafana(self, config: GrafanaConfig, opts: pulumi.ResourceOptions) -> None:
+    def _grafana(self, config: GrafanaConfig, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource) -> None:
         dashboards = core.v1.ConfigMap(
-            DASHBOARDS,
+            f"{self._name}-dashboards",
             metadata=_metadata(DASHBOARDS),
             data={DASHBOARD_FILE: json.dumps(build_dashboard(), indent=2)},
-            opts=opts,
+            opts=child_options(self, opts, *after, formerly=DASHBOARDS),
         )
         helm.v3.Release(
-            GRAFANA,
+            f"{self._name}-grafana",
             name=GRAFANA,
             namespace=ISTIO_NAMESPACE,
             **chart_from_repository(config.repository, "grafana", config.version),
             values=merge(build_grafana_values(self.prometheus_url), config.values),
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[dashboards])),
+            opts=child_options(self, opts, *after, dashboards, formerly=GRAFANA),
         )
 
 

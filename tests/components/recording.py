@@ -32,6 +32,8 @@ class Registered:
         parent: the URN of its component.
         provider: the URN and the id of its provider, where it is not the default one.
         waits_for: the URNs that it depends on.
+        former_names: by which a stack may know it.
+        is_retained: whether a destroy leaves it in the cluster.
     """
 
     urn: str
@@ -41,6 +43,8 @@ class Registered:
     parent: str
     provider: str
     waits_for: frozenset[str]
+    former_names: Sequence[str]
+    is_retained: bool
 
     @property
     def kind(self) -> str:
@@ -114,6 +118,8 @@ class _Monitor(MockMonitor):
             parent=request.parent,
             provider=request.provider,
             waits_for=frozenset(request.dependencies),
+            former_names=[alias.spec.name for alias in request.aliases if alias.spec.name],
+            is_retained=request.retainOnDelete,
         )
         self._recording.resources.append(registered)
         if registered.kind == "Command":

@@ -28,10 +28,21 @@ MEMORY = {
     "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "200Mi"}},
 }
 EXTERNAL = {"observability": {"prometheus": {"enabled": False, "url": "http://prometheus.example"}}}
+EXISTING = {
+    "istio": {
+        "enabled": False,
+        "existing": {"gatewaySelector": {"istio": "edge"}, "gatewayService": "edge.istio-system"},
+    }
+}
 NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
 
 KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     # key -> (a value that is not the default, the rest of the stack if the key needs one)
+    "istio.enabled": (False, {"gateway": {"enabled": False}}),
+    "istio.existing.revision": ("stable", EXISTING),
+    "istio.existing.gatewaySelector": ({"istio": "door"}, EXISTING),
+    "istio.existing.gatewayService": ("door.istio-system", EXISTING),
+    "istio.createNamespace": (False, {}),
     "istio.version": ("1.31.0", {}),
     "istio.repository": ("https://mirror.example/charts", {}),
     "istio.chartPath": ("CHARTS", {}),
@@ -51,6 +62,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "observability.grafana.version": ("1.0.0", {}),
     "observability.grafana.values": ({"replicas": 2}, {}),
     "observability.metricTemplates.<name>.query": ("up", {}),
+    "gateway.enabled": (False, {}),
     "gateway.name": ("door", {}),
     "gateway.hosts": (["shop.example"], {}),
     "gateway.httpPort": (8080, {}),
@@ -60,6 +72,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "namespace.labels": ({"team": "shop"}, {}),
     "namespace.injection": (False, {}),
     "namespace.mtls": ("STRICT", {}),
+    "crds.enabled": (False, {}),
     "controller.name": ("flagger", {}),
     "controller.image": ("registry.example/other:1", {}),
     "controller.build.enabled": (True, {"controller": {"image": "registry.example/controller"}}),
@@ -128,7 +141,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "targets.<name>.service": ({"port": 81}, TARGET),
     "targets.<name>.analysis": ({"stepWeight": 7}, TARGET),
     "namespace.create": (False, {}),
-    "namespaces.<name>.create": (False, {"namespaces": {"cart": {}}}),
+    "namespaces.<name>.create": (False, {"namespaces": {"cart": {"apps": {"cart": CART}}}}),
     "namespaces.<name>.labels": ({"team": "shop"}, {}),
     "namespaces.<name>.injection": (False, {}),
     "namespaces.<name>.mtls": ("STRICT", {}),
@@ -155,8 +168,13 @@ def keys_of(annotation: Any, path: str = "") -> Iterator[str]:
 
 
 def test_the_table_has_every_key() -> None:
-    # `enabled: false` is valid only together with `url`, which has a row of its own.
-    assert sorted([*KEYS, "observability.prometheus.enabled"]) == sorted(keys_of(StackConfig))
+    # Those that allow no other keys beside them, or need another: test_parts.py has them.
+    others = [
+        "controller.enabled",
+        "observability.metricTemplates.<name>.create",
+        "observability.prometheus.enabled",
+    ]
+    assert sorted([*KEYS, *others]) == sorted(keys_of(StackConfig))
 
 
 @pytest.mark.parametrize("key", KEYS)

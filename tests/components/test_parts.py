@@ -13,6 +13,46 @@ CART: dict[str, Any] = {"image": "registry.example/cart", "tag": "1", "service":
 TARGET: dict[str, Any] = {"service": {"port": 80}}
 STRICT = {"controller": {"image": IMAGE, "trust": {"crossNamespaceReferences": False}}}
 TEMPLATES = ("error-rate", "latency")
+ISTIO = {
+    "Namespace istio-system",
+    *(f"Release istio-system/{name}" for name in ("istio-base", "istiod", "istio-gateway")),
+}
+CRDS = {f"CustomResourceDefinition {name}.flagger.app" for name in ("alertproviders", "canaries", "metrictemplates")}
+CONTROLLER = {
+    *(
+        f"{kind} istio-system/canary-controller"
+        for kind in ("Deployment", "Service", "ServiceAccount", "Role", "RoleBinding")
+    ),
+    "ClusterRole canary-controller",
+    "ClusterRoleBinding canary-controller",
+}
+PROMETHEUS = {
+    *(f"{kind} istio-system/prometheus" for kind in ("Deployment", "Service", "ServiceAccount", "ConfigMap")),
+    "ClusterRole prometheus-pod-reader",
+    "ClusterRoleBinding prometheus-pod-reader",
+}
+GRAFANA = {"Release istio-system/flagger-grafana", "ConfigMap istio-system/canary-dashboards"}
+WORKSHOP_TEMPLATES = {f"MetricTemplate istio-system/{name}" for name in TEMPLATES}
+EXISTING = {
+    "enabled": False,
+    "existing": {
+        "revision": "stable",
+        "gatewaySelector": {"istio": "ingressgateway"},
+        "gatewayService": "istio-ingressgateway.istio-system",
+    },
+}
+EXTERNAL = {"enabled": False, "url": "https://prometheus.example"}
+APPS_ONLY: dict[str, Any] = {
+    "istio": {"enabled": False},
+    "gateway": {"enabled": False},
+    "crds": {"enabled": False},
+    "controller": {"enabled": False},
+    "observability": {
+        "prometheus": EXTERNAL,
+        "grafana": {"enabled": False},
+        "metricTemplates": {name: {"create": False} for name in TEMPLATES},
+    },
+}
 STRICT_LOAD_TESTER = {"PeerAuthentication prod/flagger-loadtester"}
 HOOK = {"webhooks": {"load": {"type": "rollout", "metadata": {"cmd": "hey http://cart"}}}}
 
@@ -34,6 +74,8 @@ def app(name: str, namespace: str = "prod") -> set[str]:
     kinds = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Canary")
     return {f"{kind} {namespace}/{name}" for kind in kinds} | {f"Command {name}-rollout"}
 
+
+ALL: set[str] = {"all that a stack has that sets nothing"}
 
 PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
     # case -> (configuration, what it adds to a stack that sets nothing, what is not there any more)
@@ -113,6 +155,55 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
             "Service prod/flagger-loadtester",
         },
     ),
+    "an Istio that is there already": ({"istio": EXISTING}, set(), ISTIO),
+    "istio-system is there already": ({"istio": {"createNamespace": False}}, set(), {"Namespace istio-system"}),
+    "no gateway": (
+        {"gateway": {"enabled": False}},
+        set(),
+        {"Release istio-system/istio-gateway", "Gateway istio-system/public-gateway"},
+    ),
+    "neither Istio nor a gateway": (
+        {"istio": {"enabled": False}, "gateway": {"enabled": False}},
+        set(),
+        {*ISTIO, "Gateway istio-system/public-gateway"},
+    ),
+    "CRDs that are there already": ({"crds": {"enabled": False}}, set(), CRDS),
+    "a controller that is there already": ({"controller": {"enabled": False}}, set(), CONTROLLER),
+    "metric templates that are there already": (
+        {"observability": {"metricTemplates": {"latency": {"create": False}}}},
+        set(),
+        {"MetricTemplate istio-system/latency"},
+    ),
+    "monitoring that is there already": (
+        {"observability": APPS_ONLY["observability"]},
+        set(),
+        {*PROMETHEUS, *GRAFANA, *WORKSHOP_TEMPLATES},
+    ),
+    "everything but the apps is there already": (
+        {**APPS_ONLY, "namespace": {"create": False}},
+        STRICT_LOAD_TESTER,
+        {
+            *ISTIO,
+            "Gateway istio-system/public-gateway",
+            *CRDS,
+            *CONTROLLER,
+            *PROMETHEUS,
+            *GRAFANA,
+            *WORKSHOP_TEMPLATES,
+            "Namespace prod",
+        },
+    ),
+    "nothing but a target": (
+        {
+            **APPS_ONLY,
+            "namespace": {"create": False},
+            "loadTester": {"enabled": False},
+            "apps": {"frontend": None, "backend": None},
+            "targets": {"cart": TARGET},
+        },
+        {"Canary prod/cart", "Command cart-rollout"},
+        ALL,
+    ),
     "metric templates in each namespace": (
         {**STRICT, "namespaces": {"team-1": {}}},
         {
@@ -145,7 +236,52 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
 def test_the_objects_of(case: str, program: Recording) -> None:
     config, added, removed = PARTS[case]
     found, base = objects(run_program(config)), objects(program)
+    removed = base if removed is ALL else removed
     assert (found - base, base - found) == (added, removed)
+
+
+OUTPUTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    # case -> (configuration, its outputs beside those of the rollouts)
+    "an Istio that is there already": (
+        {"istio": EXISTING, "gateway": {"hosts": ["shop.example"]}},
+        {
+            "controller": "canary-controller.istio-system",
+            "gatewayService": "istio-ingressgateway.istio-system",
+            "hosts": ["shop.example"],
+            "prometheusUrl": "http://prometheus.istio-system:9090",
+        },
+    ),
+    "everything but the apps": (APPS_ONLY, {"prometheusUrl": "https://prometheus.example"}),
+}
+
+
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_the_outputs_say_what_is_there(case: str) -> None:
+    config, expected = OUTPUTS[case]
+    assert run_program(config).outputs == {
+        "canaries": ["prod/frontend", "prod/backend"],
+        "rollouts": {"frontend": OUTCOME, "backend": OUTCOME},
+        **expected,
+    }
+
+
+def test_what_an_existing_istio_says_goes_where_it_is_needed() -> None:
+    program = run_program({"istio": EXISTING})
+    assert program.get("Gateway", "public-gateway").inputs["spec"]["selector"] == {"istio": "ingressgateway"}
+    assert program.get("Namespace", "prod").inputs["metadata"]["labels"] == {"istio.io/rev": "stable"}
+
+
+@pytest.mark.parametrize("part", ["istio", "crds", "controller", "gateway"])
+def test_without_a_part_all_others_come_in_the_same_order(part: str, program: Recording) -> None:
+    without = run_program({part: EXISTING if part == "istio" else {"enabled": False}})
+    urns = {each.urn for each in without.resources}
+    before = {each.urn: program.all_before(each) & urns for each in program.resources if each.urn in urns}
+    assert {each.urn: without.all_before(each) for each in without.resources} == before
+
+
+def test_a_destroy_deletes_nothing_that_was_there_before_and_no_crd(program: Recording) -> None:
+    assert {r.kind for r in program.resources if r.is_retained} == {"CustomResourceDefinition"}
+    assert all(r.is_retained for r in program.of_kind("CustomResourceDefinition"))
 
 
 # --- several namespaces -----------------------------------------------------------------------------------------------

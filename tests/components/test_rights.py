@@ -51,8 +51,8 @@ def test_the_controller_reads_pods_when_it_asks_and_watches_none(program: Record
 def test_a_controller_of_some_namespaces_has_no_right_in_any_other() -> None:
     stack = {"controller": {"image": "registry.example/c:1", "namespaces": ["prod", "team-2"]}}
     program = run_program(stack)
-    assert [role.name for role in program.of_kind("ClusterRole")] == ["prometheus-pod-reader"]
-    assert [binding.name for binding in program.of_kind("ClusterRoleBinding")] == ["prometheus-pod-reader"]
+    assert [role.object for role in program.of_kind("ClusterRole")] == ["prometheus-pod-reader"]
+    assert [binding.object for binding in program.of_kind("ClusterRoleBinding")] == ["prometheus-pod-reader"]
     writes = {
         role.inputs["metadata"]["namespace"]: {
             verb for rule in role.inputs["rules"] if rule["resources"] != ["leases"] for verb in rule["verbs"]

@@ -386,9 +386,13 @@ def yaml_of(page: str) -> list[dict[str, Any]]:
 
 def test_the_stacks_of_the_documentation_are_valid():
     first, more, *others = yaml_of("docs/your-own-app.md")
-    assert [parse({"controller": {"image": "c:1"}, **stack}, "p").workloads[-1].name for stack in others] == [
-        "search",
-        "search",
+    stacks = [*others, *yaml_of("docs/existing-cluster.md")]
+    canaries = [parse({"controller": {"image": "c:1"}, **stack}, "p").workloads[-1] for stack in stacks]
+    assert [each.key for each in canaries] == [
+        "targets.search",
+        "namespaces.team-2.targets.search",
+        "apps.backend",
+        "apps.shop",
     ]
     shop = merge(first["apps"]["shop"], more["shop"])
     pod = build_pod("shop", cart({**shop, "image": shop["image"], "tag": shop["tag"]}))

@@ -25,6 +25,10 @@ NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}
 TARGET: dict[str, Any] = {"service": {"port": 80}}
 SCALED = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart"}
 HOOKED = {"webhooks": {"load": {"type": "rollout"}}}
+EXISTING: dict[str, Any] = {
+    "enabled": False,
+    "existing": {"gatewaySelector": {"istio": "ingressgateway"}, "gatewayService": "istio-ingressgateway.istio-system"},
+}
 OF_ANOTHER = {"name": "a", "namespace": "b"}
 
 
@@ -46,8 +50,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"isto": {}},
         [
             (
-                'isto: unknown field; did you mean "istio"? (known: apps, controller, gateway, istio, '
-                "loadTester, namespace, namespaces, observability, rollouts, targets)"
+                'isto: unknown field; did you mean "istio"? (known: apps, controller, crds, gateway, '
+                "istio, loadTester, namespace, namespaces, observability, rollouts, targets)"
             )
         ],
     ),
@@ -56,13 +60,18 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, '
-                "repository, timeoutSeconds, values, version)"
+                "createNamespace, enabled, existing, repository, timeoutSeconds, values, version)"
             )
         ],
     ),
     "a key like no other": (
         {"istio": {"zzz": 1}},
-        [("istio.zzz: unknown field (known: awaitGateway, chartPath, repository, timeoutSeconds, values, version)")],
+        [
+            (
+                "istio.zzz: unknown field (known: awaitGateway, chartPath, createNamespace, enabled, existing, "
+                "repository, timeoutSeconds, values, version)"
+            )
+        ],
     ),
     "a section that is a text": (
         {"istio": "1.31.4"},
@@ -111,8 +120,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"controller": {}},
         [
             (
-                "controller.image: Required value: Published image; with `build.enabled` the repository only, "
-                "tagged by a digest of the sources."
+                "controller.image: Required value: Published image, which has no default; with `build.enabled` the "
+                "repository only, tagged by a digest of the sources."
             )
         ],
     ),
@@ -734,6 +743,101 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"namespaces": {"team-1": {"create": False}}},
         ["namespaces.team-1: Required value: apps or targets; with create: false there is nothing else to make"],
     ),
+    "keys of an Istio that is not installed": (
+        {
+            "istio": {
+                **EXISTING,
+                "version": "1.31.1",
+                "values": {"istiod": {"revision": "a"}},
+                "createNamespace": True,
+            }
+        },
+        [
+            f"istio.{key}: Forbidden: with istio.enabled: false nothing uses it"
+            for key in ("createNamespace", "version", "values")
+        ],
+    ),
+    "what is said of an existing Istio, beside one that is installed": (
+        {"istio": {"existing": {"revision": "stable"}}},
+        ["istio.existing: Forbidden: with istio.enabled: true, Istio is as the other keys say"],
+    ),
+    "an existing Istio whose gateway nobody knows": (
+        {"istio": {"enabled": False}},
+        [
+            (
+                "istio.existing.gatewaySelector: Required value: labels of the pods that serve the Gateway; or set "
+                "gateway.enabled: false"
+            ),
+            (
+                "istio.existing.gatewayService: Required value: the Service of the pods that serve the Gateway; or set "
+                "gateway.enabled: false"
+            ),
+        ],
+    ),
+    "a Service without its namespace": (
+        {"istio": {"enabled": False, "existing": {"gatewayService": "istio-ingressgateway"}}},
+        [('istio.existing.gatewayService: Invalid value: "istio-ingressgateway": must be a Service as name.namespace')],
+    ),
+    "keys of a gateway that is not made": (
+        {
+            "gateway": {"enabled": False, "hosts": ["shop.example"]},
+            "istio": {"awaitGateway": False, "values": {"gateway": {"replicaCount": 2}}},
+        },
+        [
+            "gateway.hosts: Forbidden: with gateway.enabled: false nothing uses it",
+            "istio.awaitGateway: Forbidden: with gateway.enabled: false nothing uses it",
+            "istio.values.gateway: Forbidden: with gateway.enabled: false nothing uses it",
+        ],
+    ),
+    "pods of a gateway that is not made": (
+        {"gateway": {"enabled": False}, "istio": EXISTING},
+        [
+            f"istio.existing.{key}: Forbidden: with gateway.enabled: false nothing uses it"
+            for key in ("gatewaySelector", "gatewayService")
+        ],
+    ),
+    "keys of a controller that is not installed": (
+        {"controller": {"enabled": False, "name": "flagger", "minimumInterval": "1s", **IMAGE, "replicas": 2}},
+        [
+            f"controller.{key}: Forbidden: with controller.enabled: false nothing uses it"
+            for key in ("image", "replicas")
+        ],
+    ),
+    "keys of other parts that are not installed": (
+        {
+            "observability": {
+                "prometheus": {"enabled": False, "url": "http://p:9090", "retention": "1d"},
+                "grafana": {"enabled": False, "version": "1"},
+            },
+            "loadTester": {"enabled": False, "image": "a:1"},
+            "apps": {"frontend": None, "backend": None},
+        },
+        [
+            (
+                "observability.prometheus.retention: Forbidden: with observability.prometheus.enabled: false nothing "
+                "uses it"
+            ),
+            "observability.grafana.version: Forbidden: with observability.grafana.enabled: false nothing uses it",
+            "loadTester.image: Forbidden: with loadTester.enabled: false nothing uses it",
+        ],
+    ),
+    "an interval below the floor of the controller that is there": (
+        {
+            "controller": {"enabled": False, "minimumInterval": "1m"},
+            "apps": {"frontend": None, "backend": {"analysis": {"interval": "30s"}}},
+        },
+        ['apps.backend.analysis.interval: Invalid value: "30s": must not be below controller.minimumInterval, 1m'],
+    ),
+    "metric templates without a query, and with one that nobody uses": (
+        {"observability": {"metricTemplates": {"queue": {}, "latency": {"create": False, "query": "1"}}}},
+        [
+            (
+                "observability.metricTemplates.queue.query: Required value: a query; or set create: false for a "
+                "template that is there already"
+            ),
+            ("observability.metricTemplates.latency.query: Forbidden: with create: false the template stays as it is"),
+        ],
+    ),
     "two strategies at once": (
         {"apps": {"cart": {**NEW_APP, "analysis": {"iterations": 3, "stepWeight": 5, "metrics": None}}}},
         [
@@ -813,6 +917,32 @@ def test_another_strategy_takes_the_place_of_the_default_one(
     keys = ("iterations", "stepWeight", "stepWeights", "maxWeight", "match")
     found = {key: analysis[key] for key in keys if key in analysis}
     assert {key: len(value) if key == "match" else value for key, value in found.items()} == strategy
+
+
+def test_the_load_test_goes_to_the_gateway_of_an_existing_istio() -> None:
+    frontend = parsed({"istio": EXISTING}).apps["frontend"]
+    assert frontend.analysis.webhooks[1].metadata["cmd"].endswith(" http://istio-ingressgateway.istio-system/")
+
+
+def test_without_a_gateway_the_frontend_is_tested_in_the_mesh() -> None:
+    frontend = parsed({"gateway": {"enabled": False}}).apps["frontend"]
+    assert (frontend.service.gateways, frontend.service.hosts) == ((), ())
+    assert frontend.analysis.webhooks[1].metadata["cmd"].endswith(" http://frontend.prod:9898/")
+
+
+@pytest.mark.parametrize(
+    ("stack", "followed"),
+    [
+        ({}, True),
+        ({"controller": {"enabled": False}}, True),
+        ({"controller": {**IMAGE, "replicas": 0}}, False),
+        ({"rollouts": {"follow": False}}, False),
+        ({"targets": {"cart": {**TARGET, "suspend": True}}}, False),
+    ],
+)
+def test_a_rollout_is_followed_where_some_controller_releases_it(stack: dict[str, Any], followed: bool) -> None:
+    config = parsed(merge({"targets": {"cart": TARGET}}, stack))
+    assert config.follows(config.workloads[-1]) == followed
 
 
 def test_a_new_app_is_judged_like_the_workshops_without_its_tests() -> None:

@@ -1,0 +1,76 @@
+"""The parts of a stack that may be there already: what has no effect without them, and what has to be said instead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from controller.api import Problem
+from controller.api.base import Model
+from stack.config import StackConfig
+from stack.controller import ControllerConfig
+
+_ABOUT_EXISTING: Mapping[str, Collection[str]] = {
+    # part -> the keys that say something of one that is there already
+    "istio": {"existing"},
+    "observability.prometheus": {"url"},
+    "controller": {"name", "minimum_interval", "namespaces", "trust"},
+}
+
+
+def part_problems(config: StackConfig) -> Iterator[Problem]:
+    """What would have no effect, and what is missing."""
+    parts: Mapping[str, Model] = {
+        "istio": config.istio,
+        "observability.prometheus": config.observability.prometheus,
+        "observability.grafana": config.observability.grafana,
+        "gateway": config.gateway,
+        "controller": config.controller,
+        "loadTester": config.load_tester,
+    }
+    for part, settings in parts.items():
+        if not getattr(settings, "enabled", True):
+            yield from _without_effect(part, settings)
+    yield from _istio(config)
+    yield from _metric_templates(config)
+    if config.controller.enabled and not config.controller.image:
+        yield Problem("controller.image", f"Required value: {ControllerConfig.model_fields['image'].description}")
+
+
+def _without_effect(part: str, settings: Model) -> Iterator[Problem]:
+    kept = {"enabled", *_ABOUT_EXISTING.get(part, ())}
+    for name, field in type(settings).model_fields.items():
+        if name in settings.model_fields_set - kept:
+            yield Problem(f"{part}.{field.alias or name}", f"Forbidden: with {part}.enabled: false nothing uses it")
+
+
+def _istio(config: StackConfig) -> Iterator[Problem]:
+    istio, gateway = config.istio, config.gateway
+    existing = istio.existing
+    if istio.enabled and "existing" in istio.model_fields_set:
+        yield Problem("istio.existing", "Forbidden: with istio.enabled: true, Istio is as the other keys say")
+    if not gateway.enabled:
+        given = {
+            "istio.awaitGateway": "await_gateway" in istio.model_fields_set,
+            "istio.values.gateway": istio.values.gateway,
+            "istio.existing.gatewaySelector": existing.gateway_selector,
+            "istio.existing.gatewayService": existing.gateway_service,
+        }
+        for key in (key for key, is_given in given.items() if is_given):
+            yield Problem(key, "Forbidden: with gateway.enabled: false nothing uses it")
+    elif not istio.enabled:
+        missing = {
+            "gatewaySelector": ("labels of the pods that serve the Gateway", existing.gateway_selector),
+            "gatewayService": ("the Service of the pods that serve the Gateway", existing.gateway_service),
+        }
+        for key, (meaning, value) in missing.items():
+            if not value:
+                yield Problem(f"istio.existing.{key}", f"Required value: {meaning}; or set gateway.enabled: false")
+
+
+def _metric_templates(config: StackConfig) -> Iterator[Problem]:
+    for name, template in config.observability.metric_templates.items():
+        key = f"observability.metricTemplates.{name}.query"
+        if template.create and not template.query:
+            yield Problem(key, "Required value: a query; or set create: false for a template that is there already")
+        if template.query and not template.create:
+            yield Problem(key, "Forbidden: with create: false the template stays as it is")
