@@ -1,0 +1,33 @@
+"""A platform for canaried apps: Istio, its gateway, monitoring and the canary controller."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi import ResourceOptions
+
+from components.canary_controller import CanaryController, CanaryControllerArgs
+from components.canary_crds import CanaryCrds
+from components.gateway import PublicGateway, PublicGatewayArgs
+from components.istio import Istio, IstioArgs
+from components.observability.observability import Observability, ObservabilityArgs
+from stack.config import GatewayConfig, IstioConfig, ObservabilityConfig
+from stack.controller import ControllerConfig
+from stack.names import ISTIO_NAMESPACE
+
+settings = pulumi.Config()
+gateway = GatewayConfig(hosts=["*.example.com"])
+controller = ControllerConfig(image=settings.require("image"))
+
+istio = Istio("istio", IstioArgs(IstioConfig(), gateway))
+crds = CanaryCrds("canary-crds")
+ready = ResourceOptions(depends_on=[istio.istiod, crds])
+PublicGateway("public-gateway", PublicGatewayArgs(gateway, istio.gateway_selector), ready)
+monitoring = ObservabilityArgs(ObservabilityConfig(), controller.name, templates={"": ISTIO_NAMESPACE})
+observability = Observability("observability", monitoring, ready)
+CanaryController(
+    "canary-controller",
+    CanaryControllerArgs(controller, observability.prometheus_url),
+    ResourceOptions(depends_on=[istio.istiod, crds, *observability.metrics]),
+)
+
+pulumi.export("gateway", f"{ISTIO_NAMESPACE}/{gateway.name}")
