@@ -55,7 +55,7 @@ class RolloutGate(pulumi.ComponentResource):
 
 
 def canary_command() -> str:
-    """Beside the Python that runs this program; relative to the project, so that it is the same on every machine."""
+    """Beside the Python that runs this program; in this checkout relative to the program, as on every machine."""
     command = Path(sys.prefix, "bin", "canary")
     inside = command.is_relative_to(PROJECT_FOLDER)
-    return f".{os.sep}{command.relative_to(PROJECT_FOLDER)}" if inside else str(command)
+    return f".{os.sep}{os.path.relpath(command)}" if inside else str(command)

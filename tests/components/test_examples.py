@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import runpy
+from pathlib import Path
 
+import pytest
+
+from components.rollout_gate import canary_command
 from tests.components.recording import IMAGE, PROJECT, ROOT, Recording, run, run_program
 from tests.components.test_parts import objects
 
@@ -33,3 +37,8 @@ def test_the_apps_are_a_namespace_and_what_is_in_it() -> None:
     namespace = program.get("Namespace", "team-1").urn
     others = [each for each in program.resources if each.kind in {"Deployment", "HorizontalPodAutoscaler", "Canary"}]
     assert [each.name for each in others if namespace not in program.all_before(each)] == []
+
+
+def test_a_rollout_can_be_followed_from_a_program_in_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "examples/apps")
+    assert Path(canary_command()).is_file()
