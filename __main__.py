@@ -16,6 +16,7 @@ from components.istio import Istio, IstioArgs
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
 from components.observability.observability import Observability, ObservabilityArgs
+from components.promotion import prove
 from components.rollout_gate import RolloutGate, RolloutGateArgs
 from stack.app import AppConfig
 from stack.load import load, load_cluster
@@ -59,11 +60,14 @@ before_apps += [
     )
     for place in settings.load_tested
 ]
-before = ResourceOptions(depends_on=[*mesh, *crds, *before_apps])
+promotion = prove(settings.promotion, settings.images)
+before = ResourceOptions(depends_on=[*mesh, *crds, *before_apps, *promotion.proven])
 outcomes: dict[str, pulumi.Output[Any]] = {}
 for each in settings.workloads:
     if isinstance(each.config, AppConfig):
-        canary = CanaryApp(each.resource, CanaryAppArgs(each.name, each.namespace, each.config), before).canary
+        override = settings.promotion.override_of(each.resource)
+        arguments = CanaryAppArgs(each.name, each.namespace, each.config, override)
+        canary = CanaryApp(each.resource, arguments, before).canary
     else:
         canary = Canaried(
             each.resource,
@@ -85,3 +89,4 @@ if settings.gateway.enabled:
     pulumi.export("hosts", settings.gateway.hosts)
 pulumi.export("prometheusUrl", observability.prometheus_url)
 pulumi.export("rollouts", outcomes)
+pulumi.export("versions", promotion.versions)

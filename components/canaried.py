@@ -43,6 +43,7 @@ class Canaried(pulumi.ComponentResource):
         namespace: pulumi.Input[str] | None = None,
         kind: pulumi.Input[str] = "Deployment",
         labels: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
+        annotations: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
         spec: Fields | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Canaried(pulumi.ComponentResource):
             namespace: of a target that is given by its name; the provider's own when unset.
             kind: of a target that is given by its name: Deployment or DaemonSet.
             labels: of the Canary and the autoscaler.
+            annotations: of the Canary.
             spec: other fields of the Canary's spec, as in `dependsOn` and `rollbackWindow`.
             opts: as of every resource; the provider is that of the resources inside, too.
 
@@ -89,7 +91,7 @@ class Canaried(pulumi.ComponentResource):
             name,
             api_version=API_VERSION,
             kind=CANARY_KIND,
-            metadata=metadata,
+            metadata=meta.v1.ObjectMetaArgs(name=target, namespace=namespace, labels=labels, annotations=annotations),
             spec=pulumi.Output.from_input(parts).apply(valid_canary_spec),
             opts=self._options(opts, *after),
         )

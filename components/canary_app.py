@@ -12,6 +12,8 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
 from components.canaried import Canaried
+from controller.api.names import OVERRIDE_ANNOTATION
+from controller.api.receipt import Override
 from stack.app import AppConfig
 from stack.objects import canaried_arguments
 from stack.workload import app_labels, build_deployment, build_disruption_budget, config_maps
@@ -19,11 +21,12 @@ from stack.workload import app_labels, build_deployment, build_disruption_budget
 
 @dataclass(frozen=True)
 class CanaryAppArgs:
-    """`name` is that of all of the app's objects, `namespace` where they go."""
+    """`name` is that of all of the app's objects, `namespace` where they go, `override` why it needs no proof."""
 
     name: str
     namespace: str
     config: AppConfig
+    override: Override | None = None
 
 
 class CanaryApp(pulumi.ComponentResource):
@@ -62,6 +65,7 @@ class CanaryApp(pulumi.ComponentResource):
             name,
             target=deployment,
             **canaried_arguments(args.name, config),
+            annotations={OVERRIDE_ANNOTATION: args.override.model_dump_json()} if args.override else None,
             opts=child_options(self, opts, deployment),
         ).canary
         self.register_outputs({"canary": f"{args.namespace}/{args.name}"})

@@ -16,6 +16,7 @@ from stack.app import AppConfig, TargetConfig
 from stack.controller import ControllerConfig, TrustConfig
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, PROMETHEUS
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
+from stack.promotion import PromotionConfig
 from stack.values import (
     ChartRepository,
     Host,
@@ -34,6 +35,7 @@ from stack.values import (
     Url,
     matching,
 )
+from stack.workload import images_of
 
 DEFAULT_ISTIO_VERSION = "1.31.1"
 CHARTS = ("base", "istiod", "gateway")
@@ -223,6 +225,7 @@ class StackConfig(Model):
     controller: ControllerConfig = ControllerConfig()
     load_tester: LoadTesterConfig = LoadTesterConfig()
     rollouts: RolloutsConfig = RolloutsConfig()
+    promotion: PromotionConfig = PromotionConfig()
     apps: dict[ServiceName, AppConfig] = Field(description="The canaried apps by name, merged over their defaults.")
     targets: dict[ServiceName, TargetConfig] = Field(
         default_factory=dict,
@@ -259,6 +262,12 @@ class StackConfig(Model):
         if self.controller.trust.cross_namespace_references:
             return {"": ISTIO_NAMESPACE}
         return {place.prefix: place.name for place in self.places}
+
+    @property
+    def images(self) -> Mapping[str, Mapping[str, str]]:
+        """The images of each app, by container."""
+        apps = ((each, each.config) for each in self.workloads)
+        return {each.resource: images_of(each.name, app) for each, app in apps if isinstance(app, AppConfig)}
 
     def follows(self, workload: Workload) -> bool:
         """Whether `up` waits for the end of its rollout, which some controller has to come to."""

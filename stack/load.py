@@ -11,6 +11,7 @@ from pulumi.runtime import config as pulumi_config
 from pydantic import BaseModel, ValidationError
 
 from controller.api import Problem
+from stack import promotion
 from stack.checks import find_problems
 from stack.cluster import ClusterAccess
 from stack.config import (
@@ -73,7 +74,7 @@ def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
         config = StackConfig.model_validate(whole)
     except ValidationError as error:
         raise ConfigError(project, list(problems_of(error, StackConfig, whole))) from None
-    if problems := list(find_problems(config)):
+    if problems := [*find_problems(config)] or [*promotion.find_problems(config.promotion, config.images)]:
         raise ConfigError(project, problems)
     return config
 

@@ -56,6 +56,11 @@ def build_deployment(name: str, app: AppConfig) -> dict[str, Any]:
     return merged
 
 
+def images_of(name: str, app: AppConfig) -> dict[str, str]:
+    """The images of an app, by container."""
+    return {each["name"]: str(each.get("image", "")) for each in build_pod(name, app)["containers"]}
+
+
 def _type_of(strategy: Any) -> Any:
     return strategy.get("type") if isinstance(strategy, Mapping) else None
 

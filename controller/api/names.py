@@ -26,6 +26,9 @@ CONFIG_TRACKING_ANNOTATION: Final = "flagger.app/config-tracking"
 ACTION_ANNOTATION: Final = "flagger.app/action"
 """Annotation of a Canary: what a person asks of its rollout (`api.instruction`)."""
 
+OVERRIDE_ANNOTATION: Final = "flagger.app/promotion-override"
+"""Annotation of a Canary: why its version needed no proof, as JSON (`api.receipt.Override`)."""
+
 SELECTOR_LABELS: Final = ("app", "name", "app.kubernetes.io/name")
 """Labels that can distinguish primary and canary pods, in order of preference."""
 

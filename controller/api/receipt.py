@@ -14,7 +14,8 @@ class Override(Observed):
     """What made a rollout other than its spec has it."""
 
     what: str = Field(
-        description="skipAnalysis, rollbackWindow, takenOver (Flagger began it), or the action that a person asked for."
+        description="skipAnalysis, rollbackWindow, takenOver (Flagger began it), promotion (the "
+        "stack had no proof of it), or the action that a person asked for."
     )
     by: str = Field("", description="Who did it. Absent if nobody did.")
     why: str = Field("", description="The reason given. Absent if none was.")

@@ -59,8 +59,12 @@ class Registered:
 
 @dataclass
 class Recording(Mocks):
-    """The one mocks class: every resource becomes what it was asked to be, and is kept."""
+    """The one mocks class: every resource becomes what it was asked to be, and is kept.
 
+    `stacks` are the outputs of the stacks that exist, by their full names, as their last updates left them.
+    """
+
+    stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -126,15 +130,39 @@ class _Monitor(MockMonitor):
             request.object["stdout"] = json.dumps(OUTCOME)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
 
+    def ReadResource(self, request: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802 -- the protocol's name
+        """A StackReference: the program reads nothing else. Pulumi's own leaves an event loop open on each thread."""
+        read = resource_pb2.ReadResourceResponse(urn=self.make_urn(request.parent, request.type, request.name))
+        read.properties.update({"name": request.name, "outputs": self._recording.stacks.get(request.name, {})})
+        return read
 
-def run(program: Callable[[], None], config: Mapping[str, str] | None = None, secret: Sequence[str] = ()) -> Recording:
+
+def run(
+    program: Callable[[], None],
+    config: Mapping[str, str] | None = None,
+    secret: Sequence[str] = (),
+    *,
+    stacks: Mapping[str, Mapping[str, Any]] | None = None,
+    preview: bool = False,
+) -> Recording:
     """`program` as `pulumi up` runs it; `config` by whole keys, as texts, of which those in `secret` are secrets."""
-    recording = Recording()
+    recording = Recording(stacks=stacks or {})
 
     async def run() -> None:
-        set_mocks(recording, project=PROJECT, stack="test", preview=False, monitor=_Monitor(recording))
+        set_mocks(
+            recording,
+            project=PROJECT,
+            stack="test",
+            preview=preview,
+            monitor=_Monitor(recording),
+            organization="organization",
+        )
         set_all_config({**(config or {})}, list(secret))
-        await run_pulumi_func(program)
+        try:
+            await run_pulumi_func(program)
+        finally:
+            settings.SETTINGS.rpc_manager.clear()  # what a refused program leaves behind is not for the next one
+            settings.SETTINGS.outputs.clear()
         root = settings.get_root_resource()
         assert isinstance(root, Stack)
         recording.outputs |= await Output.from_input(root.outputs).future() or {}
@@ -144,12 +172,17 @@ def run(program: Callable[[], None], config: Mapping[str, str] | None = None, se
 
 
 def run_program(
-    config: Mapping[str, Any] | None = None, *, more: Mapping[str, str] | None = None, secret: Sequence[str] = ()
+    config: Mapping[str, Any] | None = None,
+    *,
+    more: Mapping[str, str] | None = None,
+    secret: Sequence[str] = (),
+    stacks: Mapping[str, Mapping[str, Any]] | None = None,
+    preview: bool = False,
 ) -> Recording:
     """The program of this repository.
 
     `config` is the stack's, by section, with an image for the controller; `more` are other keys, whole and as text;
-    `secret` the whole keys that Pulumi holds as secrets.
+    `secret` the whole keys that Pulumi holds as secrets; `stacks` the outputs of stacks by their full names.
     """
     sections = {"controller": {"image": IMAGE}, **(config or {})}
     texts = {f"{PROJECT}:{key}": json.dumps(value) for key, value in sections.items()}
@@ -157,4 +190,4 @@ def run_program(
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    return run(program, {**texts, **(more or {})}, secret)
+    return run(program, {**texts, **(more or {})}, secret, stacks=stacks, preview=preview)

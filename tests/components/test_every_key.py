@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+import pulumi
 import pytest
 from pydantic import BaseModel
 
@@ -16,7 +17,7 @@ from controller.api.analysis import Analysis
 from controller.api.service import ServiceSpec
 from stack.config import StackConfig
 from stack.merge import merge
-from tests.components.recording import IMAGE, run_program
+from tests.components.recording import IMAGE, PROJECT, run_program
 
 CART = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
 TLS = {"gateway": {"credentialName": "shop-tls"}}
@@ -35,6 +36,19 @@ EXISTING = {
     }
 }
 NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
+
+OVERRIDE = {"promotion": {"override": {"cart": {"version": "1", "by": "alice", "why": "hotfix"}}}}
+FREEZE = [{"from": "2026-01-01T00:00:00Z", "to": "2999-01-01T00:00:00Z", "reason": "sale"}]
+
+PROMOTED = {
+    name: {"receipt": {"revision": "0" * 16, "images": {name: image}, "promotedAt": "2026-01-01T00:00:00Z"}}
+    for name, image in (
+        ("cart", "registry.example/cart:1"),
+        ("frontend", "ghcr.io/stefanprodan/podinfo:6.1.0"),
+        ("backend", "ghcr.io/stefanprodan/podinfo:6.1.0"),
+    )
+}
+"""What the stack `qa` has made of the apps."""
 
 KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     # key -> (a value that is not the default, the rest of the stack if the key needs one)
@@ -93,6 +107,13 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.resources.requests": (RESOURCES, {}),
     "controller.resources.limits": (RESOURCES, {}),
     "rollouts.follow": (False, {}),
+    "promotion.from": ("staging", {}),
+    "promotion.soak": ("100000h", {"promotion": {"from": "qa"}}),
+    "promotion.override.<name>.version": ("2", OVERRIDE),
+    "promotion.override.<name>.by": ("bob", OVERRIDE),
+    "promotion.override.<name>.why": ("outage", OVERRIDE),
+    "promotion.blocked": ({"cart": {"1": "leaks"}}, {}),
+    "promotion.freeze": (FREEZE, {}),
     "loadTester.enabled": (False, {"apps": {app: {"analysis": NO_HOOKS} for app in ("frontend", "backend")}}),
     "loadTester.image": ("mirror.example/loadtester:1", {}),
     "loadTester.resources.requests": (RESOURCES, {}),
@@ -191,10 +212,14 @@ def test_the_key_changes_an_object(key: str, tmp_path: Path) -> None:
 
 
 def objects_of(stack: Mapping[str, Any]) -> Mapping[tuple[str, str], Any]:
-    """The inputs of every object of the program."""
+    """The inputs of every object of the program, or why there is none."""
     return _objects_of(json.dumps(stack))
 
 
 @functools.cache
 def _objects_of(stack: str) -> Mapping[tuple[str, str], Any]:
-    return {(resource.kind, resource.name): resource.inputs for resource in run_program(json.loads(stack)).resources}
+    try:
+        program = run_program(json.loads(stack), stacks={f"organization/{PROJECT}/qa": {"rollouts": PROMOTED}})
+    except pulumi.RunError as error:
+        return {("refused", ""): str(error)}
+    return {(resource.kind, resource.name): resource.inputs for resource in program.resources}

@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
+from controller.api.errors import shown
 from controller.api.instruction import Instruction, Verb
+from controller.api.names import OVERRIDE_ANNOTATION
 from controller.api.receipt import SKIPS, Override, Receipt, Verdict
 from controller.core.analysis.findings import find_all
 from controller.core.model import State
@@ -53,7 +57,7 @@ def filled_in(tick: Tick) -> Receipt | None:
     template, state, primary = as_workload(tick.target).template, tick.state, tick.facts.primary
     if primary is not None and primary_revision(primary) == state.applied:
         return None
-    for override in _unasked(tick):
+    for override in _declared(tick):
         state = note(state, override)
     begun = state.pending_receipt or Receipt(revision=state.applied)
     return begun.model_copy(
@@ -67,12 +71,22 @@ def filled_in(tick: Tick) -> Receipt | None:
     )
 
 
-def _unasked(tick: Tick) -> Iterator[Override]:
-    """Why there is a promotion without an analysis, where nobody has asked for it in this tick."""
+def _declared(tick: Tick) -> Iterator[Override]:
+    """What the Canary itself says: why there is no analysis, and why the version needed no proof elsewhere."""
+    if text := tick.canary.metadata.annotations.get(OVERRIDE_ANNOTATION):
+        yield _without_proof(text)
     if tick.canary.spec.skip_analysis:
         yield Override(what="skipAnalysis")
     elif tick.state.applied in [each.revision for each in tick.former]:
         yield Override(what="rollbackWindow")
+
+
+def _without_proof(text: str) -> Override:
+    """What the stack wrote; what it did not write is kept as it is."""
+    try:
+        return Override.model_validate_json(text).model_copy(update={"what": "promotion"})
+    except ValidationError:
+        return Override(what="promotion", why=shown(text))
 
 
 def _verdicts(tick: Tick) -> Iterator[Verdict]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from controller.api.names import OVERRIDE_ANNOTATION
 from controller.api.receipt import Override, Receipt, Verdict
 from controller.api.status import Phase
 from controller.core.objects.workload import revision_facts
@@ -46,6 +47,13 @@ def start(**spec: Any) -> Cluster:
     config = make_config("backend-config", {"level": "1"})
     cluster = initialized(canary_manifest(**{"analysis": ANALYSIS, **spec}), target, config)
     cluster.answers["pods/backend"] = Pods((running(IMAGE_ID),))
+    return cluster
+
+
+def annotated(text: str) -> Cluster:
+    cluster = start()
+    cluster.canary["metadata"]["annotations"] = {OVERRIDE_ANNOTATION: text}
+    cluster.edit_canary()
     return cluster
 
 
@@ -141,6 +149,12 @@ CASES = (
         (),
         "podinfo:1",
     ),
+    Case(
+        "a version that needed no proof",
+        lambda: push(annotated('{"what": "approve", "by": "alice", "why": "outage"}')),
+        (Override(what="promotion", by="alice", why="outage"),),
+    ),
+    Case("an annotation by hand", lambda: push(annotated("outage")), (Override(what="promotion", why="outage"),)),
     Case("a gate that a person opened", gated, by("approve")),
     Case(
         "steps that a person asked for",
