@@ -16,7 +16,7 @@ from stack.app import AppConfig, TargetConfig
 from stack.controller import ControllerConfig, TrustConfig
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, PROMETHEUS
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
-from stack.promotion import PromotionConfig
+from stack.promotion import Blocked, PromotionConfig
 from stack.values import (
     ChartRepository,
     Host,
@@ -226,6 +226,10 @@ class StackConfig(Model):
     load_tester: LoadTesterConfig = LoadTesterConfig()
     rollouts: RolloutsConfig = RolloutsConfig()
     promotion: PromotionConfig = PromotionConfig()
+    blocked: Blocked = Field(
+        default_factory=dict,
+        description="Versions that are refused, each with the reason, by app; set in `Pulumi.yaml` for all stacks.",
+    )
     apps: dict[ServiceName, AppConfig] = Field(description="The canaried apps by name, merged over their defaults.")
     targets: dict[ServiceName, TargetConfig] = Field(
         default_factory=dict,

@@ -11,7 +11,6 @@ from pulumi.runtime import config as pulumi_config
 from pydantic import BaseModel, ValidationError
 
 from controller.api import Problem
-from stack import promotion
 from stack.checks import find_problems
 from stack.cluster import ClusterAccess
 from stack.config import (
@@ -25,6 +24,7 @@ from stack.config import (
 from stack.controller import TrustConfig
 from stack.errors import ConfigError, problems_of
 from stack.namespace import NamespaceConfig
+from stack.promotion import find_barred
 from stack.workshop import complete, workshop_apps
 
 S = TypeVar("S", bound=BaseModel)
@@ -74,7 +74,8 @@ def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
         config = StackConfig.model_validate(whole)
     except ValidationError as error:
         raise ConfigError(project, list(problems_of(error, StackConfig, whole))) from None
-    if problems := [*find_problems(config)] or [*promotion.find_problems(config.promotion, config.images)]:
+    problems = [*find_problems(config)] or [*find_barred(config.promotion, config.blocked, config.images)]
+    if problems:
         raise ConfigError(project, problems)
     return config
 

@@ -22,16 +22,15 @@ from stack.values import NonEmpty, Text, matching
 KEPT = 5
 """So many versions of an app are remembered as those of this stack: it may always go back to them."""
 
-Images = Mapping[str, str]
-"""Images by container."""
-
-
 StackName = Annotated[
     Text, matching(r"([\w.-]+/){0,2}[\w.-]+", "a stack, as in staging, project/staging or organization/project/staging")
 ]
-
-
 AppName = Annotated[Text, matching(r"([a-z0-9-]+/)?[a-z0-9-]+", "an app: cart, or shop/cart of another namespace")]
+Blocked = dict[AppName, dict[Text, NonEmpty]]
+"""By app, versions that are refused, with the reason."""
+
+Images = Mapping[str, str]
+"""Images by container."""
 
 
 class OverrideConfig(Model):
@@ -59,10 +58,6 @@ class PromotionConfig(Model):
     soak: Duration = Field("0s", description="How long a version has to run there.")
     override: dict[AppName, OverrideConfig] = Field(
         default_factory=dict, description="A version of an app that needs no proof and is not kept out by `freeze`."
-    )
-    blocked: dict[AppName, dict[Text, NonEmpty]] = Field(
-        default_factory=dict,
-        description="Versions of an app that are refused, with the reason; in `Pulumi.yaml` it is for all stacks.",
     )
     freeze: list[FreezeConfig] = Field(
         default_factory=list, description="Times in which `up` refuses another version of an app."
@@ -108,7 +103,7 @@ def remember(app: str, images: Images, past: Past) -> list[Images]:
     return [images, *former][:KEPT]
 
 
-def find_problems(config: PromotionConfig, apps: Mapping[str, Images]) -> Iterator[Problem]:
+def find_barred(config: PromotionConfig, blocked: Blocked, apps: Mapping[str, Images]) -> Iterator[Problem]:
     """What is wrong whatever the stacks have made of a version: it is blocked, or its override is for another one."""
     for app, found in config.override.items():
         if app not in apps:
@@ -118,8 +113,8 @@ def find_problems(config: PromotionConfig, apps: Mapping[str, Images]) -> Iterat
             yield Problem(f"promotion.override.{app}.version", message)
     for app, images in apps.items():
         version = version_of(images)
-        if reason := config.blocked.get(app, {}).get(version):
-            yield Problem(f"promotion.blocked.{app}", f"Forbidden: the stack has {version}: {reason}")
+        if reason := blocked.get(app, {}).get(version):
+            yield Problem(f"blocked.{app}", f"Forbidden: the stack has {version}: {reason}")
 
 
 def find_frozen(config: PromotionConfig, apps: Mapping[str, Images], past: Past, now: datetime) -> Iterator[str]:

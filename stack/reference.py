@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import yaml
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -64,7 +64,7 @@ What `apps.frontend` and `apps.backend` are when a stack does not set them. Any 
 
 _ENTRIES = {"apps": "app", "targets": "target", "namespaces": "namespace"}
 """What a name in a section is that of."""
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", AwareDatetime: "time"}
 
 
 def render() -> str:

@@ -112,7 +112,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "promotion.override.<name>.version": ("2", OVERRIDE),
     "promotion.override.<name>.by": ("bob", OVERRIDE),
     "promotion.override.<name>.why": ("outage", OVERRIDE),
-    "promotion.blocked": ({"cart": {"1": "leaks"}}, {}),
+    "blocked": ({"cart": {"1": "leaks"}}, {}),
     "promotion.freeze": (FREEZE, {}),
     "loadTester.enabled": (False, {"apps": {app: {"analysis": NO_HOOKS} for app in ("frontend", "backend")}}),
     "loadTester.image": ("mirror.example/loadtester:1", {}),

@@ -50,8 +50,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"isto": {}},
         [
             (
-                'isto: unknown field; did you mean "istio"? (known: apps, controller, crds, gateway, '
-                "istio, loadTester, namespace, namespaces, observability, rollouts, targets)"
+                'isto: unknown field; did you mean "istio"? (known: apps, blocked, controller, crds, gateway, '
+                "istio, loadTester, namespace, namespaces, observability, promotion, rollouts, targets)"
             )
         ],
     ),

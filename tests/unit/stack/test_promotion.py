@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack.promotion import Past, PromotionConfig, find_frozen, find_problems, find_unproven, remember, version_of
+from stack.promotion import Past, PromotionConfig, find_barred, find_frozen, find_unproven, remember, version_of
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -140,11 +140,11 @@ def test_an_override_is_not_frozen_out():
 def test_what_is_blocked_or_overridden_for_another_version_is_refused_at_once():
     override = {name: {"version": "6.1.1", "by": "alice", "why": "hotfix"} for name in ("backend", "cart")}
     blocked = {"backend": {"6.1.2": "leaks memory"}, "gone": {"1": "old"}}
-    config = PromotionConfig.model_validate({"override": override, "blocked": blocked})
-    assert [str(problem) for problem in find_problems(config, {"backend": APP})] == [
+    config = PromotionConfig.model_validate({"override": override})
+    assert [str(problem) for problem in find_barred(config, blocked, {"backend": APP})] == [
         'promotion.override.backend.version: Invalid value: "6.1.1": backend has 6.1.2; set that, or remove it',
         "promotion.override.cart: Not found: the stack has no app cart; remove it",
-        "promotion.blocked.backend: Forbidden: the stack has 6.1.2: leaks memory",
+        "blocked.backend: Forbidden: the stack has 6.1.2: leaks memory",
     ]
 
 
