@@ -52,6 +52,12 @@ async def test_a_good_version_is_initialised_analysed_and_promoted(stage):
         assert seen == [[100, 0], [75, 25], [50, 50], [100, 0]]
         primary = await stage.read(DEPLOYMENT, "backend-primary")
         assert primary["spec"]["template"]["spec"]["containers"][0]["image"] == "podinfo:2"
+        status = await stage.status()
+        assert (status["receipt"]["revision"], status["receipt"]["images"]) == (
+            status["revision"],
+            {"backend": "podinfo:2"},
+        )
+        assert "pendingReceipt" not in status
         await stage.wait_for_scale(0)
 
         async def hook_called() -> bool:
