@@ -75,7 +75,7 @@ class Place:
 
     @property
     def has_load_tester(self) -> bool:
-        """Whether it needs a load tester, which takes commands of its own namespace only; the first always has one."""
+        """Whether it needs a load tester, since webhooks of its own go there; the first always has one."""
         hooks = (hook for each in self.workloads for hook in each.config.analysis.webhooks)
         hosts = ((urlsplit(hook.url).hostname or "").split(".") for hook in hooks)
         return not self.prefix or any(host[:2] == [LOAD_TESTER, self.name] for host in hosts)
