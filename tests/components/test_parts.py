@@ -261,6 +261,7 @@ def test_the_outputs_say_what_is_there(case: str) -> None:
     assert run_program(config).outputs == {
         "canaries": ["prod/frontend", "prod/backend"],
         "rollouts": {"frontend": OUTCOME, "backend": OUTCOME},
+        "versions": {name: [{name: "ghcr.io/stefanprodan/podinfo:6.1.0"}] for name in ("frontend", "backend")},
         **expected,
     }
 
