@@ -17,10 +17,10 @@ from controller.api.errors import CanaryError
 from controller.api.parse import parse_canary
 from controller.cli.plan.traffic import KnownTraffic, find_traffic
 from controller.core.simulation.expectations import Traffic
-from preview.changes import StackPreview
 from preview.comment import render
 from preview.publish import GITHUB, PublishError, PullRequest, publish
 from preview.pulumi import preview_stack
+from preview.stacks import StackPreview
 
 
 def main(

@@ -57,26 +57,6 @@ class Change:
         return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
 
 
-@dataclass(frozen=True, slots=True)
-class StackPreview:
-    """The preview of one stack.
-
-    Attributes:
-        changes: every resource, those that stay the same too.
-        messages: warnings and errors, each once.
-        error: why there is no preview; empty when there is one.
-        diff: Pulumi's own, as text.
-        unreachable: why the cluster could not be asked, so that this is about the last state; empty when it could.
-    """
-
-    stack: str
-    changes: tuple[Change, ...] = ()
-    messages: tuple[str, ...] = ()
-    error: str = ""
-    diff: str = ""
-    unreachable: str = ""
-
-
 def read_changes(steps: Sequence[Mapping[str, Any]]) -> Iterator[Change]:
     """The resources in ``steps``; without components, providers and the stack, which are nothing of a cluster's."""
     for step in steps:

@@ -7,13 +7,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from controller.core.simulation.expectations import Traffic
-from preview.changes import Change, Op, StackPreview
+from preview.changes import Change, Op
+from preview.charts import ChartDiff
 from preview.rollouts import Rollout, find_rollouts
+from preview.stacks import StackPreview
 
 MARKER = "<!-- canary-on-istio: preview -->"
 """By which a workflow finds the comment again."""
 LIMIT = 65_000
 """Characters; GitHub takes 65,536."""
+CHART_LIMIT, OBJECT_LIMIT = 12_000, 3_000
+"""Characters of what one release has inside, and of one object there."""
+NAMED = 20
+"""Objects of a release that are named where there is no room for their diffs."""
 SHOWN = 8
 """Changed properties of one resource that are named."""
 _DANGEROUS = (Op.DELETE, Op.REPLACE)
@@ -49,6 +55,9 @@ def _stack(preview: StackPreview, traffic: Mapping[str, Traffic]) -> Iterator[st
         rollouts = tuple(find_rollouts(preview.changes, traffic))
         yield from _rollouts(rollouts)
         yield from _changes(changed)
+        for chart in preview.charts:
+            yield ""
+            yield from _chart(chart)
     if preview.messages:
         yield ""
         yield "Pulumi says:"
@@ -86,6 +95,30 @@ def _changes(changed: Sequence[Change]) -> Iterator[str]:
     yield "</details>"
 
 
+def _chart(chart: ChartDiff) -> Iterator[str]:
+    """What a release changes in the cluster, folded."""
+    if chart.problem:
+        yield f"The objects of the release {_inline(chart.release)} are not shown: {_inline(chart.problem)}"
+        return
+    count = len(chart.objects)
+    total = f"{count} object{'s' * (count != 1)}"
+    yield f"<details><summary>Release {_inline(chart.release)} changes {total}</summary>"
+    yield ""
+    room, left = CHART_LIMIT, list[str]()
+    for name, diff in chart.objects:
+        shown = diff if len(diff) <= OBJECT_LIMIT else f"{diff[:OBJECT_LIMIT]}\n… cut"
+        if len(shown) > room:
+            left.append(name)
+            continue
+        room -= len(shown)
+        yield _inline(name)
+        yield _fenced(shown, "diff")
+    if left:
+        yield f"And {len(left)} more: {_inline(', '.join(left[:NAMED]))}{', …' if len(left) > NAMED else ''}"
+    yield ""
+    yield "</details>"
+
+
 def _folded(diff: str, room: int) -> str:
     if not diff:
         return ""
@@ -93,11 +126,11 @@ def _folded(diff: str, room: int) -> str:
     return f"\n<details><summary>Pulumi's own diff</summary>\n\n{_fenced(shown)}\n\n</details>\n"
 
 
-def _fenced(text: str) -> str:
+def _fenced(text: str, language: str = "") -> str:
     """A block that no text can end by a fence of its own."""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
-    return f"{fence}\n{text.rstrip()}\n{fence}"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def _emphasised(op: Op, text: str) -> str:

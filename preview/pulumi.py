@@ -1,4 +1,4 @@
-"""Runs Pulumi for a stack, and asks its cluster whether it is there: the only room here with IO."""
+"""Runs Pulumi for a stack, and asks its cluster whether it is there: with `charts` the only room here with IO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import aiohttp
 
 from controller.api.errors import CanaryError
 from controller.shell.kubernetes.access import find_access
-from preview.changes import StackPreview, read_changes, read_messages
+from preview.changes import read_changes, read_messages
+from preview.charts import render_charts
+from preview.stacks import StackPreview
 
 REACH_SECONDS = 10
 _QUIET = ("--non-interactive", "--color=never")
@@ -27,11 +29,13 @@ def preview_stack(stack: str) -> StackPreview:
     if structured.returncode or "steps" not in found:
         said = "\n".join(messages) or (structured.stderr or structured.stdout).strip()
         return StackPreview(stack, error=said)
+    changes = tuple(read_changes(found["steps"]))
     diff = _run("preview", "--diff", f"--stack={stack}", *_QUIET)
     return StackPreview(
         stack,
-        tuple(read_changes(found["steps"])),
+        changes,
         messages,
+        charts=tuple(render_charts(changes)),
         diff=diff.stdout.strip(),
         unreachable=asyncio.run(_find_unreachable(read_config(stack))),
     )

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from controller.core.simulation.expectations import Traffic
-from preview.changes import StackPreview, read_changes
+from preview.changes import read_changes
+from preview.charts import ChartDiff
 from preview.comment import LIMIT, MARKER, render
+from preview.stacks import StackPreview
 from tests.golden_files import assert_golden_text
 from tests.unit.preview.steps import canary, same, settings, step, workload
 
@@ -39,6 +41,14 @@ CASES = {
         *released(),
         step("update", "Release", "istio-gateway", {}, GATEWAY, "values.podAnnotations"),
         diff="~ kubernetes:apps/v1:Deployment: (update)",
+    ),
+    "what releases have inside": preview(
+        step("update", "Release", "istiod", {}, GATEWAY, "version"),
+        charts=(
+            ChartDiff("istiod", (("CustomResourceDefinition/a", "+a: 1"), ("ConfigMap/istio-system/b", "-```\n+b"))),
+            ChartDiff("grafana", (("Secret/x", "-" * 4000), *((f"Service/{n}", "+" * 2000) for n in range(30)))),
+            ChartDiff("gateway", problem="values don't meet the <schema>"),
+        ),
     ),
     "settings alone": preview(
         same("Canary", "backend", canary()),
