@@ -10,7 +10,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components._shared.options import child_options
+from components._shared.options import SKIP_AWAIT, child_options
 from components.canaried import Canaried
 from controller.api.names import OVERRIDE_ANNOTATION
 from controller.api.receipt import Override
@@ -53,7 +53,7 @@ class CanaryApp(pulumi.ComponentResource):
         labels = app_labels(args.name, config)
         deployment = apps.v1.Deployment(
             name,
-            metadata=_metadata(args, args.name, labels, {**config.annotations, "pulumi.com/skipAwait": "true"}),
+            metadata=_metadata(args, args.name, labels, {**config.annotations, **SKIP_AWAIT}),
             spec=_plain(build_deployment(args.name, config)),
             opts=child_options(self, opts, *settings),
         )

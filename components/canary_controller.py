@@ -10,7 +10,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta, policy
 
 from components._shared.image import build_image
-from components._shared.options import child_options
+from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, LEASE_NAME, METRIC_TEMPLATE_PLURAL
@@ -96,7 +96,7 @@ class CanaryController(pulumi.ComponentResource):
         core.v1.Service(
             name,
             # Not awaited: with replicas 0 it has no endpoint, as configured.
-            metadata=_metadata(config.name, {"pulumi.com/skipAwait": "true"}),
+            metadata=_metadata(config.name, SKIP_AWAIT),
             spec=core.v1.ServiceSpecArgs(selector={"app": config.name}, ports=ports),
             opts=child_options(self, opts, formerly=config.name),
         )

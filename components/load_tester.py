@@ -8,7 +8,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components._shared.options import child_options
+from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from stack.config import LoadTesterConfig
 from stack.names import LOAD_TESTER
@@ -51,7 +51,9 @@ class LoadTester(pulumi.ComponentResource):
         )
         core.v1.Service(
             name,
-            metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
+            metadata=meta.v1.ObjectMetaArgs(
+                name=LOAD_TESTER, namespace=args.namespace, labels=labels, annotations=SKIP_AWAIT
+            ),
             spec=core.v1.ServiceSpecArgs(
                 selector=labels,
                 ports=[core.v1.ServicePortArgs(name="http", port=80, target_port="http")],

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pulumi
 
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+"""An annotation: Pulumi does not wait for the object. For a Service it waits ten seconds, even after its Deployment."""
 _FORMERLY = {"apps", "canary-controller", "canary-crds", "istio", "load-tester", "observability", "public-gateway"}
 """The components whose children had names of their own. Two that claimed one former name would be an error."""
 

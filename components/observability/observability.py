@@ -13,7 +13,7 @@ from pulumi_kubernetes import apps, core, helm, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.charts import chart_from_repository
-from components._shared.options import child_options
+from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
 from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
@@ -102,7 +102,7 @@ class Observability(pulumi.ComponentResource):
         )
         return core.v1.Service(
             own,
-            metadata=_metadata(PROMETHEUS),
+            metadata=_metadata(PROMETHEUS, SKIP_AWAIT),
             spec=core.v1.ServiceSpecArgs(
                 selector={"app": PROMETHEUS},
                 ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
@@ -140,5 +140,5 @@ class Observability(pulumi.ComponentResource):
         )
 
 
-def _metadata(name: str) -> meta.v1.ObjectMetaArgs:
-    return meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE, labels={"app": name})
+def _metadata(name: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+    return meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE, labels={"app": name}, annotations=annotations)
