@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.builders import ERROR_RATE, WEIGHTED, canary_manifest, make_config, make_deployment
 
@@ -53,3 +58,11 @@ def workload(image: str = "registry.example/podinfo:6.1.0", **pod: Any) -> dict[
 
 def settings(**data: str) -> dict[str, Any]:
     return make_config("backend-config", data)
+
+
+def play(monkeypatch: pytest.MonkeyPatch, folder: Path, command: str, script: str) -> None:
+    """Put a Python script into ``folder`` and on the path, under the name of a command."""
+    played = folder / command
+    played.write_text(f"#!{sys.executable}\n{script}")
+    played.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +9,23 @@ import pytest
 
 from preview.changes import Change, Op
 from preview.charts import ChartDiff, compare, read_objects, render_charts
+from tests.unit.preview.steps import play
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
-PLAYED = """#!{python}
-import pathlib, sys, yaml
+PLAYED = """import pathlib, sys, yaml
 options = dict(each.split("=", 1) for each in sys.argv[4:] if "=" in each)
 values = yaml.safe_load(pathlib.Path(options.pop("--values")).read_text())
 if values.get("bad"):
     sys.exit("Error: values don't meet the specifications of the schema(s)")
-metadata = {{"name": sys.argv[2], "namespace": options["--namespace"]}}
+metadata = {"name": sys.argv[2], "namespace": options["--namespace"]}
 asked = " ".join(each for each in sys.argv[3:] if not each.startswith("--values"))
-print(yaml.safe_dump({{"kind": "ConfigMap", "metadata": metadata, "data": {{"asked": asked, **values}}}}))
+print(yaml.safe_dump({"kind": "ConfigMap", "metadata": metadata, "data": {"asked": asked, **values}}))
 """
 
 
 @pytest.fixture
 def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = tmp_path / "helm"
-    script.write_text(PLAYED.format(python=sys.executable))
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    play(monkeypatch, tmp_path, "helm", PLAYED)
 
 
 def release(**inputs: Any) -> dict[str, Any]:

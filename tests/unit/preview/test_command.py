@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +10,14 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from preview.__main__ import main
-from tests.unit.preview.steps import canary, same, step, workload
+from tests.unit.preview.steps import canary, play, same, step, workload
 
-PLAYED = """#!{python}
-import sys, pathlib
+PLAYED = """import sys, pathlib
 folder = pathlib.Path(__file__).parent
 stack = next(each.partition("=")[2] for each in sys.argv if each.startswith("--stack="))
 what = sys.argv[1] if sys.argv[1] == "config" else "diff" if "--diff" in sys.argv else "json"
-found = folder / f"{{stack}}.{{what}}"
-print(found.read_text() if found.exists() else f"error: no stack named '{{stack}}' found", end="")
+found = folder / f"{stack}.{what}"
+print(found.read_text() if found.exists() else f"error: no stack named '{stack}' found", end="")
 sys.exit(not found.exists())
 """
 KUBECONFIG = """
@@ -35,10 +31,7 @@ contexts: [{name: here, context: {cluster: here, user: me}}]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where ``pulumi`` is, and what it prints."""
-    script = tmp_path / "pulumi"
-    script.write_text(PLAYED.format(python=sys.executable))
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    play(monkeypatch, tmp_path, "pulumi", PLAYED)
     (tmp_path / "kubeconfig").write_text(KUBECONFIG)
     config = {"kubernetes:kubeconfig": {"value": str(tmp_path / "kubeconfig")}, "x:token": {"secret": True}}
     (tmp_path / "prod.config").write_text(json.dumps(config))
