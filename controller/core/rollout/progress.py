@@ -23,7 +23,7 @@ from controller.core.rollout.rollback import roll_back
 from controller.core.rollout.settle import settle
 from controller.core.rollout.start import begin, scale_up
 from controller.core.rollout.strategies import Step, fits, next_step
-from controller.core.rollout.waits import find_wait, hold_for
+from controller.core.rollout.waits import WAITS, find_wait, hold_for
 from controller.core.tick import Tick, passed, refused
 
 SCRAPED_SECONDS = 35.0
@@ -84,13 +84,21 @@ def restore_pods(tick: Tick) -> Decision | None:
 
 
 def skip_analysis(tick: Tick) -> Decision | None:
-    """As the spec says, a person who promotes this revision fully, or because the primary has run it lately."""
-    known = next((each for each in tick.former if each.revision == tick.state.applied), None)
-    asked = tick.canary.spec.skip_analysis or tick.told(Verb.PROMOTE_FULLY) or known is not None
-    if not asked or find_wait(tick) is not None:
+    """A promotion without an analysis. Where one was refused, a canary with traffic is judged before the next try."""
+    events = _skips(tick)
+    refused_before = tick.state.stalled_since is not None and tick.state.reason not in WAITS
+    if events is None or find_wait(tick) is not None or (refused_before and tick.state.routes != Routes()):
         return None
-    told = f"Analysis of {tick.target_label} skipped: {tick.primary_label} ran this revision until"
-    return start_promotion(tick, (Event(f"{told} {known.until:%Y-%m-%dT%H:%M:%SZ}"),) if known else ())
+    return start_promotion(tick, events)
+
+
+def _skips(tick: Tick) -> tuple[Event, ...] | None:
+    """What to tell where the spec, a person, or that the primary has run the revision lately asks for no analysis."""
+    known = next((each for each in tick.former if each.revision == tick.state.applied), None)
+    if known is not None:
+        told = f"Analysis of {tick.target_label} skipped: {tick.primary_label} ran this revision until"
+        return (Event(f"{told} {known.until:%Y-%m-%dT%H:%M:%SZ}"),)
+    return () if tick.canary.spec.skip_analysis or tick.told(Verb.PROMOTE_FULLY) else None
 
 
 def obey_rollback_hooks(tick: Tick) -> Decision | Measure | None:
@@ -202,6 +210,8 @@ def _advance(tick: Tick, events: tuple[Event, ...], remark: str = "") -> Decisio
     """
     if wait := find_wait(tick):
         return hold_for(replace(tick, state=replace(tick.state, analysed_at=tick.facts.now)), wait, events)
+    if (skipped := _skips(tick)) is not None:
+        return start_promotion(tick, (*events, *skipped))
     stalled = None if tick.primary_readiness.ready else tick.state.stalled_since
     if remark and remark not in tick.state.message:
         events = (*events, Event(remark, "Warning"))

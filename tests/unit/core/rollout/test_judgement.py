@@ -343,3 +343,40 @@ def test_the_pods_of_a_canary_stay_while_the_primary_serves_nothing():
     for _ in range(5):
         cluster.tick(10)
     assert cluster.replicas("backend") == 4
+
+
+# --- a promotion that the API server refuses ---
+
+
+def by_hand(cluster: Cluster) -> None:
+    cluster.ask("promote-fully")
+
+
+SKIPPED: Mapping[str, Callable[[Cluster], None]] = {
+    "a person promotes it fully": by_hand,
+    "the spec skips the analysis": lambda cluster: cluster.edit_canary(skipAnalysis=True),
+}
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_a_canary_whose_promotion_without_an_analysis_is_refused_is_judged(name):
+    cluster = serving()
+    cluster.refused, cluster.answers[METRIC] = {"Deployment"}, Value(100.0)
+    SKIPPED[name](cluster)
+    for _ in range(6):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.weights()) == (Phase.FAILED, (100, 0))
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_a_promotion_without_an_analysis_that_was_refused_is_tried_again(name):
+    cluster = serving()
+    cluster.refused = {"Deployment"}
+    SKIPPED[name](cluster)
+    for _ in range(3):
+        cluster.tick(10)
+    assert (cluster.phase, cluster.weights()) == (Phase.PROGRESSING, (60, 40))
+    cluster.refused = set()
+    cluster.tick(10)
+    assert cluster.phase is Phase.PROMOTING
+    assert rolled_out(cluster)[-1] == ("Succeeded", 0)
