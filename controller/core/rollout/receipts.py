@@ -62,7 +62,7 @@ def filled_in(tick: Tick) -> Receipt | None:
     begun = state.pending_receipt or Receipt(revision=state.applied)
     return begun.model_copy(
         update={
-            "images": {each["name"]: each["image"] for each in template["spec"]["containers"]},
+            "images": {each["name"]: each.get("image", "") for each in template["spec"]["containers"]},
             "pod_template": _digest(template),
             "configs": dict(state.tracked_configs),
             "analysis": _digest(tick.analysis.to_dict()),
