@@ -1,0 +1,821 @@
+"""Stacks that are refused, with the lines of the error, and what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+IMAGE = {"image": "registry.example/canary-controller:1.0"}
+ROUTED = {"gateways": ["istio-system/public-gateway"]}
+NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
+TARGET: dict[str, Any] = {"service": {"port": 80}}
+SCALED = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart"}
+HOOKED = {"webhooks": {"load": {"type": "rollout"}}}
+EXISTING: dict[str, Any] = {
+    "enabled": False,
+    "existing": {"gatewaySelector": {"istio": "ingressgateway"}, "gatewayService": "istio-ingressgateway.istio-system"},
+}
+
+REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
+    "a section that does not exist": (
+        {"isto": {}},
+        [
+            (
+                'isto: unknown field; did you mean "istio"? (known: apps, blocked, controller, crds, gateway, '
+                "istio, loadTester, namespace, namespaces, observability, promotion, rollouts, targets)"
+            )
+        ],
+    ),
+    "a misspelt key": (
+        {"istio": {"verison": "1"}},
+        [
+            (
+                'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, '
+                "createNamespace, enabled, existing, repository, timeoutSeconds, values, version)"
+            )
+        ],
+    ),
+    "a key like no other": (
+        {"istio": {"zzz": 1}},
+        [
+            (
+                "istio.zzz: unknown field (known: awaitGateway, chartPath, createNamespace, enabled, existing, "
+                "repository, timeoutSeconds, values, version)"
+            )
+        ],
+    ),
+    "a section that is a text": (
+        {"istio": "1.31.4"},
+        ['istio: Invalid value: "1.31.4": must be of type object: "string"'],
+    ),
+    "apps that are a list": ({"apps": ["a"]}, ['apps: Invalid value: "array": must be of type object: "array"']),
+    "an app that is a number": (
+        {"apps": {"cart": 3}},
+        ['apps.cart: Invalid value: 3: must be of type object: "integer"'],
+    ),
+    "an invalid version": (
+        {"istio": {"version": "latest"}},
+        ['istio.version: Invalid value: "latest": must be a release of Istio, as in 1.31.1'],
+    ),
+    "a chart folder without charts": (
+        {"istio": {"chartPath": "/nowhere"}},
+        [
+            (
+                'istio: Invalid value: "object": chartPath /nowhere must hold the charts; no Chart.yaml in base,'
+                " istiod, gateway"
+            )
+        ],
+    ),
+    "a port out of range": (
+        {"gateway": {"httpPort": 70000}},
+        ["gateway.httpPort: Invalid value: 70000: must be 1 to 65535"],
+    ),
+    "a duration without unit": (
+        {"controller": {**IMAGE, "minimumInterval": "10"}},
+        [('controller.minimumInterval: Invalid value: "10": must be a duration such as "30s", "1m30s" or "500ms"')],
+    ),
+    "less than no controller": (
+        {"controller": {**IMAGE, "replicas": -1}},
+        ["controller.replicas: Invalid value: -1: must be 0 or more"],
+    ),
+    "a controller that does not control the stack's apps": (
+        {"controller": {**IMAGE, "namespaces": ["shop"]}},
+        [
+            (
+                'controller.namespaces: Invalid value: must include "prod", a namespace of apps or targets '
+                "(namespace.name)"
+            )
+        ],
+    ),
+    "a controller without an image": (
+        {"controller": {}},
+        [
+            (
+                "controller.image: Required value: Published image, which has no default; with `build.enabled` the "
+                "repository only, tagged by a digest of the sources."
+            )
+        ],
+    ),
+    "a tag on an image that is built": (
+        {"controller": {**IMAGE, "build": {"enabled": True}}},
+        [
+            (
+                'controller: Invalid value: "object": image registry.example/canary-controller:1.0 must have no '
+                "tag with build.enabled: the tag is the sources' digest"
+            )
+        ],
+    ),
+    "an external Prometheus beside an installed one": (
+        {"observability": {"prometheus": {"url": "http://p:9090"}}},
+        [
+            (
+                'observability.prometheus: Invalid value: "object": set either enabled: true, or enabled: false '
+                "together with url"
+            )
+        ],
+    ),
+    "no Prometheus at all": (
+        {"observability": {"prometheus": {"enabled": False}}},
+        [
+            (
+                'observability.prometheus: Invalid value: "object": set either enabled: true, or enabled: false '
+                "together with url"
+            )
+        ],
+    ),
+    "a mode of mTLS that Istio does not have": (
+        {"namespace": {"mtls": "ON"}},
+        ['namespace.mtls: Unsupported value: "ON": supported values: "STRICT", "PERMISSIVE", "DISABLE"'],
+    ),
+    "bounds of the replicas in the wrong order": (
+        {"apps": {"backend": {"hpa": {"minReplicas": 9}}}},
+        ['apps.backend.hpa: Invalid value: "object": minReplicas (9) must not be above maxReplicas (4)'],
+    ),
+    "an app without service": (
+        {"apps": {"cart": {}}},
+        ["apps.cart.service: Required value: `spec.service` of the Canary."],
+    ),
+    "a name that Kubernetes would not take": (
+        {"apps": {"Cart": NEW_APP}},
+        [
+            (
+                'apps.Cart: Invalid value: "Cart": must be a name of at most 63 characters from a-z, 0-9 and -, '
+                "not a digit first"
+            )
+        ],
+    ),
+    "a weight out of range": (
+        {"apps": {"backend": {"analysis": {"stepWeight": 500}}}},
+        ["apps.backend.analysis.stepWeight: Invalid value: 500: must be 1 to 100 (percent)"],
+    ),
+    "a misspelt key of a metric, which is named, not counted": (
+        {"apps": {"backend": {"analysis": {"metrics": {"latency": {"thresholdRange": {"mx": 3}}}}}}},
+        [
+            (
+                'apps.backend.analysis.metrics.latency.thresholdRange.mx: unknown field; did you mean "max"? '
+                "(known: max, min)"
+            )
+        ],
+    ),
+    "a webhook of no known type": (
+        {"apps": {"backend": {"analysis": {"webhooks": {"gate": {"type": "confirm"}}}}}},
+        [
+            (
+                'apps.backend.analysis.webhooks.gate.type: Unsupported value: "confirm": supported values: "", '
+                '"confirm-rollout", "pre-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", '
+                '"post-rollout", "rollback", "event"'
+            )
+        ],
+    ),
+    "a metric template that does not exist": (
+        {"apps": {"backend": {"analysis": {"metrics": {"latency": {"templateRef": {"name": "latncy"}}}}}}},
+        [
+            (
+                'apps.backend.analysis.metrics.latency.templateRef.name: Not found: "latncy": no such metric '
+                "template (known: error-rate, latency; add others to observability.metricTemplates)"
+            )
+        ],
+    ),
+    "an interval below the controller's floor": (
+        {"apps": {"backend": {"analysis": {"interval": "5s"}}}},
+        [('apps.backend.analysis.interval: Invalid value: "5s": must not be below controller.minimumInterval, 10s')],
+    ),
+    "an app that needs the load tester, which is off": (
+        {"loadTester": {"enabled": False}, "apps": {"frontend": None}},
+        [
+            f'apps.backend.analysis.webhooks.{name}: Invalid value: "object": url is required unless the type is'
+            " confirm-rollout, confirm-traffic-increase or confirm-promotion"
+            for name in ("conformance-test", "load-test")
+        ],
+    ),
+    "a secret name with an underscore": (
+        {"apps": {"cart": {**NEW_APP, "secrets": ["a_b"]}}},
+        [
+            (
+                'apps.cart.secrets[0]: Invalid value: "a_b": must be a name of at most 253 characters from a-z, '
+                "0-9, - and ."
+            )
+        ],
+    ),
+    "a tag that YAML reads as a fraction": (
+        {"apps": {"backend": {"tag": 1.10}}},
+        ['apps.backend.tag: Invalid value: 1.1: must be a text: put it in quotes, as in "1.10"'],
+    ),
+    "an invalid digest": (
+        {"apps": {"backend": {"tag": "6.1.0@sha256:abc"}}},
+        [
+            (
+                'apps.backend.tag: Invalid value: "6.1.0@sha256:abc": must be an image tag, a digest or '
+                "both, as in 6.1.0 or 6.1.0@sha256:<digest>"
+            )
+        ],
+    ),
+    "requests above limits": (
+        {"apps": {"backend": {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}}},
+        [
+            (
+                'apps.backend.resources: Invalid value: "object": requests.memory (1Gi) must not be above '
+                "limits.memory (512Mi)"
+            )
+        ],
+    ),
+    "an autoscaler without a CPU request": (
+        {"apps": {"backend": {"resources": {"requests": {"cpu": None}}}}},
+        ["apps.backend.resources.requests.cpu: Required value: hpa.cpuUtilization is a percentage of it"],
+    ),
+    "a deadline that no pod can meet": (
+        {"apps": {"backend": {"minReadySeconds": 120}}},
+        [('apps.backend: Invalid value: "object": minReadySeconds (120) must be below progressDeadlineSeconds (120)')],
+    ),
+    "an environment variable that would be skipped": (
+        {"apps": {"backend": {"config": {"a b": "1"}}}},
+        [
+            (
+                'apps.backend.config.a b: Invalid value: "a b": must be the name of an environment variable, as '
+                "in LOG_LEVEL"
+            )
+        ],
+    ),
+    "an interval of zero": (
+        {"controller": {**IMAGE, "minimumInterval": "0s"}},
+        ['controller.minimumInterval: Invalid value: "0s": must be a duration above 0, as in 10s or 1m30s'],
+    ),
+    "a name that is too long for the generated Services": (
+        {"apps": {"a" * 60: NEW_APP}},
+        [
+            (
+                'apps.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: Invalid value: "object": '
+                "service.name, else targetRef.name, must have at most 55 characters: the Service NAME-primary at"
+                " most 63"
+            )
+        ],
+    ),
+    "fields without effect on Istio": (
+        {"apps": {"backend": {"service": {"meshName": "other", "backends": ["a"]}}}},
+        [
+            "apps.backend.service.meshName: Forbidden: not used with Istio",
+            "apps.backend.service.backends: Forbidden: not used with Istio",
+        ],
+    ),
+    "apps whose generated names are those of another": (
+        {"apps": {"shop": NEW_APP, "shop-canary": NEW_APP}},
+        ['apps.shop-canary: Duplicate value: apps.shop has a Service "shop-canary" as well; rename one'],
+    ),
+    "an app named like the primary of another": (
+        {"apps": {"backend-primary": NEW_APP}},
+        [
+            (
+                'apps.backend-primary: Duplicate value: apps.backend has a Deployment "backend-primary" as well;'
+                " rename one"
+            ),
+        ],
+    ),
+    "a Secret with the name of another one's copy": (
+        {"apps": {"cart": {**NEW_APP, "secrets": ["db"]}, "pay": {**NEW_APP, "secrets": ["db-primary"]}}},
+        ['apps.cart.secrets: Invalid value: "db": its copy for the primary, db-primary, is in use'],
+    ),
+    "two apps with one service name": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "name": "backend"}}}},
+        [
+            'apps.cart: Duplicate value: apps.backend has a Service "backend" as well; rename one',
+            (
+                'apps.cart.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
+                "set gateways or rename one"
+            ),
+        ],
+    ),
+    "an app named like the load tester": (
+        {"apps": {"flagger-loadtester": NEW_APP}},
+        [
+            (
+                'apps.flagger-loadtester: Duplicate value: loadTester has a Deployment "flagger-loadtester" as '
+                "well; rename one"
+            ),
+        ],
+    ),
+    "two apps with one host on one gateway": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["*"]}}}},
+        [
+            (
+                'apps.cart.service.hosts: Duplicate value: "*": apps.frontend has it on istio-system/public-'
+                "gateway as well; give each a service.match"
+            )
+        ],
+    ),
+    "two apps with one host in the mesh": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "hosts": ["backend"], "match": [{}]}}}},
+        [
+            (
+                'apps.cart.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
+                "set gateways or rename one"
+            )
+        ],
+    ),
+    "a host that the gateway serves for another namespace": (
+        {
+            "gateway": {"hosts": ["team-2/cart.example", "./*"]},
+            "namespace": {"name": "team-1"},
+            "apps": {
+                "frontend": None,
+                "cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["cart.example"]}},
+            },
+        },
+        [
+            (
+                'apps.cart.service.hosts: Invalid value: "cart.example": the Gateway serves team-2/cart.example,'
+                " ./* only (gateway.hosts)"
+            )
+        ],
+    ),
+    "a host that the gateway does not serve": (
+        {
+            "gateway": {"hosts": ["shop.example", "*.store.example"]},
+            "apps": {
+                "cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["a.store.example", "cart.example"]}}
+            },
+        },
+        [
+            (
+                'apps.cart.service.hosts: Invalid value: "cart.example": the Gateway serves shop.example, '
+                "*.store.example only (gateway.hosts)"
+            )
+        ],
+    ),
+    "routes on the gateway without a host": (
+        {"apps": {"cart": {**NEW_APP, "service": {"port": 80, **ROUTED}}}},
+        ["apps.cart.service.hosts: Required value: the Gateway routes by host"],
+    ),
+    "the gateway without its namespace": (
+        {
+            "apps": {
+                "cart": {**NEW_APP, "service": {"port": 80, "gateways": ["public-gateway"], "hosts": ["a.example"]}}
+            }
+        },
+        [
+            (
+                'apps.cart.service.gateways: Invalid value: "public-gateway": the Gateway is in istio-system: '
+                "istio-system/public-gateway"
+            )
+        ],
+    ),
+    "a host name with a scheme": (
+        {"gateway": {"hosts": ["https://shop.example"]}},
+        [
+            (
+                'gateway.hosts[0]: Invalid value: "https://shop.example": must be a host name, as in '
+                "shop.example.com, *.example.com or *, with namespace/ before it if only that may route it"
+            )
+        ],
+    ),
+    "a port for HTTPS without a certificate": (
+        {"gateway": {"httpsPort": 8443}},
+        ["gateway.httpsPort: Forbidden: HTTPS is served with credentialName only"],
+    ),
+    "one port for both": (
+        {"gateway": {"httpPort": 443, "credentialName": "tls"}},
+        ["gateway.httpsPort: Duplicate value: 443: it is httpPort as well"],
+    ),
+    "a port of the proxy itself": (
+        {"gateway": {"httpPort": 15021}},
+        ["gateway.httpPort: Invalid value: 15021: ports 15000 to 15099 belong to Istio's proxy"],
+    ),
+    "a Service without the gateway's port": (
+        {"istio": {"values": {"gateway": {"service": {"ports": [{"name": "http2", "port": 8080}]}}}}},
+        ["istio.values.gateway.service.ports: Invalid value: must have port 80, which is gateway.httpPort"],
+    ),
+    "a null for Helm": (
+        {
+            "istio": {"values": {"gateway": {"service": {"ports": [{"name": None}]}}, "istiod": {"pilot": None}}},
+            "observability": {"grafana": {"values": {"securityContext": None}}},
+        },
+        [
+            (
+                "istio.values.istiod.pilot: Invalid value: null: Pulumi does not pass null to Helm; set the "
+                "value that you want"
+            ),
+            (
+                "istio.values.gateway.service.ports[0].name: Invalid value: null: Pulumi does not pass null to "
+                "Helm; set the value that you want"
+            ),
+            (
+                "observability.grafana.values.securityContext: Invalid value: null: Pulumi does not pass null to"
+                " Helm; set the value that you want"
+            ),
+            "istio.values.gateway.service.ports: Invalid value: must have port 80, which is gateway.httpPort",
+        ],
+    ),
+    "another name for the gateway's pods": (
+        {"istio": {"values": {"gateway": {"name": "edge"}}}},
+        [("istio.values.gateway.name: Forbidden: the load test and the exported address use the name istio-gateway")],
+    ),
+    "labels that are a list": (
+        {"istio": {"values": {"gateway": {"labels": ["a"]}}}},
+        ["istio.values.gateway.labels: Invalid value: must be of type object"],
+    ),
+    "another namespace for istiod": (
+        {"istio": {"values": {"istiod": {"global": {"istioNamespace": "mesh"}}}}},
+        ["istio.values.istiod.global.istioNamespace: Forbidden: Istio is installed in istio-system"],
+    ),
+    "a namespace that exists already": (
+        {"namespace": {"name": "istio-system"}},
+        ['namespace.name: Invalid value: "istio-system": it is there already'],
+    ),
+    "the injection label set by hand": (
+        {"namespace": {"labels": {"istio-injection": "disabled"}}},
+        ["namespace.labels.istio-injection: Forbidden: set namespace.injection, or revision of istiod"],
+    ),
+    "an invalid label value": (
+        {"namespace": {"labels": {"team": "a b"}}},
+        [
+            (
+                'namespace.labels.team: Invalid value: "a b": must be a label value of at most 63 characters '
+                "from A-Z, a-z, 0-9, -, _ and ."
+            )
+        ],
+    ),
+    "mTLS without proxies": (
+        {"namespace": {"mtls": "STRICT", "injection": False}},
+        ["namespace.mtls: Forbidden: without injection no proxy applies it"],
+    ),
+    "an argument that the program sets": (
+        {"controller": {**IMAGE, "args": ["-port", "--namespace=a", "--event-webhook=http://a"]}},
+        [
+            'controller.args: Forbidden: "-port": this program sets it; use the key for it',
+            'controller.args: Forbidden: "--namespace=a": this program sets it; use the key for it',
+        ],
+    ),
+    "a webhook, a host and a gateway that the controller would not allow": (
+        {
+            "controller": {
+                **IMAGE,
+                "trust": {"hosts": ["a.example"], "gateways": ["mine/*"], "addresses": ["b.example"]},
+            },
+            "apps": {"backend": None},
+        },
+        [
+            'apps.frontend.service.hosts: Forbidden: controller.trust.hosts has no pattern for "*"',
+            (
+                'apps.frontend.service.gateways: Forbidden: controller.trust.gateways has no pattern for "istio-'
+                'system/public-gateway"'
+            ),
+            (
+                "apps.frontend.analysis.webhooks: Forbidden: controller.trust.addresses has no pattern for "
+                '"flagger-loadtester.prod"'
+            ),
+            (
+                "apps.frontend.analysis.webhooks: Forbidden: controller.trust.addresses has no pattern for "
+                '"flagger-loadtester.prod"'
+            ),
+        ],
+    ),
+    "a template of another namespace where that is not allowed": (
+        {
+            "controller": {**IMAGE, "trust": {"crossNamespaceReferences": False}},
+            "apps": {
+                "backend": {
+                    "analysis": {
+                        "metrics": {
+                            "latency": {"templateRef": {"namespace": "istio-system"}},
+                            "cpu": {
+                                "compare": {
+                                    "value": {"templateRef": {"name": "a", "namespace": "b"}, "better": "lower"}
+                                }
+                            },
+                        }
+                    }
+                }
+            },
+        },
+        [
+            (
+                "apps.backend.analysis.metrics.latency.templateRef.namespace: Forbidden: "
+                "controller.trust.crossNamespaceReferences is false"
+            ),
+            (
+                "apps.backend.analysis.metrics.cpu.compare.value.templateRef.namespace: Forbidden: "
+                "controller.trust.crossNamespaceReferences is false"
+            ),
+        ],
+    ),
+    "a pattern with a blank": (
+        {"controller": {**IMAGE, "trust": {"hosts": ["a, b"]}}},
+        [
+            (
+                'controller.trust.hosts[0]: Invalid value: "a, b": must be a pattern without blanks and commas, '
+                "as in *.{namespace}.svc"
+            )
+        ],
+    ),
+    "a controller named like Prometheus": (
+        {"controller": {**IMAGE, "name": "prometheus"}},
+        ['controller.name: Invalid value: "prometheus": used in istio-system already'],
+    ),
+    "a target without a port": (
+        {"targets": {"cart": {}}},
+        ["targets.cart.service: Required value: `spec.service` of the Canary."],
+    ),
+    "a key of an app in a target": (
+        {"targets": {"cart": {**TARGET, "tag": "1"}}},
+        [
+            (
+                "targets.cart.tag: unknown field (known: analysis, canary, hpa, kind, progressDeadlineSeconds, "
+                "service, skipAnalysis, suspend)"
+            )
+        ],
+    ),
+    "a target that is no workload of pods": (
+        {"targets": {"cart": {**TARGET, "kind": "StatefulSet"}}},
+        ['targets.cart.kind: Unsupported value: "StatefulSet": supported values: "Deployment", "DaemonSet"'],
+    ),
+    "a target with what other keys say": (
+        {"targets": {"cart": {**TARGET, "canary": {"targetRef": {}, "suspend": True}}}},
+        [
+            "targets.cart.canary.targetRef: Forbidden: it is the workload of this name",
+            "targets.cart.canary.suspend: Forbidden: set suspend beside canary",
+        ],
+    ),
+    "a target whose analysis is not valid": (
+        {"targets": {"cart": {**TARGET, "analysis": {"interval": "1s"}}}},
+        ['targets.cart.analysis.interval: Invalid value: "1s": must not be below controller.minimumInterval, 10s'],
+    ),
+    "an autoscaler for a DaemonSet": (
+        {"targets": {"cart": {**TARGET, "kind": "DaemonSet", "hpa": {}}}},
+        ["targets.cart.hpa: Forbidden: a DaemonSet has a pod on every node"],
+    ),
+    "two autoscalers for one target, and for one app": (
+        {
+            "targets": {"cart": {**TARGET, "hpa": {}, "canary": {"autoscalerRef": SCALED}}},
+            "apps": {"pay": {**NEW_APP, "canary": {"autoscalerRef": SCALED}}},
+        },
+        [
+            (
+                "apps.pay.canary.autoscalerRef: Forbidden: the autoscaler is the one that the stack makes; to name "
+                "another, set hpa.enabled: false"
+            ),
+            (
+                "targets.cart.canary.autoscalerRef: Forbidden: the autoscaler is the one that the stack makes; to name "
+                "another, remove hpa"
+            ),
+        ],
+    ),
+    "a metric of no shape in a target's autoscaler": (
+        {"targets": {"cart": {**TARGET, "hpa": {"behavior": {"scaleUpp": {}}}}}},
+        ['targets.cart.hpa.behavior.scaleUpp: unknown field; did you mean "scaleUp"? (known: scaleDown, scaleUp)'],
+    ),
+    "an app and a target of one name": (
+        {"targets": {"backend": TARGET}},
+        [
+            'targets.backend: Duplicate value: apps.backend has a Canary "backend" as well; rename one',
+            (
+                'targets.backend.service.hosts: Duplicate value: "backend": apps.backend has it in the mesh as well; '
+                "set gateways or rename one"
+            ),
+        ],
+    ),
+    "a target named like what is generated for an app": (
+        {"targets": {"backend-canary": TARGET}},
+        [
+            'targets.backend-canary: Duplicate value: apps.backend has a Service "backend-canary" as well; rename one',
+        ],
+    ),
+    "the first namespace once more": (
+        {"namespaces": {"prod": {}}},
+        ["namespaces.prod: Duplicate value: it is namespace.name: set namespace, apps and targets"],
+    ),
+    "a namespace that no namespace is called": (
+        {"namespaces": {"Team": {}}},
+        [
+            (
+                'namespaces.Team: Invalid value: "Team": must be a name of at most 63 characters from a-z, 0-9 and -, '
+                "as in team-1"
+            )
+        ],
+    ),
+    "a misspelt key of a namespace": (
+        {"namespaces": {"team-1": {"inject": True}}},
+        [
+            (
+                'namespaces.team-1.inject: unknown field; did you mean "injection"? (known: apps, create, injection, '
+                "labels, mtls, targets)"
+            )
+        ],
+    ),
+    "what is wrong in another namespace": (
+        {
+            "namespaces": {
+                "team-1": {
+                    "mtls": "STRICT",
+                    "injection": False,
+                    "labels": {"istio.io/rev": "a"},
+                    "apps": {"cart": {**NEW_APP, "analysis": {"interval": "1s"}}, "cart-primary": NEW_APP},
+                }
+            }
+        },
+        [
+            "namespaces.team-1.labels.istio.io/rev: Forbidden: set namespaces.team-1.injection, or revision of istiod",
+            "namespaces.team-1.mtls: Forbidden: without injection no proxy applies it",
+            (
+                'namespaces.team-1.apps.cart.analysis.interval: Invalid value: "1s": must not be below '
+                "controller.minimumInterval, 10s"
+            ),
+            (
+                "namespaces.team-1.apps.cart-primary: Duplicate value: namespaces.team-1.apps.cart has a Deployment "
+                '"cart-primary" as well; rename one'
+            ),
+        ],
+    ),
+    "an app of another namespace named like its load tester": (
+        {"namespaces": {"team-1": {"apps": {"flagger-loadtester": {**NEW_APP, "analysis": HOOKED}}}}},
+        [
+            (
+                "namespaces.team-1.apps.flagger-loadtester: Duplicate value: loadTester has a Deployment "
+                '"flagger-loadtester" as well; rename one'
+            )
+        ],
+    ),
+    "one host on one gateway, from two namespaces": (
+        {
+            "apps": {"frontend": None, "cart": {**NEW_APP, "service": {"port": 80, **ROUTED, "hosts": ["a.example"]}}},
+            "namespaces": {
+                "team-1": {"targets": {"cart": {"service": {"port": 80, **ROUTED, "hosts": ["A.example"]}}}}
+            },
+        },
+        [
+            (
+                'namespaces.team-1.targets.cart.service.hosts: Duplicate value: "A.example": apps.cart has it on '
+                "istio-system/public-gateway as well; give each a service.match"
+            )
+        ],
+    ),
+    "the Service of another namespace, in the mesh": (
+        {
+            "namespaces": {
+                "team-1": {"targets": {"cart": {"service": {"port": 80, "hosts": ["backend.prod.svc.cluster.local"]}}}}
+            }
+        },
+        [
+            (
+                'namespaces.team-1.targets.cart.service.hosts: Duplicate value: "backend.prod.svc.cluster.local": '
+                "apps.backend has it in the mesh as well; set gateways or rename one"
+            )
+        ],
+    ),
+    "a namespace that the controller does not control": (
+        {
+            "controller": {**IMAGE, "namespaces": ["prod"]},
+            "namespaces": {"team-1": {"apps": {"cart": NEW_APP}}, "team-2": {}},
+        },
+        ['controller.namespaces: Invalid value: must include "team-1", a namespace of apps or targets (namespaces)'],
+    ),
+    "a webhook of another namespace, where those are not allowed": (
+        {
+            "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+            "namespaces": {
+                "team-1": {
+                    "targets": {
+                        "cart": {
+                            **TARGET,
+                            "analysis": {
+                                "webhooks": {
+                                    "own": {"type": "rollout"},
+                                    "of-prod": {"type": "rollout", "url": "http://flagger-loadtester.prod/"},
+                                }
+                            },
+                        }
+                    }
+                }
+            },
+        },
+        [
+            (
+                "namespaces.team-1.targets.cart.analysis.webhooks: Forbidden: controller.trust.addresses has no "
+                'pattern for "flagger-loadtester.prod"'
+            )
+        ],
+    ),
+    "default, which every cluster has": (
+        {"namespaces": {"default": {"targets": {"cart": TARGET}}}},
+        ['namespaces.default: Invalid value: "default": set namespaces.default.create: false for it'],
+    ),
+    "settings of a namespace that is made elsewhere": (
+        {"namespace": {"create": False, "labels": {"a": "b"}, "injection": True, "mtls": "STRICT"}},
+        [
+            f"namespace.{key}: Forbidden: with create: false the namespace stays as it is"
+            for key in ("injection", "labels", "mtls")
+        ],
+    ),
+    "an existing namespace without sidecars": (
+        {"namespaces": {"kube-system": {"create": False, "targets": {"dns": TARGET}}}},
+        [
+            'namespaces.kube-system: Invalid value: "kube-system": no place for apps: Istio injects no sidecars there',
+        ],
+    ),
+    "an existing namespace with nothing to make": (
+        {"namespaces": {"team-1": {"create": False}}},
+        ["namespaces.team-1: Required value: apps or targets; with create: false there is nothing else to make"],
+    ),
+    "keys of an Istio that is not installed": (
+        {
+            "istio": {
+                **EXISTING,
+                "version": "1.31.1",
+                "values": {"istiod": {"revision": "a"}},
+                "createNamespace": True,
+            }
+        },
+        [
+            f"istio.{key}: Forbidden: with istio.enabled: false nothing uses it"
+            for key in ("createNamespace", "version", "values")
+        ],
+    ),
+    "what is said of an existing Istio, beside one that is installed": (
+        {"istio": {"existing": {"revision": "stable"}}},
+        ["istio.existing: Forbidden: with istio.enabled: true, Istio is as the other keys say"],
+    ),
+    "an existing Istio whose gateway nobody knows": (
+        {"istio": {"enabled": False}},
+        [
+            (
+                "istio.existing.gatewaySelector: Required value: labels of the pods that serve the Gateway; or set "
+                "gateway.enabled: false"
+            ),
+            (
+                "istio.existing.gatewayService: Required value: the Service of the pods that serve the Gateway; or set "
+                "gateway.enabled: false"
+            ),
+        ],
+    ),
+    "a Service without its namespace": (
+        {"istio": {"enabled": False, "existing": {"gatewayService": "istio-ingressgateway"}}},
+        [('istio.existing.gatewayService: Invalid value: "istio-ingressgateway": must be a Service as name.namespace')],
+    ),
+    "keys of a gateway that is not made": (
+        {
+            "gateway": {"enabled": False, "hosts": ["shop.example"]},
+            "istio": {"awaitGateway": False, "values": {"gateway": {"replicaCount": 2}}},
+        },
+        [
+            "gateway.hosts: Forbidden: with gateway.enabled: false nothing uses it",
+            "istio.awaitGateway: Forbidden: with gateway.enabled: false nothing uses it",
+            "istio.values.gateway: Forbidden: with gateway.enabled: false nothing uses it",
+        ],
+    ),
+    "pods of a gateway that is not made": (
+        {"gateway": {"enabled": False}, "istio": EXISTING},
+        [
+            f"istio.existing.{key}: Forbidden: with gateway.enabled: false nothing uses it"
+            for key in ("gatewaySelector", "gatewayService")
+        ],
+    ),
+    "keys of a controller that is not installed": (
+        {"controller": {"enabled": False, "name": "flagger", "minimumInterval": "1s", **IMAGE, "replicas": 2}},
+        [
+            f"controller.{key}: Forbidden: with controller.enabled: false nothing uses it"
+            for key in ("image", "replicas")
+        ],
+    ),
+    "keys of other parts that are not installed": (
+        {
+            "observability": {
+                "prometheus": {"enabled": False, "url": "http://p:9090", "retention": "1d"},
+                "grafana": {"enabled": False, "version": "1"},
+            },
+            "loadTester": {"enabled": False, "image": "a:1"},
+            "apps": {"frontend": None, "backend": None},
+        },
+        [
+            (
+                "observability.prometheus.retention: Forbidden: with observability.prometheus.enabled: false nothing "
+                "uses it"
+            ),
+            "observability.grafana.version: Forbidden: with observability.grafana.enabled: false nothing uses it",
+            "loadTester.image: Forbidden: with loadTester.enabled: false nothing uses it",
+        ],
+    ),
+    "an interval below the floor of the controller that is there": (
+        {
+            "controller": {"enabled": False, "minimumInterval": "1m"},
+            "apps": {"frontend": None, "backend": {"analysis": {"interval": "30s"}}},
+        },
+        ['apps.backend.analysis.interval: Invalid value: "30s": must not be below controller.minimumInterval, 1m'],
+    ),
+    "metric templates without a query, and with one that nobody uses": (
+        {"observability": {"metricTemplates": {"queue": {}, "latency": {"create": False, "query": "1"}}}},
+        [
+            (
+                "observability.metricTemplates.queue.query: Required value: a query; or set create: false for a "
+                "template that is there already"
+            ),
+            ("observability.metricTemplates.latency.query: Forbidden: with create: false the template stays as it is"),
+        ],
+    ),
+    "two strategies at once": (
+        {"apps": {"cart": {**NEW_APP, "analysis": {"iterations": 3, "stepWeight": 5, "metrics": None}}}},
+        [
+            (
+                'apps.cart.analysis: Invalid value: "object": exactly one of iterations, stepWeight, stepWeights'
+                " must be set"
+            )
+        ],
+    ),
+}
