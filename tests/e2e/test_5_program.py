@@ -59,7 +59,7 @@ def test_an_upgrade_that_fails_is_rolled_back_and_stays_planned_until_it_is_corr
         world.deploy_stack(chart_values("istiod", resources={"requests": {"cpu": "plenty"}}))
     assert world.get("deployment", "istiod", "istio-system")["spec"] == serving
     assert revisions(world, "istiod") == ["superseded" for _ in before] + ["failed", "deployed"]
-    assert planned(world) == {"istiod": "update"}
+    assert planned(world) == {"istio-istiod": "update"}
     world.deploy_stack(chart_values("istiod", resources={"requests": {"cpu": "10m"}}))
     assert planned(world) == {}
 
