@@ -277,7 +277,7 @@ class World:
         node = self.sandbox.node
         command = [
             str(node.cache.bin / "kubectl"), f"--kubeconfig={node.instance.kubeconfig}",
-            "get", kind, "--all-namespaces", "--watch", "--output=json",
+            "get", kind, "--all-namespaces", "--watch", "--output=json", "--chunk-size=0",
         ]  # fmt: skip
         while not self._ended.is_set():
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watching:
@@ -315,11 +315,11 @@ class World:
 
 
 def read_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The objects that ``kubectl --output=json`` prints one after the other, lists taken apart."""
+    """The objects that ``kubectl --output=json`` prints one after the other, lists of any kind taken apart."""
     text = ""
     for line in lines:
         text += line
         if line.rstrip() == "}":
             found = json.loads(text)
-            yield from found["items"] if found["kind"] == "List" else [found]
+            yield from found.get("items", [found])
             text = ""
