@@ -53,8 +53,13 @@ class Change:
     @property
     def place(self) -> tuple[str, str]:
         """Namespace and name of an object of Kubernetes; empty where it has none."""
-        metadata = (self.after or self.before).get("metadata") or {}
+        metadata = fields(self.after.get("metadata")) or fields(self.before.get("metadata"))
         return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+
+
+def fields(value: Any) -> Mapping[str, Any]:
+    """The fields of a part of an object; none where it is not there, or not known before the update."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def read_changes(steps: Sequence[Mapping[str, Any]]) -> Iterator[Change]:

@@ -22,6 +22,7 @@ NAMED = 20
 """Objects of a release that are named where there is no room for their diffs."""
 SHOWN = 8
 """Changed properties of one resource that are named."""
+_CUT = "\n\n**Cut here: the rest does not fit into a comment.**\n"
 _DANGEROUS = (Op.DELETE, Op.REPLACE)
 
 
@@ -36,7 +37,8 @@ def render(previews: Sequence[StackPreview], traffic: Mapping[str, Mapping[str, 
     room = LIMIT - sum(map(len, told)) - len(MARKER) - 200 * len(previews)
     share = max(0, room // max(1, sum(1 for each in previews if each.diff)))
     parts = [f"{text}\n{_folded(each.diff, share)}" for text, each in zip(told, previews, strict=True)]
-    return f"{MARKER}\n" + "\n".join(parts)
+    whole = f"{MARKER}\n" + "\n".join(parts)
+    return whole if len(whole) <= LIMIT else f"{whole[: LIMIT - len(_CUT)]}{_CUT}"
 
 
 def _stack(preview: StackPreview, traffic: Mapping[str, Traffic]) -> Iterator[str]:

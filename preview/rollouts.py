@@ -14,7 +14,7 @@ from controller.core.evidence.question import Verdict
 from controller.core.objects.configs import config_refs
 from controller.core.simulation.expectations import Traffic
 from controller.core.simulation.schedule import Schedule, plan_schedule
-from preview.changes import Change, Op
+from preview.changes import Change, Op, fields
 
 SHOWN = 6
 """Weights that are named, at most."""
@@ -46,23 +46,33 @@ def find_rollouts(changes: Sequence[Change], traffic: Mapping[str, Traffic]) -> 
     canaries = (each for each in changes if each.kind == "Canary")
     for canary in sorted(canaries, key=lambda each: each.place):
         namespace, name = canary.place
-        reference = ((canary.after or canary.before).get("spec") or {}).get("targetRef") or {}
-        target = there.get((str(reference.get("kind")), namespace, str(reference.get("name"))))
+        target = _target(canary, there)
         place = f"{namespace}/{name}"
         if target is not None and target.op is Op.DELETE:
             yield Rollout(place, ("it is removed",), ("its users get no answer any more",))
         elif canary.op is Op.DELETE:
             yield Rollout(place, ("its Canary is removed",), ("new versions reach **all users at once**",))
+        elif canary.op is Op.CREATE and target is not None and target.op is Op.CREATE:
+            created = tuple(f"`{image}`, new" for image in _images(target.after).values())
+            yield Rollout(place, created, ("the first version gets all traffic at once",))
         elif canary.op is Op.CREATE:
-            created = tuple(f"{each}, new" for each in _images(target.after).values()) if target is not None else ()
-            yield Rollout(place, created or ("a Canary, new",), ("the first version gets all traffic at once",))
+            yield Rollout(place, ("a Canary, new",), ("the version that it finds keeps all traffic",))
         elif new := tuple(_news(target, there)) if target is not None else ():
             yield Rollout(place, new, tuple(_plan(canary, traffic.get(place))))
 
 
+def _target(canary: Change, there: Mapping[tuple[str, str, str], Change]) -> Change | None:
+    """The workload of a Canary, if the program makes it; by the Canary's name where its spec is not known yet."""
+    namespace, name = canary.place
+    specs = (fields(each.get("spec")) for each in (canary.after, canary.before))
+    known = (fields(spec.get("targetRef")) for spec in specs)
+    reference = next(filter(None, known), {"kind": "Deployment", "name": name})
+    return there.get((str(reference.get("kind")), namespace, str(reference.get("name"))))
+
+
 def _news(target: Change, there: Mapping[tuple[str, str, str], Change]) -> Iterator[str]:
     """What makes a new revision: the pod template, and the configs that the pods use."""
-    before, after = (each.get("spec", {}).get("template") or {} for each in (target.before, target.after))
+    before, after = (fields(fields(each.get("spec")).get("template")) for each in (target.before, target.after))
     if target.op in (Op.UPDATE, Op.REPLACE):
         ran, runs = _images(target.before), _images(target.after)
         yield from (_version(ran.get(name, ""), image) for name, image in runs.items() if image != ran.get(name))
@@ -99,7 +109,7 @@ def _named(value: Any) -> Mapping[str, Any] | None:
 
 def _images(workload: Mapping[str, Any]) -> dict[str, str]:
     """The images of the pods by container."""
-    pod = ((workload.get("spec") or {}).get("template") or {}).get("spec") or {}
+    pod = fields(fields(fields(workload.get("spec")).get("template")).get("spec"))
     containers = (*(pod.get("initContainers") or ()), *(pod.get("containers") or ()))
     return {str(each.get("name")): str(each.get("image")) for each in containers}
 
@@ -123,6 +133,9 @@ def _split(image: str) -> tuple[str, str]:
 
 
 def _plan(change: Change, traffic: Traffic | None) -> Iterator[str]:
+    if not fields(change.after.get("spec")):
+        yield "how is not known before the update"
+        return
     try:
         canary = parse_canary(change.object)
     except InvalidObject as error:

@@ -87,6 +87,14 @@ CASES = {
     "a Canary that goes, and leaves its Deployment": preview(
         step("delete", "Canary", "backend", canary()), same("Deployment", "backend", workload())
     ),
+    "a Canary around what is there": preview(
+        step("create", "Canary", "backend", None, canary()), same("Deployment", "backend", workload())
+    ),
+    "a Canary that is not known before the update": preview(
+        step("update", "Canary", "backend", canary(), {**canary(), "spec": "unknown"}),
+        step("create", "Canary", "shop", None, {"metadata": "unknown", "spec": "unknown"}),
+        step("update", "Deployment", "backend", workload(), workload(NEW), IMAGE),
+    ),
     "without an analysis": preview(*released(skipAnalysis=True)),
     "suspended": preview(*released(suspend=True)),
     "behind a gate": preview(
@@ -127,3 +135,17 @@ def test_a_diff_gets_the_room_that_is_left_and_says_what_is_cut():
     text = render([preview(*released(), diff="-" * 200_000), preview(*released(), diff="+" * 200_000)])
     assert len(text) <= LIMIT
     assert text.count("… cut:") == 2
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        StackPreview("prod", error="x" * 100_000),
+        preview(*(same("Service", "a", {}) | {"op": "delete"} for _ in range(5_000)), diff="-" * 100_000),
+        preview(*released(), charts=tuple(ChartDiff(f"r{n}", (("Service/a", "+" * 3_000),)) for n in range(50))),
+    ],
+)
+def test_no_comment_is_longer_than_github_takes(long):
+    text = render([long, preview(*released())])
+    assert len(text) <= LIMIT
+    assert "Cut here" in text
