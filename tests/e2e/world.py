@@ -100,6 +100,7 @@ class World:
         self._news = threading.Condition()
         self._ended = threading.Event()
         self._watching: dict[str, subprocess.Popen[str]] = {}
+        self._heard: set[tuple[str, str]] = set()
         self._watchers = [
             threading.Thread(target=self._watch, args=watched, daemon=True)
             for watched in (
@@ -310,7 +311,10 @@ class World:
         self.routes.append((item["metadata"]["name"], weights[0], weights[-1], time.monotonic()))
 
     def _hear(self, event: dict[str, Any]) -> None:
-        if event["involvedObject"]["kind"] == "Canary":
+        """A watch that begins again lists what was heard already."""
+        version = event["metadata"]["uid"], event["metadata"]["resourceVersion"]
+        if event["involvedObject"]["kind"] == "Canary" and version not in self._heard:
+            self._heard.add(version)
             self.events.append((event["involvedObject"]["name"], event["message"]))
 
 
