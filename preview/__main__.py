@@ -35,7 +35,7 @@ def main(
         typer.Option(metavar="OWNER/NAME#NUMBER", help="Keep the comment in this pull request, as GITHUB_TOKEN."),
     ] = "",
 ) -> None:
-    """Preview stacks and write one Markdown comment. Exits with 1 if a preview fails."""
+    """Preview stacks and write one Markdown comment. Exits with 1 if a preview fails or a policy refuses it."""
     console = Console(stderr=True, highlight=False)
     servers = dict(_server(each) for each in prometheus or ())
     target = _pull_request(pull_request) if pull_request else None
@@ -54,7 +54,7 @@ def main(
         out.write_text(comment)
     elif target is None:
         typer.echo(comment)
-    raise typer.Exit(any(each.error for each in previews))
+    raise typer.Exit(any(each.is_refused for each in previews))
 
 
 def _server(text: str) -> tuple[str, str]:

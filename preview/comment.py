@@ -50,6 +50,7 @@ def _stack(preview: StackPreview, traffic: Mapping[str, Traffic]) -> Iterator[st
     if preview.unreachable:
         yield f"The cluster does not answer, so this is compared with the last update: {_inline(preview.unreachable)}"
         yield ""
+    yield from _refusals(preview)
     changed = [each for each in preview.changes if each.op is not Op.SAME]
     if not changed:
         yield "No changes."
@@ -64,6 +65,26 @@ def _stack(preview: StackPreview, traffic: Mapping[str, Traffic]) -> Iterator[st
         yield ""
         yield "Pulumi says:"
         yield from (f"- {_inline(message)}" for message in preview.messages)
+    yield from _advice(preview)
+
+
+def _refusals(preview: StackPreview) -> Iterator[str]:
+    refused = [each for each in preview.violations if each.is_mandatory]
+    if refused:
+        yield "**Policies refuse this:**"
+        yield from (f"- {_inline(each.message)} (`{each.rule}`)" for each in refused)
+        yield ""
+
+
+def _advice(preview: StackPreview) -> Iterator[str]:
+    advised = [each for each in preview.violations if not each.is_mandatory]
+    if advised:
+        yield ""
+        yield f"<details><summary>Warnings of policies: {len(advised)}</summary>"
+        yield ""
+        yield from (f"- {_inline(each.message)} (`{each.rule}`)" for each in advised)
+        yield ""
+        yield "</details>"
 
 
 def _rollouts(rollouts: Sequence[Rollout]) -> Iterator[str]:

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +17,7 @@ from controller.api.errors import CanaryError
 from controller.shell.kubernetes.access import find_access
 from preview.changes import read_changes, read_messages
 from preview.charts import render_charts
+from preview.policies import Violation, policy_options, read_violations
 from preview.stacks import StackPreview
 
 REACH_SECONDS = 10
@@ -30,15 +33,29 @@ def preview_stack(stack: str) -> StackPreview:
         said = "\n".join(messages) or (structured.stderr or structured.stdout).strip()
         return StackPreview(stack, error=said)
     changes = tuple(read_changes(found["steps"]))
-    diff = _run("preview", "--diff", f"--stack={stack}", *_QUIET)
+    diff, violations = _judge(stack)
     return StackPreview(
         stack,
         changes,
         messages,
         charts=tuple(render_charts(changes)),
-        diff=diff.stdout.strip(),
+        diff=diff,
+        violations=violations,
         unreachable=asyncio.run(_find_unreachable(read_config(stack))),
     )
+
+
+def _judge(stack: str) -> tuple[str, Sequence[Violation]]:
+    """Pulumi's own diff, and what the policy pack says; that it could not be asked is said as a violation."""
+    options = [*policy_options(stack)]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "events"
+        told = _run("preview", "--diff", f"--stack={stack}", f"--event-log={log}", *options, *_QUIET)
+        violations = [*read_violations(log.read_text())] if log.exists() else []
+    if options and told.returncode and not any(each.is_mandatory for each in violations):
+        said = (told.stderr or told.stdout).strip().rpartition("\n")[2]
+        violations.insert(0, Violation("policy pack", f"The policies were not checked: {said}", is_mandatory=True))
+    return told.stdout.strip(), violations
 
 
 def read_config(stack: str) -> Mapping[str, str]:
@@ -65,7 +82,9 @@ async def _find_unreachable(config: Mapping[str, str]) -> str:
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False)
+    # Without it Pulumi knows no --event-log, which its own Automation API uses as well.
+    env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true"}
+    return subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False, env=env)
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -57,8 +57,12 @@ def find_rollouts(changes: Sequence[Change], traffic: Mapping[str, Traffic]) -> 
             yield Rollout(place, created, ("the first version gets all traffic at once",))
         elif canary.op is Op.CREATE:
             yield Rollout(place, ("a Canary, new",), ("the version that it finds keeps all traffic",))
-        elif new := tuple(_news(target, there)) if target is not None else ():
-            yield Rollout(place, new, tuple(_plan(canary, traffic.get(place))))
+        else:
+            lost = tuple(_lost_routes(canary))
+            new = tuple(_news(target, there)) if target is not None else ()
+            if lost or new:
+                plan = tuple(_plan(canary, traffic.get(place))) if new else ()
+                yield Rollout(place, (*lost, *new), (*(("the routes go **at once**",) if lost else ()), *plan))
 
 
 def _target(canary: Change, there: Mapping[tuple[str, str, str], Change]) -> Change | None:
@@ -68,6 +72,21 @@ def _target(canary: Change, there: Mapping[tuple[str, str, str], Change]) -> Cha
     known = (fields(spec.get("targetRef")) for spec in specs)
     reference = next(filter(None, known), {"kind": "Deployment", "name": name})
     return there.get((str(reference.get("kind")), namespace, str(reference.get("name"))))
+
+
+def _lost_routes(canary: Change) -> Iterator[str]:
+    """By which way its users came in, and will not any more."""
+    before, after = (fields(fields(each.get("spec")).get("service")) for each in (canary.before, canary.after))
+    if not before or not after:
+        return
+    for what, otherwise in (("host", ()), ("gateway", ("mesh",))):
+        kept: Sequence[str] = after.get(f"{what}s") or otherwise
+        had: Sequence[str] = before.get(f"{what}s") or otherwise
+        yield from (f"**no longer routed:** {what} `{each}`" for each in had if each not in kept)
+    matched: Sequence[Any] = after.get("match") or ()
+    every_request: Sequence[Any] = ({},)
+    if matched and any(each not in matched for each in before.get("match") or every_request):
+        yield "**no longer routed:** requests of which `service.match` says nothing any more"
 
 
 def _news(target: Change, there: Mapping[tuple[str, str, str], Change]) -> Iterator[str]:

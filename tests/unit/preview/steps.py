@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -58,6 +59,12 @@ def workload(image: str = "registry.example/podinfo:6.1.0", **pod: Any) -> dict[
 
 def settings(**data: str) -> dict[str, Any]:
     return make_config("backend-config", data)
+
+
+def event(rule: str, message: str, level: str) -> str:
+    """A violation as Pulumi logs it: with its colours, and after the description of the rule."""
+    text = f"<{{%fg 13%}}>What holds, and why.\n{message}<{{%reset%}}>\n"
+    return json.dumps({"policyEvent": {"policyName": rule, "message": text, "enforcementLevel": level}})
 
 
 def play(monkeypatch: pytest.MonkeyPatch, folder: Path, command: str, script: str) -> None:

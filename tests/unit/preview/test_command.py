@@ -10,13 +10,17 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from preview.__main__ import main
-from tests.unit.preview.steps import canary, play, same, step, workload
+from tests.unit.preview.steps import canary, event, play, same, step, workload
 
 PLAYED = """import sys, pathlib
 folder = pathlib.Path(__file__).parent
 stack = next(each.partition("=")[2] for each in sys.argv if each.startswith("--stack="))
 what = sys.argv[1] if sys.argv[1] == "config" else "diff" if "--diff" in sys.argv else "json"
 found = folder / f"{stack}.{what}"
+log = next((each.partition("=")[2] for each in sys.argv if each.startswith("--event-log=")), "")
+if log and "--policy-pack=policy" in sys.argv:
+    pathlib.Path(log).write_text((folder / f"{stack}.events").read_text())
+    sys.exit("error: preview failed")
 print(found.read_text() if found.exists() else f"error: no stack named '{stack}' found", end="")
 sys.exit(not found.exists())
 """
@@ -30,7 +34,8 @@ contexts: [{name: here, context: {cluster: here, user: me}}]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where ``pulumi`` is, and what it prints."""
+    """The project's, where ``pulumi`` is as well, and what it prints."""
+    monkeypatch.chdir(tmp_path)
     play(monkeypatch, tmp_path, "pulumi", PLAYED)
     (tmp_path / "kubeconfig").write_text(KUBECONFIG)
     config = {"kubernetes:kubeconfig": {"value": str(tmp_path / "kubeconfig")}, "x:token": {"secret": True}}
@@ -75,3 +80,21 @@ def test_a_prometheus_that_does_not_answer_leaves_the_traffic_unknown(folder):
     status, text = run("--stack=prod", "--prometheus=prod=http://127.0.0.1:1")
     assert status == 0
     assert "depends on the traffic, which is not known" in text
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        (event("memory-is-limited", "a may use all", "mandatory"), "a may use all (`memory-is-limited`)"),
+        (event("alerts-are-sent", "a is silent", "advisory"), "The policies were not checked: error: preview failed"),
+        ("", "The policies were not checked: error: preview failed"),
+    ],
+)
+def test_what_a_policy_refuses_fails_the_command_and_so_do_policies_that_could_not_be_asked(folder, events, said):
+    (folder / "policy").mkdir()
+    (folder / "policy/PulumiPolicy.yaml").touch()
+    (folder / "prod.events").write_text(events)
+    status, text = run("--stack=prod")
+    assert status == 1
+    assert said in text
+    assert "| prod/backend |" in text

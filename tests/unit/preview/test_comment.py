@@ -10,6 +10,7 @@ from controller.core.simulation.expectations import Traffic
 from preview.changes import read_changes
 from preview.charts import ChartDiff
 from preview.comment import LIMIT, MARKER, render
+from preview.policies import Violation
 from preview.stacks import StackPreview
 from tests.golden_files import assert_golden_text
 from tests.unit.preview.steps import canary, same, settings, step, workload
@@ -20,6 +21,9 @@ USES: dict[str, Any] = {
     "containers": [{"name": "podinfo", "image": "x:1", "envFrom": [{"configMapRef": {"name": "backend-config"}}]}]
 }
 NEW = "registry.example/podinfo:6.1.2"
+EXACT = {"uri": {"exact": "/cart"}}
+ROUTED = {"port": 80, "hosts": ["a.example", "b.example"], "match": [EXACT, {"uri": {"prefix": "/api"}}]}
+LESS = {"port": 80, "hosts": ["b.example"], "gateways": ["istio-system/public-gateway"], "match": [EXACT]}
 GATEWAY = {"name": "istio-gateway", "values": {"podAnnotations": {"a": "b"}}}
 
 
@@ -105,6 +109,17 @@ CASES = {
     "no preview": StackPreview("prod", error="canary-on-istio:apps.backend.tag: must be <text>\n```\nend"),
     "a cluster that is away, and warnings": preview(
         *released(), unreachable="Cannot connect to host 10.0.0.1:443", messages=("a <b>\nline", "`<kept>`")
+    ),
+    "what policies say": preview(
+        *released(),
+        violations=(
+            Violation("memory-is-limited", "Deployment prod/a: container a may use all", is_mandatory=True),
+            Violation("alerts-are-sent", "Canary prod/a tells nobody", is_mandatory=False),
+        ),
+    ),
+    "routes that go": preview(
+        step("update", "Canary", "backend", canary(service=ROUTED), canary(service=LESS), "spec.service.hosts"),
+        same("Deployment", "backend", workload()),
     ),
     "names that Markdown would read": preview(
         step("update", "Service", "a|<b>", {}, {"metadata": {"namespace": "x|y", "name": "<script>"}}, "spec.a|b"),

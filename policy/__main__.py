@@ -1,0 +1,5 @@
+"""Where Pulumi starts the policy pack."""
+
+from canary_policy.pack import serve
+
+serve()
