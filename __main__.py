@@ -9,13 +9,7 @@ from pulumi import ResourceOptions
 
 from components.canaried import Canaried
 from components.canary_app import CanaryApp, CanaryAppArgs
-from components.canary_controller import CanaryController, CanaryControllerArgs
-from components.canary_crds import CanaryCrds
-from components.gateway import PublicGateway, PublicGatewayArgs
-from components.istio import Istio, IstioArgs
-from components.load_tester import LoadTester, LoadTesterArgs
-from components.namespace import AppNamespace, AppNamespaceArgs
-from components.observability.observability import Observability, ObservabilityArgs
+from components.platform import make_platform
 from components.promotion import prove
 from components.rollout_gate import RolloutGate, RolloutGateArgs
 from stack.app import AppConfig
@@ -26,42 +20,9 @@ from stack.objects import canaried_arguments
 settings = load()
 cluster = load_cluster(settings.rollouts)
 
-istio = Istio("istio", IstioArgs(settings.istio, settings.gateway)) if settings.istio.enabled else None
-entrance = istio or settings.istio.existing
-mesh = [istio.istiod] if istio else []
-crds = [CanaryCrds("canary-crds")] if settings.crds.enabled else []
-namespaces = [
-    AppNamespace(
-        f"{place.prefix}apps",
-        AppNamespaceArgs(place.name, place.settings, settings.istio.revision),
-        ResourceOptions(depends_on=mesh),
-    )
-    for place in settings.places
-    if place.settings.create
-]
-observability = Observability(
-    "observability",
-    ObservabilityArgs(settings.observability, settings.controller.name, settings.templates),
-    ResourceOptions(depends_on=[*mesh, *crds, *namespaces]),
-)
-before_apps: list[pulumi.Resource] = [*namespaces, *observability.metrics]
-if settings.gateway.enabled:
-    gateway = PublicGatewayArgs(settings.gateway, selector=entrance.gateway_selector)
-    before_apps.append(PublicGateway("public-gateway", gateway, ResourceOptions(depends_on=mesh)))
-if settings.controller.enabled:
-    controller = CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url)
-    after = ResourceOptions(depends_on=[*mesh, *crds, *namespaces, *observability.metrics])
-    before_apps.append(CanaryController("canary-controller", controller, after))
-before_apps += [
-    LoadTester(
-        f"{place.prefix}load-tester",
-        LoadTesterArgs(settings.load_tester, place.name, plain_text=place.may_refuse_plain_text),
-        ResourceOptions(depends_on=[*mesh, *namespaces]),
-    )
-    for place in settings.load_tested
-]
+platform = make_platform(settings)
 promotion = prove(settings.promotion, settings.images)
-before = ResourceOptions(depends_on=[*mesh, *crds, *before_apps, *promotion.proven])
+before = ResourceOptions(depends_on=[*platform.before_apps, *promotion.proven])
 outcomes: dict[str, pulumi.Output[Any]] = {}
 for each in settings.workloads:
     if isinstance(each.config, AppConfig):
@@ -85,8 +46,8 @@ pulumi.export("canaries", [f"{each.namespace}/{each.name}" for each in settings.
 if settings.controller.enabled:
     pulumi.export("controller", f"{settings.controller.name}.{ISTIO_NAMESPACE}")
 if settings.gateway.enabled:
-    pulumi.export("gatewayService", entrance.gateway_service)
+    pulumi.export("gatewayService", platform.gateway_service)
     pulumi.export("hosts", settings.gateway.hosts)
-pulumi.export("prometheusUrl", observability.prometheus_url)
+pulumi.export("prometheusUrl", platform.prometheus_url)
 pulumi.export("rollouts", outcomes)
 pulumi.export("versions", promotion.versions)

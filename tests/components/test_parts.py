@@ -64,7 +64,7 @@ def objects(program: Recording) -> set[str]:
         namespace = each.inputs.get("metadata", each.inputs).get("namespace")
         return f"{each.kind} {namespace}/{each.object}" if namespace else f"{each.kind} {each.object}"
 
-    made = [place(each) for each in program.resources if not each.type.startswith("canary:mesh:")]
+    made = [place(each) for each in program.resources if not each.type.startswith(("canary:mesh:", "canary-on-istio:"))]
     assert len(made) == len({*made}), "an object is made twice"
     assert len(program.resources) == len({each.urn for each in program.resources}), "two resources have one URN"
     return {*made}

@@ -13,7 +13,7 @@ from controller.core.rollout.phases import HOLDS, MOVES
 from stack.config import DEFAULT_ISTIO_VERSION
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("bench", "components", "controller", "crds", "docs", "policy", "sandbox", "stack", "tests")
+ROOMS = ("bench", "components", "controller", "crds", "docs", "package", "policy", "sandbox", "stack", "tests")
 NAMES = [path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*")]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),

@@ -1,0 +1,75 @@
+"""What apps stand on, in the order in which it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.canary_controller import CanaryController, CanaryControllerArgs
+from components.canary_crds import CanaryCrds
+from components.gateway import PublicGateway, PublicGatewayArgs
+from components.istio import Istio, IstioArgs
+from components.load_tester import LoadTester, LoadTesterArgs
+from components.namespace import AppNamespace, AppNamespaceArgs
+from components.observability.observability import Observability, ObservabilityArgs
+from stack.config import StackConfig
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What a stack has beside its apps.
+
+    Attributes:
+        before_apps: what an app waits for.
+        gateway_service: of the gateway's pods, as ``name.namespace``.
+    """
+
+    before_apps: list[pulumi.Resource]
+    gateway_service: str
+    prometheus_url: str
+
+
+def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = None, *, prefix: str = "") -> Platform:
+    """Make the parts that the stack asks for; `opts` are those of each component, `prefix` begins its name."""
+
+    def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=resources))
+
+    istio = (
+        Istio(f"{prefix}istio", IstioArgs(settings.istio, settings.gateway), opts) if settings.istio.enabled else None
+    )
+    entrance = istio or settings.istio.existing
+    mesh = [istio.istiod] if istio else []
+    crds = [CanaryCrds(f"{prefix}canary-crds", opts)] if settings.crds.enabled else []
+    namespaces = [
+        AppNamespace(
+            f"{prefix}{place.prefix}apps",
+            AppNamespaceArgs(place.name, place.settings, settings.istio.revision),
+            after(*mesh),
+        )
+        for place in settings.places
+        if place.settings.create
+    ]
+    observability = Observability(
+        f"{prefix}observability",
+        ObservabilityArgs(settings.observability, settings.controller.name, settings.templates),
+        after(*mesh, *crds, *namespaces),
+    )
+    before_apps: list[pulumi.Resource] = [*mesh, *crds, *namespaces, *observability.metrics]
+    if settings.gateway.enabled:
+        gateway = PublicGatewayArgs(settings.gateway, selector=entrance.gateway_selector)
+        before_apps.append(PublicGateway(f"{prefix}public-gateway", gateway, after(*mesh)))
+    if settings.controller.enabled:
+        controller = CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url)
+        needs = after(*mesh, *crds, *namespaces, *observability.metrics)
+        before_apps.append(CanaryController(f"{prefix}canary-controller", controller, needs))
+    before_apps += [
+        LoadTester(
+            f"{prefix}{place.prefix}load-tester",
+            LoadTesterArgs(settings.load_tester, place.name, plain_text=place.may_refuse_plain_text),
+            after(*mesh, *namespaces),
+        )
+        for place in settings.load_tested
+    ]
+    return Platform(before_apps, entrance.gateway_service, observability.prometheus_url)
