@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -143,6 +143,7 @@ _TYPE_NAMES: Mapping[type, str] = {
     str: "string",
     list: "array",
     tuple: "array",
+    SecretStr: "secret",
 }
 
 

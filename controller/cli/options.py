@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from controller.cli.errors import CommandError
+
 
 class Output(StrEnum):
     TABLE = "table"
@@ -52,6 +54,14 @@ InNamespaceOption = Annotated[
 ]
 CanaryName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the Canary.")]
 CanaryArgument = Annotated[str, typer.Argument(metavar="NAME", help="Show one Canary only.")]
+
+
+def parse_header(option: str, text: str) -> tuple[str, str]:
+    """Name and value of a header. Raises CommandError, which does not quote it: it may be a credential."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise CommandError(f"{option}: must be NAME: VALUE, as in X-Scope-OrgID: shop")
+    return name.strip(), value.strip()
 
 
 def one_namespace(namespace: str, all_namespaces: bool) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from controller.api import MetricProvider, parse_duration
 from controller.api.durations import is_duration
 from controller.cli.errors import CommandError
+from controller.cli.options import parse_header
 from controller.core.probes import QueryFailed
 from controller.core.simulation.recording import Recording, Series
 from controller.shell.budget import Caller
@@ -72,15 +73,8 @@ class Source:
             start=parse_time("--start", self.start, now),
             end=parse_time("--end", self.end, now),
             step=step,
-            headers=dict(_header(text) for text in self.headers),
+            headers=dict(parse_header("--header", text) for text in self.headers),
         )
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise CommandError(f"--header {text!r}: must be NAME: VALUE")
-    return name.strip(), value.strip()
 
 
 def parse_time(option: str, text: str, now: datetime) -> datetime:

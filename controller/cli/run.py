@@ -16,6 +16,7 @@ from controller.api.durations import DEFAULT_INTERVAL_FLOOR, parse_duration
 from controller.api.names import SELECTOR_LABELS
 from controller.cli.errors import reports_errors
 from controller.cli.flagger import FALSE
+from controller.cli.options import HeaderOption, parse_header
 from controller.core.messages import USERNAME
 from controller.shell.kubernetes.errors import StartError, StoppedError
 from controller.shell.reporting.logs import configure_logs
@@ -30,6 +31,14 @@ def run(  # noqa: PLR0917 -- typer passes them by name
     metrics_server: Annotated[
         str, typer.Option(metavar="URL", help="Prometheus server for metrics without a provider.")
     ] = "http://prometheus:9090",
+    metrics_server_header: HeaderOption = None,
+    metrics_server_secret: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Files for that server: token, or username and password; ca.crt. As a Secret is mounted.",
+        ),
+    ] = "",
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
     minimum_interval: Annotated[
         str, typer.Option(metavar="DURATION", help="Lower bound of analysis.interval, as in 10s or 1m30s.")
@@ -120,6 +129,10 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         raise typer.BadParameter(f"{mesh_provider!r} is not supported, only istio is", param_hint="--mesh-provider")
     settings = parse_settings(
         metrics_server=metrics_server,
+        metrics_server_headers=dict(
+            parse_header("--metrics-server-header", each) for each in metrics_server_header or ()
+        ),
+        metrics_server_secret=metrics_server_secret or None,
         log_level=log_level,
         minimum_interval=minimum_interval,
         namespaces=tuple(name for names in namespace or () for name in _items(names)),

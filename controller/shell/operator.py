@@ -137,7 +137,9 @@ class _Operator:
         self._reconciler = Reconciler(
             kube=kube,
             cache=self.cache,
-            runner=ProbeRunner(outside, kube, self.cache, settings.metrics_server),
+            runner=ProbeRunner(
+                outside, kube, self.cache, settings.metrics_provider, credentials=settings.metrics_server_secret
+            ),
             recorder=self._recorder,
             alerts=self._alerts,
             metrics=metrics,

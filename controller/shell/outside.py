@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +91,7 @@ class Outside:
         url: str,
         *,
         seconds: float,
-        verify: bool = True,
+        verify: bool | ssl.SSLContext = True,
         headers: Sequence[tuple[str, str]] = (),
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
@@ -106,7 +107,7 @@ class Outside:
             method: HTTP method.
             url: absolute.
             seconds: time in which the whole answer must have been read.
-            verify: whether the certificate is checked.
+            verify: whether the certificate is checked, or by what.
             headers: sent along; not quoted in any message.
             params: appended to the URL.
             form: sent as the body of a form.

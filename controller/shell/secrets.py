@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 from controller.core.model import Manifest
 
@@ -14,6 +15,17 @@ def decoded(secret: Manifest) -> dict[str, str]:
         ValueError: a key is not text; the message quotes no value.
     """
     return {name: _text(name, value) for name, value in (secret.get("data") or {}).items()}
+
+
+def mounted(folder: Path) -> Manifest:
+    """The Secret that is mounted as ``folder``, a file for each key, as it is now.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    keys = {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+    data = {name: base64.b64encode(value).decode() for name, value in keys.items()}
+    return {"metadata": {"name": str(folder)}, "data": data}
 
 
 def _text(name: str, value: str) -> str:

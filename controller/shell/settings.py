@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import DirectoryPath, Field, StringConstraints
 from pydantic.dataclasses import dataclass
 
 from controller.api.alert_provider import AlertProviderSpec
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
+from controller.api.metric_template import MetricProvider
 from controller.api.names import SELECTOR_LABELS
 from controller.core.messages import USERNAME
 from controller.core.model import Options
@@ -27,6 +29,8 @@ class Settings:
 
     Attributes:
         metrics_server: Prometheus' address, for metrics that name no provider of their own.
+        metrics_server_headers: sent to it, by name.
+        metrics_server_secret: the folder with its Secret, as for a MetricTemplate; None if it needs none.
         log_level: lowest severity that is logged.
         minimum_interval: lower bound of every Canary's ``analysis.interval``, seconds.
         selector_labels: labels that can distinguish primary and canary pods, in order of preference.
@@ -49,6 +53,8 @@ class Settings:
     """
 
     metrics_server: HttpUrl = "http://prometheus:9090"
+    metrics_server_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metrics_server_secret: DirectoryPath | None = None
     log_level: LogLevel = "info"
     minimum_interval: Annotated[float, Field(gt=0)] = DEFAULT_INTERVAL_FLOOR_SECONDS
     selector_labels: Annotated[tuple[Label, ...], Field(min_length=1)] = SELECTOR_LABELS
@@ -79,6 +85,12 @@ class Settings:
         slack |= {"username": self.slack_user, "channel": self.slack_channel}
         teams = {"type": "msteams", "address": self.msteams_url, "proxy": self.msteams_proxy_url or None}
         return tuple(AlertProviderSpec.model_validate(each) for each in (slack, teams) if each["address"])
+
+    @property
+    def metrics_provider(self) -> MetricProvider:
+        """The Prometheus for metrics that name no provider of their own."""
+        headers = {name: (value,) for name, value in self.metrics_server_headers.items()}
+        return MetricProvider(type="prometheus", address=self.metrics_server, headers=headers)
 
     @property
     def addresses(self) -> tuple[str, ...]:

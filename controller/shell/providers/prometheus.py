@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -36,7 +38,8 @@ class Prometheus:
         outside: sends the requests.
         caller: on whose behalf.
         provider: address, headers, and whether its certificate is checked.
-        secret: a Secret with ``token``, or with ``username`` and ``password``; empty for none.
+        secret: a Secret with ``token``, or with ``username`` and ``password``, and with ``ca.crt`` where the server has
+            a certificate of its own; empty for none.
     """
 
     def __init__(
@@ -91,7 +94,9 @@ class Prometheus:
         if {"?", "#"} & set(self._provider.address):
             return QueryFailed(f"{self._server}: the address of a Prometheus has no ? or #")
         try:
-            credentials = _authorization(self._secret)
+            keys = decoded(self._secret)
+            credentials = _authorization(keys, self._secret)
+            trusted = _trusting(keys["ca.crt"]) if "ca.crt" in keys else True
         except ValueError as error:
             return QueryFailed(f"{self._server}: {error}")
         short = len(urlencode(form)) <= GET_CHARACTERS
@@ -102,7 +107,7 @@ class Prometheus:
             params=form if short else None,
             form=None if short else form,
             headers=[*self._headers, *credentials.items()],
-            verify=not self._provider.insecure_skip_verify,
+            verify=not self._provider.insecure_skip_verify and trusted,
             seconds=seconds,
             limit=limit,
         )
@@ -118,16 +123,27 @@ class Prometheus:
             return QueryFailed(f"{self._server} gave a result that cannot be read: {problem}")
 
 
-def _authorization(secret: Mapping[str, Any]) -> dict[str, str]:
-    """Raises ValueError for a Secret that has neither."""
-    if not secret:
+def _authorization(keys: Mapping[str, str], secret: Mapping[str, Any]) -> dict[str, str]:
+    """Raises ValueError for a Secret that has nothing of use."""
+    if "token" in keys:
+        return {"Authorization": f"Bearer {keys['token']}"}
+    if "username" in keys and "password" in keys:
+        return {"Authorization": aiohttp.encode_basic_auth(keys["username"], keys["password"])}
+    if not secret or "ca.crt" in keys:
         return {}
-    values = decoded(secret)
-    if "token" in values:
-        return {"Authorization": f"Bearer {values['token']}"}
-    if "username" in values and "password" in values:
-        return {"Authorization": aiohttp.encode_basic_auth(values["username"], values["password"])}
     raise ValueError(f"Secret {secret['metadata']['name']!r} has neither a token nor a username and password")
+
+
+@lru_cache(maxsize=16)
+def _trusting(certificates: str) -> ssl.SSLContext:
+    """Trusts these authorities alone. Raises ValueError if they are none."""
+    problem = "key 'ca.crt' of the Secret has no certificates in PEM"
+    if not certificates:  # for which `ssl` would trust its own default ones
+        raise ValueError(problem)
+    try:
+        return ssl.create_default_context(cadata=certificates)
+    except (ssl.SSLError, ValueError):
+        raise ValueError(problem) from None
 
 
 def _data(answer: Answer) -> Mapping[str, Any] | str:

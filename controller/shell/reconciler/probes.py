@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from controller.api.canary import Canary
 from controller.api.metric import DEFAULT_METRIC_INTERVAL_SECONDS
@@ -33,6 +34,7 @@ from controller.shell.kubernetes.kinds import POD, SECRET
 from controller.shell.outside import Outside
 from controller.shell.providers import Provider, open_provider
 from controller.shell.reconciler.observe import read_config
+from controller.shell.secrets import mounted
 from controller.shell.webhooks import ask_webhook
 
 log = logging.getLogger(__name__)
@@ -44,14 +46,18 @@ class ProbeRunner:
     Args:
         outside: sends webhooks and queries.
         kube, cache: where a provider's Secret comes from.
-        metrics_server: address of the Prometheus that answers where a metric names no provider.
+        default: the Prometheus that answers where a metric names no provider.
+        credentials: the folder with its Secret; None if it needs none.
     """
 
-    def __init__(self, outside: Outside, kube: Kube, cache: Cache, metrics_server: str) -> None:
+    def __init__(
+        self, outside: Outside, kube: Kube, cache: Cache, default: MetricProvider, credentials: Path | None = None
+    ) -> None:
         self._outside = outside
         self._kube = kube
         self._cache = cache
-        self._default = MetricProvider(type="prometheus", address=metrics_server)
+        self._default = default
+        self._credentials = credentials
         self._calls: dict[tuple[str, str, str], tuple[HookProbe, asyncio.Task[Passed | Refused]]] = {}
 
     async def measure(self, canary: Canary, asked: Measure) -> dict[str, ProbeResult]:
@@ -128,11 +134,13 @@ class ProbeRunner:
     ) -> Provider | QueryFailed:
         provider = described or self._default
         secret = None
-        if provider.secret_ref is not None:
-            try:
+        try:
+            if provider.secret_ref is not None:
                 secret = await read_config(self._kube, self._cache, (SECRET.name, namespace, provider.secret_ref.name))
-            except ClusterError as error:
-                return QueryFailed(str(error))
+            elif described is None and self._credentials is not None:
+                secret = mounted(self._credentials)
+        except (ClusterError, OSError) as error:
+            return QueryFailed(str(error))
         caller = Caller(canary.namespace, canary.name, urgent=True)
         interval = probe.interval if isinstance(probe, MetricProbe) else DEFAULT_METRIC_INTERVAL_SECONDS
         return open_provider(self._outside, caller, provider, secret, interval)

@@ -237,7 +237,7 @@ def test_a_name_cannot_put_markup_into_the_page(tmp_path, saved):
             ("--prometheus", "http://p", "--start", "1h", "--end", "2h"),
             "must be at least one interval (10s) before --end",
         ),
-        (("--prometheus", "http://p", "--start", "1h", "--header", "token"), "--header 'token': must be NAME: VALUE"),
+        (("--prometheus", "http://p", "--start", "1h", "--header", "token"), "--header: must be NAME: VALUE, as in"),
         (("--prometheus", "http://127.0.0.1:1", "--start", "1h"), "http://127.0.0.1:1 failed: "),
         (("--prometheus", "p:9090", "--start", "1h"), "--prometheus 'p:9090': must start with http:// or https://"),
         (("--recorded", "none.json"), "none.json cannot be read: No such file or directory"),

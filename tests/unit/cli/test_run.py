@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from controller import __version__
 from controller.api.alert_provider import AlertProviderSpec
+from controller.api.metric_template import MetricProvider
 from controller.cli import app, run
 from controller.cli.flagger import BOOLEANS, REFUSED, WITHOUT_EFFECT
 from controller.shell.reporting.logs import canary_log, configure_logs
@@ -95,6 +96,35 @@ def test_options_become_settings(started, arguments, settings):
     result = CliRunner().invoke(app, arguments.split())
     assert result.exit_code == 0, result.output
     assert started == [settings]
+
+
+def test_the_metrics_server_may_need_headers_and_a_secret(started, tmp_path):
+    options = ["--metrics-server-header=X-Scope-OrgID: shop", "-metrics-server-header", "X-A:b:c"]
+    assert CliRunner().invoke(app, ["run", *options, f"--metrics-server-secret={tmp_path}"]).exit_code == 0
+    (settings,) = started
+    assert settings.metrics_server_secret == tmp_path
+    assert settings.metrics_provider == MetricProvider.model_validate(
+        {
+            "type": "prometheus",
+            "address": "http://prometheus:9090",
+            "headers": {"X-Scope-OrgID": ["shop"], "X-A": ["b:c"]},
+        }
+    )
+    assert "shop" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--metrics-server-header=secret", "--metrics-server-header: must be NAME: VALUE"),
+        ("--metrics-server-secret=/nowhere", "--metrics-server-secret '/nowhere': Path does not point to a directory"),
+    ],
+)
+def test_what_is_wrong_with_the_options_of_the_metrics_server_is_told(option, problem):
+    result = CliRunner().invoke(app, ["run", option])
+    assert result.exit_code != 0
+    assert problem in result.output
+    assert "secret\n" not in result.output
 
 
 def test_the_event_webhook_can_be_in_the_environment(started):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ async def outside() -> AsyncIterator[Outside]:
 
 
 @asynccontextmanager
-async def serving(answers: web.Application | Respond) -> AsyncIterator[str]:
+async def serving(answers: web.Application | Respond, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The address of a server on loopback: an application, or one handler for every request."""
     if isinstance(answers, web.Application):
         application = answers
@@ -37,9 +38,9 @@ async def serving(answers: web.Application | Respond) -> AsyncIterator[str]:
         application.router.add_route("*", "/{path:.*}", answers)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

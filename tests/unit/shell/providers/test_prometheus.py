@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import math
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,9 @@ from controller.core.probes import NoValues, QueryFailed, Sample, Samples, Value
 from controller.shell.providers import open_provider
 from controller.shell.providers.prometheus import GET_CHARACTERS, Prometheus
 from tests.unit.shell.fakes import CALLER, outside, serving
+
+LOOPBACK = Path(__file__).parents[1] / "loopback.pem"
+CERTIFICATE = LOOPBACK.read_text().partition("-----END PRIVATE KEY-----\n")[2]
 
 
 class Server:
@@ -34,11 +39,11 @@ class Server:
         return web.json_response(self.answer, status=self.status)
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
+    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         application = web.Application()
         application.router.add_route("*", "/api/v1/query", self.respond)
         application.router.add_route("*", "/api/v1/query_range", self.respond)
-        async with serving(application) as address:
+        async with serving(application, tls) as address:
             yield address
 
 
@@ -50,8 +55,10 @@ def sample(value: str) -> dict[str, Any]:
     return {"metric": {}, "value": [0, value]}
 
 
-async def ask(server: Server, secret: dict[str, Any] | None = None, **provider: Any) -> Any:
-    async with server.serve() as address, outside() as it:
+async def ask(
+    server: Server, secret: dict[str, Any] | None = None, tls: ssl.SSLContext | None = None, **provider: Any
+) -> Any:
+    async with server.serve(tls) as address, outside() as it:
         described = MetricProvider.model_validate({"type": "prometheus", "address": f"{address}/", **provider})
         opened = open_provider(it, CALLER, described, secret)
         if isinstance(opened, QueryFailed):
@@ -139,6 +146,8 @@ def secret(**values: str) -> dict[str, Any]:
     [
         pytest.param(secret(token="abc"), "Bearer abc", id="a token"),
         pytest.param(secret(username="me", password="pass"), "Basic bWU6cGFzcw==", id="a user and password"),
+        pytest.param(secret(**{"token": "abc", "ca.crt": CERTIFICATE}), "Bearer abc", id="a token and authorities"),
+        pytest.param(secret(**{"ca.crt": CERTIFICATE}), None, id="authorities alone"),
     ],
 )
 async def test_credentials_and_headers_go_along(credentials, header):
@@ -146,7 +155,7 @@ async def test_credentials_and_headers_go_along(credentials, header):
     reference = {"name": "credentials"}
     answer = await ask(server, credentials, secretRef=reference, headers={"X-Scope-OrgID": ["team"]})
     assert answer == Value(1.0)
-    assert (server.headers["Authorization"], server.headers["X-Scope-OrgID"]) == (header, "team")
+    assert (server.headers.get("Authorization"), server.headers["X-Scope-OrgID"]) == (header, "team")
 
 
 @pytest.mark.parametrize(
@@ -155,12 +164,46 @@ async def test_credentials_and_headers_go_along(credentials, header):
         (None, "Secret 'credentials' of the metric provider ADDRESS not found"),
         (secret(key="x"), "ADDRESS: Secret 'credentials' has neither a token nor a username and password"),
         ({**secret(), "data": {"token": "%%%"}}, "ADDRESS: key 'token' of the Secret is not text in base64"),
+        (secret(**{"ca.crt": "x"}), "ADDRESS: key 'ca.crt' of the Secret has no certificates in PEM"),
+        (secret(**{"ca.crt": ""}), "ADDRESS: key 'ca.crt' of the Secret has no certificates in PEM"),
     ],
 )
 async def test_a_secret_that_is_missing_or_unusable_fails_the_query(credentials, reason):
     answer = await ask(Server(success("vector", [])), credentials, secretRef={"name": "credentials"})
     text = answer.reason if isinstance(answer, QueryFailed) else answer
     assert _anonymous(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("provider", "answer"),
+    [
+        ({"secretRef": {"name": "credentials"}}, Value(1.0)),
+        ({}, "ADDRESS failed: "),
+        ({"insecureSkipVerify": True}, Value(1.0)),
+    ],
+    ids=["its authority is in the Secret", "nobody knows its authority", "it is not checked"],
+)
+async def test_a_server_with_a_certificate_of_its_own(provider, answer):
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(LOOPBACK)
+    credentials = secret(**{"ca.crt": CERTIFICATE}) if provider.get("secretRef") else None
+    found = await ask(Server(success("scalar", [0, "1"])), credentials, tls, **provider)
+    assert found == answer if isinstance(answer, Value) else found.startswith(answer)
+
+
+async def test_the_name_of_a_server_is_checked_whoever_signed_its_certificate():
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(LOOPBACK)
+    async with Server(success("scalar", [0, "1"])).serve(tls) as address, outside() as it:
+        name = address.replace("127.0.0.1", "localhost")
+        described = MetricProvider.model_validate(
+            {"type": "prometheus", "address": name, "secretRef": {"name": "credentials"}}
+        )
+        opened = open_provider(it, CALLER, described, secret(**{"ca.crt": CERTIFICATE}))
+        assert not isinstance(opened, QueryFailed)
+        answer = await opened.query("up")
+        assert isinstance(answer, QueryFailed)
+        assert answer.reason.startswith(f"{name} failed: ")
 
 
 def _anonymous(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,8 @@ from controller.shell.reconciler.probes import ProbeRunner
 from tests.builders import make_canary, make_config
 from tests.unit.shell.fakes import FakeKube
 
+DEFAULT = MetricProvider(type="prometheus", address="http://prometheus:9090")
+
 
 class FakeProvider:
     def __init__(self, provider: MetricProvider, secret: Any) -> None:
@@ -47,7 +50,7 @@ class FakeProvider:
 
 
 class Stage:
-    def __init__(self, monkeypatch, *manifests: dict[str, Any]) -> None:
+    def __init__(self, monkeypatch, *manifests: dict[str, Any], credentials: Path | None = None) -> None:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.opened: list[FakeProvider] = []
@@ -58,7 +61,7 @@ class Stage:
             cache.note(manifest)
         monkeypatch.setattr(measure, "ask_webhook", self._ask)
         monkeypatch.setattr(measure, "open_provider", self._open)
-        self.runner = ProbeRunner(None, self.kube, cache, "http://prometheus:9090")  # type: ignore[arg-type]
+        self.runner = ProbeRunner(None, self.kube, cache, DEFAULT, credentials)  # type: ignore[arg-type]
 
     async def _ask(self, outside, canary, probe) -> Passed:
         self.asked.append(probe.webhook.name)
@@ -114,6 +117,30 @@ async def test_a_provider_s_secret_is_read_from_its_namespace(monkeypatch):
     stage = Stage(monkeypatch, TOKEN)
     await stage.runner.measure(make_canary(), Measure((MetricProbe("a", "q", SECURED, "prod"),)))
     assert stage.opened[0].secret["data"] == TOKEN["data"]
+
+
+async def test_the_credentials_of_the_default_server_are_read_each_time_and_sent_to_no_other(monkeypatch, tmp_path):
+    stage = Stage(monkeypatch, TOKEN, credentials=tmp_path)
+    other = MetricProvider(type="prometheus", address="http://other")
+    probes = (MetricProbe("own", "q"), MetricProbe("other", "q", other, "prod"), MetricProbe("s", "q", SECURED, "prod"))
+    found = []
+    for token in ("first", "second"):
+        (tmp_path / "token").write_text(token)
+        await stage.runner.measure(make_canary(), Measure(probes))
+        found += [each.secret and each.secret["data"] for each in stage.opened]
+        stage.opened.clear()
+    assert found == [
+        data
+        for token in ("first", "second")
+        for data in ({"token": base64.b64encode(token.encode()).decode()}, None, TOKEN["data"])
+    ]
+
+
+async def test_credentials_that_cannot_be_read_fail_the_query(monkeypatch, tmp_path):
+    stage = Stage(monkeypatch, credentials=tmp_path / "none")
+    assert await stage.runner.measure(make_canary(), Measure((MetricProbe("a", "q"),))) == {
+        "metric/a": QueryFailed(f"[Errno 2] No such file or directory: '{tmp_path / 'none'}'")
+    }
 
 
 @pytest.mark.parametrize("namespace", ["other"])
