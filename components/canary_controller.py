@@ -13,12 +13,15 @@ from components._shared.image import build_image
 from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
+from controller.api.metric_template import MetricProvider
 from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, LEASE_NAME, METRIC_TEMPLATE_PLURAL
 from stack.controller import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
 
 _UID = 10001
 _PORT = 8080
+_SECRET_FOLDER = "/etc/metrics-server"  # noqa: S105 -- where the Secret is mounted
+_VOLUME = "metrics-server"
 _READ = ("get", "list", "watch")
 _OWN = (*_READ, "create", "update", "delete")
 
@@ -53,10 +56,16 @@ _READ_ONLY: Sequence[Rule] = tuple(
 
 @dataclass(frozen=True)
 class CanaryControllerArgs:
-    """`prometheus_url` serves the two built-in metrics, unless the stack names another server."""
+    """`prometheus` serves the built-in metrics, unless the stack names another server."""
 
     config: ControllerConfig
-    prometheus_url: str
+    prometheus: MetricProvider
+
+    @property
+    def metrics_secret(self) -> str | None:
+        """The Secret for that server, in the controller's namespace."""
+        ref = None if self.config.metrics_server else self.prometheus.secret_ref
+        return ref.name if ref else None
 
 
 class CanaryController(pulumi.ComponentResource):
@@ -80,7 +89,7 @@ class CanaryController(pulumi.ComponentResource):
         self.deployment = apps.v1.Deployment(
             name,
             metadata=_metadata(config.name),
-            spec=_build_deployment(config, image, build_arguments(args)),
+            spec=_build_deployment(args, image),
             opts=child_options(self, opts, *before, formerly=config.name),
         )
         if config.replicas > 1:
@@ -115,11 +124,11 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
     """The command line after the image's entry point, `canary`."""
     config = args.config
     trust = config.trust
-    prometheus = [urlsplit(args.prometheus_url).hostname or ""] if trust.addresses else []
+    prometheus = [urlsplit(args.prometheus.address).hostname or ""] if trust.addresses else []
     allowed = {"hosts": trust.hosts, "gateways": trust.gateways, "addresses": [*trust.addresses, *prometheus]}
     return [
         "run",
-        f"--metrics-server={config.metrics_server or args.prometheus_url}",
+        *_metrics_server(args),
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
         *(f"--max-rollouts={number}" for number in (config.max_rollouts,) if number),
@@ -130,6 +139,17 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
         *([] if trust.cross_namespace_references else ["--no-cross-namespace-refs=true"]),
         *(f"--allowed-{what}={','.join(patterns)}" for what, patterns in allowed.items() if patterns),
         *config.args,
+    ]
+
+
+def _metrics_server(args: CanaryControllerArgs) -> list[str]:
+    if args.config.metrics_server:
+        return [f"--metrics-server={args.config.metrics_server}"]
+    headers = ((name, value) for name, values in args.prometheus.headers.items() for value in values)
+    return [
+        f"--metrics-server={args.prometheus.address}",
+        *(f"--metrics-server-header={name}: {value}" for name, value in headers),
+        *([f"--metrics-server-secret={_SECRET_FOLDER}"] if args.metrics_secret else []),
     ]
 
 
@@ -145,7 +165,8 @@ def _metadata(name: str, annotations: dict[str, str] | None = None) -> meta.v1.O
     return meta.v1.ObjectMetaArgs(name=name, namespace=ISTIO_NAMESPACE, labels={"app": name}, annotations=annotations)
 
 
-def _build_deployment(config: ControllerConfig, image: str, arguments: list[str]) -> apps.v1.DeploymentSpecArgs:
+def _build_deployment(args: CanaryControllerArgs, image: str) -> apps.v1.DeploymentSpecArgs:
+    config = args.config
     labels = {"app": config.name}
     return apps.v1.DeploymentSpecArgs(
         replicas=config.replicas,
@@ -163,7 +184,8 @@ def _build_deployment(config: ControllerConfig, image: str, arguments: list[str]
                 service_account_name=config.name,
                 security_context=pod_security(_UID),
                 affinity=_on_different_nodes(labels),
-                containers=[_build_container(config, image, arguments)],
+                containers=[_build_container(args, image)],
+                volumes=_volumes(args),
             ),
         ),
     )
@@ -182,7 +204,16 @@ def _on_different_nodes(labels: Mapping[str, str]) -> core.v1.AffinityArgs:
     )
 
 
-def _build_container(config: ControllerConfig, image: str, arguments: list[str]) -> core.v1.ContainerArgs:
+def _volumes(args: CanaryControllerArgs) -> list[core.v1.VolumeArgs] | None:
+    if args.metrics_secret is None:
+        return None
+    source = core.v1.SecretVolumeSourceArgs(secret_name=args.metrics_secret)
+    return [core.v1.VolumeArgs(name=_VOLUME, secret=source)]
+
+
+def _build_container(args: CanaryControllerArgs, image: str) -> core.v1.ContainerArgs:
+    config = args.config
+    mount = core.v1.VolumeMountArgs(name=_VOLUME, mount_path=_SECRET_FOLDER, read_only=True)
     probe = core.v1.ProbeArgs(
         http_get=core.v1.HTTPGetActionArgs(path="/healthz", port="http"), timeout_seconds=5, period_seconds=10
     )
@@ -190,10 +221,11 @@ def _build_container(config: ControllerConfig, image: str, arguments: list[str])
         name=config.name,
         image=image,
         image_pull_policy="IfNotPresent",
-        args=arguments,
+        args=build_arguments(args),
         ports=[core.v1.ContainerPortArgs(name="http", container_port=_PORT)],
         readiness_probe=probe,
         liveness_probe=probe,
         resources=resource_requirements(config.resources),
         security_context=container_security(),
+        volume_mounts=[mount] if args.metrics_secret else None,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.alerts import Alerts, AlertsArgs
 from components.canary_controller import CanaryController, CanaryControllerArgs
 from components.canary_crds import CanaryCrds
 from components.gateway import PublicGateway, PublicGatewayArgs
@@ -13,7 +14,9 @@ from components.istio import Istio, IstioArgs
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
 from components.observability.observability import Observability, ObservabilityArgs
+from components.secrets import StackSecrets, StackSecretsArgs
 from stack.config import StackConfig
+from stack.secrets import secret_users
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,24 @@ def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = N
         for place in settings.places
         if place.settings.create
     ]
+    ready: list[pulumi.Resource] = [*mesh, *crds, *namespaces]
+    if settings.secrets:
+        secrets = StackSecretsArgs(settings.secrets, secret_users(settings))
+        ready.append(StackSecrets(f"{prefix}secrets", secrets, after(*mesh, *namespaces)))
     observability = Observability(
         f"{prefix}observability",
         ObservabilityArgs(settings.observability, settings.controller.name, settings.templates),
-        after(*mesh, *crds, *namespaces),
+        after(*ready),
     )
-    before_apps: list[pulumi.Resource] = [*mesh, *crds, *namespaces, *observability.metrics]
+    before_apps: list[pulumi.Resource] = [*ready, *observability.metrics]
+    if settings.alerts:
+        before_apps.append(Alerts(f"{prefix}alerts", AlertsArgs(settings.alerts, settings.templates), after(*ready)))
     if settings.gateway.enabled:
         gateway = PublicGatewayArgs(settings.gateway, selector=entrance.gateway_selector)
         before_apps.append(PublicGateway(f"{prefix}public-gateway", gateway, after(*mesh)))
     if settings.controller.enabled:
-        controller = CanaryControllerArgs(settings.controller, prometheus_url=observability.prometheus_url)
-        needs = after(*mesh, *crds, *namespaces, *observability.metrics)
+        controller = CanaryControllerArgs(settings.controller, observability.prometheus)
+        needs = after(*ready, *observability.metrics)
         before_apps.append(CanaryController(f"{prefix}canary-controller", controller, needs))
     before_apps += [
         LoadTester(
@@ -72,4 +81,4 @@ def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = N
         )
         for place in settings.load_tested
     ]
-    return Platform(before_apps, entrance.gateway_service, observability.prometheus_url)
+    return Platform(before_apps, entrance.gateway_service, observability.prometheus.address)

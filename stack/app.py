@@ -107,8 +107,9 @@ class AppConfig(CanariedConfig):
     )
     secrets: list[ObjectName] = Field(
         default_factory=list,
-        description="Existing Secrets whose keys become environment variables; a change starts a rollout. One that "
-        "several apps share needs the annotation `flagger.app/config-tracking: disabled`, and then starts none.",
+        description="Secrets whose keys become environment variables; a change starts a rollout. One that several apps "
+        "share starts none, and needs the annotation `flagger.app/config-tracking: disabled`; those in `secrets` of "
+        "the stack have it.",
     )
     readiness_path: str | None = Field(None, description="HTTP path of the readiness probe; no probe when unset.")
     liveness_path: str | None = Field(None, description="HTTP path of the liveness probe; no probe when unset.")

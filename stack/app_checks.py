@@ -10,6 +10,7 @@ from pulumi_kubernetes import apps, autoscaling, core, policy
 from controller.api import InvalidObject, Problem, parse_duration, unsupported_fields
 from stack.app import AppConfig, CanariedConfig, TargetConfig
 from stack.config import StackConfig
+from stack.controller import TrustConfig
 from stack.kubernetes import find_problems
 from stack.names import DEFAULT_TEMPLATES, ISTIO_NAMESPACE
 from stack.namespace import Workload
@@ -44,7 +45,8 @@ def workload_problems(config: StackConfig, workload: Workload) -> Iterator[Probl
     """Everything that cannot work with an app or a target."""
     at, entry = workload.key, workload.config
     yield from _canary(config, workload)
-    yield from _templates(config, workload.namespace, at, entry)
+    yield from _templates(config, at, entry)
+    yield from _elsewhere_refs(config.controller.trust, workload)
     if isinstance(entry, AppConfig):
         yield from _workload(at, workload.name, entry)
     else:
@@ -78,18 +80,27 @@ def _key(at: str, app: CanariedConfig, path: str) -> str:
     return ".".join(filter(None, [at, "canary" if inside else "", field]))
 
 
-def _templates(config: StackConfig, namespace: str, at: str, app: CanariedConfig) -> Iterator[Problem]:
-    """A template in another namespace may belong to somebody else; those in istio-system are the stack's own."""
-    trust = config.controller.trust
+def _templates(config: StackConfig, at: str, app: CanariedConfig) -> Iterator[Problem]:
+    """Those in istio-system are the stack's own."""
     templates = sorted({*DEFAULT_TEMPLATES, *config.observability.metric_templates})
     known = f"known: {', '.join(templates)}; add others to observability.metricTemplates"
+    is_allowed = config.controller.trust.cross_namespace_references
     for metric in app.analysis.metrics:
         for field, ref in metric.template_refs.items():
-            path = f"{at}.analysis.metrics.{metric.name}.{field}"
-            if not trust.cross_namespace_references and ref.namespace not in {None, "", namespace}:
-                yield Problem(f"{path}.namespace", "Forbidden: controller.trust.crossNamespaceReferences is false")
-            elif ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
-                yield Problem(f"{path}.name", f'Not found: "{ref.name}": no such metric template ({known})')
+            if is_allowed and ref.namespace == ISTIO_NAMESPACE and ref.name not in templates:
+                path = f"{at}.analysis.metrics.{metric.name}.{field}.name"
+                yield Problem(path, f'Not found: "{ref.name}": no such metric template ({known})')
+
+
+def _elsewhere_refs(trust: TrustConfig, workload: Workload) -> Iterator[Problem]:
+    """A template or an alert provider in another namespace may belong to somebody else."""
+    analysis = workload.config.analysis
+    refs = {f"metrics.{each.name}.{at}": ref for each in analysis.metrics for at, ref in each.template_refs.items()}
+    refs |= {f"alerts.{alert.name}.providerRef": alert.provider_ref for alert in analysis.alerts}
+    for path, ref in refs.items():
+        if not trust.cross_namespace_references and ref.namespace not in {None, "", workload.namespace}:
+            message = "Forbidden: controller.trust.crossNamespaceReferences is false"
+            yield Problem(f"{workload.key}.analysis.{path}.namespace", message)
 
 
 # --- the workload -----------------------------------------------------------------------------------------------------

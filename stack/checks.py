@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controller.api import InvalidObject, Problem
+from controller.api import Problem
 from stack.app_checks import workload_problems
 from stack.charts import chart_problems
 from stack.config import StackConfig
+from stack.monitoring_checks import monitoring_problems
 from stack.name_checks import name_problems
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 from stack.namespace import Place
-from stack.objects import build_metric_template
 from stack.part_checks import part_problems
 from stack.route_checks import route_problems
 
@@ -19,7 +19,15 @@ _WITHOUT_SIDECARS = {ISTIO_NAMESPACE, "kube-system", "kube-public", "kube-node-l
 _EXISTING_NAMESPACES = {"default", *_WITHOUT_SIDECARS}
 _INJECTION_LABELS = ("istio-injection", "istio.io/rev")
 _OPTIONS_SET_HERE = {
-    *("metrics-server", "log-level", "minimum-interval", "namespace", "port"),
+    *(
+        "metrics-server",
+        "metrics-server-header",
+        "metrics-server-secret",
+        "log-level",
+        "minimum-interval",
+        "namespace",
+        "port",
+    ),
     *("max-rollouts", "max-rollouts-per-namespace"),
     *("no-cross-namespace-refs", "allowed-hosts", "allowed-gateways", "allowed-addresses"),
 }
@@ -34,7 +42,7 @@ def find_problems(config: StackConfig) -> Iterator[Problem]:
     for place in config.declared_places:
         yield from _namespace(place)
     yield from _controller(config)
-    yield from _metric_templates(config)
+    yield from monitoring_problems(config)
     for workload in config.workloads:
         yield from workload_problems(config, workload)
     yield from name_problems(config)
@@ -77,14 +85,3 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
             where = "namespaces" if place.prefix else "namespace.name"
             message = f'must include "{place.name}", a namespace of apps or targets ({where})'
             yield Problem("controller.namespaces", f"Invalid value: {message}")
-
-
-def _metric_templates(config: StackConfig) -> Iterator[Problem]:
-    for name, template in config.observability.metric_templates.items():
-        if not template.query:
-            continue
-        try:
-            build_metric_template(name, ISTIO_NAMESPACE, template.query, config.observability.prometheus.address)
-        except InvalidObject as error:
-            at = f"observability.metricTemplates.{name}"
-            yield from (Problem(f"{at}.{p.path.removeprefix('spec.')}", p.message) for p in error.problems)

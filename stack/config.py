@@ -14,11 +14,13 @@ from pydantic import Field, model_validator
 from controller.api.base import Boolean, Model
 from stack.app import AppConfig, TargetConfig
 from stack.controller import ControllerConfig, TrustConfig
-from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE, PROMETHEUS
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
+from stack.observability import AlertConfig, ObservabilityConfig
 from stack.promotion import Blocked, PromotionConfig
 from stack.values import (
     ChartRepository,
+    DataKey,
     Host,
     Image,
     Label,
@@ -27,12 +29,10 @@ from stack.values import (
     ObjectName,
     Port,
     Positive,
-    PrometheusDuration,
     Resources,
-    Retention,
+    SecretText,
     ServiceName,
     Text,
-    Url,
     matching,
 )
 from stack.workload import images_of
@@ -115,60 +115,6 @@ class IstioConfig(Model):
         return self
 
 
-class PrometheusConfig(Model):
-    enabled: Boolean = Field(True, description="Install a Prometheus for the analysis; when false, `url` names yours.")
-    url: Url | None = Field(
-        None, description="Address of an existing Prometheus that scrapes the mesh. Only with `enabled: false`."
-    )
-    image: Image = Field("prom/prometheus:v3.16.0", description="The official image, or a mirror of it.")
-    retention: Retention = Field("6h", description="How long samples are kept.")
-    scrape_interval: PrometheusDuration = Field("15s", description="Time between two scrapes of a target.")
-    resources: Resources = Field(
-        Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "1Gi"}), description="Pod resources."
-    )
-
-    @property
-    def address(self) -> str:
-        """Where the analysis asks."""
-        return self.url or f"http://{PROMETHEUS}.{ISTIO_NAMESPACE}:9090"
-
-    @model_validator(mode="after")
-    def _one_prometheus(self) -> Self:
-        if self.enabled == (self.url is not None):
-            raise ValueError("set either enabled: true, or enabled: false together with url")
-        return self
-
-
-class GrafanaConfig(Model):
-    enabled: Boolean = Field(True, description="Install Grafana with the canary dashboard.")
-    repository: ChartRepository = Field(
-        "https://grafana-community.github.io/helm-charts", description="Repository of the Grafana chart."
-    )
-    version: Text = Field("12.7.2", description="Version of the Grafana chart.")
-    values: dict[str, Any] = Field(
-        default_factory=dict, description="Helm values, merged over the defaults of this program."
-    )
-
-
-class MetricTemplateConfig(Model):
-    create: Boolean = Field(True, description="Make it; false for one that is there already, to which apps refer.")
-    query: str = Field(
-        "",
-        description="PromQL with Flagger's template functions: `{{ namespace }}`, `{{ target }}`, `{{ interval }}`. "
-        "Required where it is made.",
-    )
-
-
-class ObservabilityConfig(Model):
-    prometheus: PrometheusConfig = PrometheusConfig()
-    grafana: GrafanaConfig = GrafanaConfig()
-    metric_templates: dict[ObjectName, MetricTemplateConfig] = Field(
-        default_factory=dict,
-        description="MetricTemplates in istio-system, in addition to `error-rate` and `latency`, which can be "
-        "overridden by name.",
-    )
-
-
 class GatewayConfig(Model):
     enabled: Boolean = Field(
         True,
@@ -219,6 +165,15 @@ class RolloutsConfig(Model):
 class StackConfig(Model):
     istio: IstioConfig = IstioConfig()
     observability: ObservabilityConfig = ObservabilityConfig()
+    alerts: dict[ObjectName, AlertConfig] = Field(
+        default_factory=dict,
+        description="Who is told how rollouts go, by name. An app says otherwise in `analysis.alerts`, by these names.",
+    )
+    secrets: dict[ObjectName, dict[DataKey, SecretText]] = Field(
+        default_factory=dict,
+        description="Kubernetes Secrets by name, each with its keys, in every namespace where something here names "
+        "them. Set with `pulumi config set --secret --path`.",
+    )
     gateway: GatewayConfig = GatewayConfig()
     namespace: NamespaceConfig = NamespaceConfig()
     crds: CrdsConfig = CrdsConfig()
@@ -262,7 +217,7 @@ class StackConfig(Model):
 
     @property
     def templates(self) -> Mapping[str, str]:
-        """The namespaces of the stack's MetricTemplates, by the prefix of their resources' names."""
+        """The namespaces of the stack's MetricTemplates and AlertProviders, by the prefix of their resources' names."""
         if self.controller.trust.cross_namespace_references:
             return {"": ISTIO_NAMESPACE}
         return {place.prefix: place.name for place in self.places}
@@ -280,5 +235,5 @@ class StackConfig(Model):
 
 
 def templates_namespace(namespace: str, trust: TrustConfig) -> str:
-    """Where the Canaries of `namespace` find the MetricTemplates of the stack: where they may refer to."""
+    """Where the Canaries of `namespace` find the templates and alert providers of the stack: where they may look."""
     return ISTIO_NAMESPACE if trust.cross_namespace_references else namespace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import pulumi
@@ -24,7 +24,9 @@ from stack.config import (
 from stack.controller import TrustConfig
 from stack.errors import ConfigError, problems_of
 from stack.namespace import NamespaceConfig
+from stack.observability import AlertConfig
 from stack.promotion import find_barred
+from stack.secrets import hidden
 from stack.workshop import complete, workshop_apps
 
 S = TypeVar("S", bound=BaseModel)
@@ -40,13 +42,25 @@ def load() -> StackConfig:
     prefix = f"{project}:"
     given = pulumi_config.get_config_env() | pulumi_config.CONFIG.get()
     raw = {key.removeprefix(prefix): _parse(value) for key, value in given.items() if key.startswith(prefix)}
-    if secret := [key for key in raw if pulumi_config.is_config_secret(prefix + key)]:
-        message = "must not be a Pulumi secret: it goes into plain objects. Use a Kubernetes Secret, named in `secrets`"
-        raise ConfigError(project, [Problem(key, message) for key in secret])
+    if problems := [*_about_secrets(project, {key: pulumi_config.is_config_secret(prefix + key) for key in raw})]:
+        raise ConfigError(project, problems)
     if flat := [key for key in raw if set(key) & set(".[")]:
         message = "unknown field: a key of a section is set with `pulumi config set --path`"
         raise ConfigError(project, [Problem(key, message) for key in flat])
     return parse(raw, project)
+
+
+def _about_secrets(project: str, are_secret: Mapping[str, bool]) -> Iterator[Problem]:
+    """Pulumi marks a section as a whole, whichever of its values is a secret."""
+    for key, is_secret in are_secret.items():
+        if is_secret and key != "secrets":
+            message = (
+                "must not be a Pulumi secret: it goes into plain objects. Put the value in `secrets`, and name that"
+            )
+            yield Problem(key, message)
+        elif not is_secret and key == "secrets":
+            command = f"pulumi config set --secret --path {project}:secrets.NAME.KEY"
+            yield Problem(key, f"must be Pulumi secrets: set each value with `{command}`")
 
 
 def load_cluster(rollouts: RolloutsConfig) -> ClusterAccess:
@@ -91,8 +105,8 @@ def _parse(value: Any) -> Any:
 def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
     """`raw` with every app and target merged over its defaults."""
     namespace = _section(raw, "namespace", NamespaceConfig()).name
-    controller, others = raw.get("controller"), raw.get("namespaces")
-    trust = _section(controller if isinstance(controller, Mapping) else {}, "trust", TrustConfig())
+    trust = _section(_mapping(raw, "controller"), "trust", TrustConfig())
+    alerts = {name: _section(_mapping(raw, "alerts"), name, AlertConfig()) for name in _mapping(raw, "alerts")}
     load_tester = _section(raw, "loadTester", LoadTesterConfig())
 
     def completed(section: Mapping[str, Any], namespace: str, workshop: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +116,7 @@ def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
                 namespace=namespace,
                 load_tester=load_tester,
                 templates=templates_namespace(namespace, trust),
+                alerts=alerts,
                 workshop=workshop if key == "apps" else None,
             )
             for key in ("apps", "targets")
@@ -111,12 +126,20 @@ def _complete(raw: Mapping[str, Any]) -> dict[str, Any]:
     gateway = _section(raw, "gateway", GatewayConfig())
     workshop = workshop_apps(namespace, gateway, _section(raw, "istio", IstioConfig()).gateway_service)
     whole = {**raw, **completed(raw, namespace, workshop)}
-    if isinstance(others, Mapping):
+    if others := _mapping(raw, "namespaces"):
         whole["namespaces"] = {
             name: {**other, **completed(other, name, {})} if isinstance(other, Mapping) else other
             for name, other in others.items()
         }
+    if "secrets" in raw:
+        whole["secrets"] = hidden(raw["secrets"])
     return whole
+
+
+def _mapping(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section as it is; what is no mapping is reported with everything else, later."""
+    section = raw.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _section(raw: Mapping[str, Any], name: str, default: S) -> S:

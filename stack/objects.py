@@ -12,6 +12,7 @@ from controller.api import API_VERSION, Canary, InvalidObject, MetricTemplate, p
 from controller.api.names import CANARY_KIND, METRIC_TEMPLATE_KIND
 from stack.app import AppConfig, CanariedConfig, TargetConfig
 from stack.kubernetes import find_problems, with_quantities
+from stack.observability import MetricTemplateConfig, PrometheusConfig
 from stack.workload import build_autoscaler
 
 
@@ -82,13 +83,16 @@ def _parse(named: Mapping[str, Any], spec: Mapping[str, Any]) -> Canary:
     return parse_canary({"apiVersion": API_VERSION, "kind": CANARY_KIND, "metadata": metadata, "spec": spec})
 
 
-def build_metric_template(name: str, namespace: str, query: str, prometheus_url: str) -> MetricTemplate:
-    """The MetricTemplate of a query.
+def build_metric_template(
+    name: str, namespace: str, config: MetricTemplateConfig, prometheus: PrometheusConfig
+) -> MetricTemplate:
+    """The MetricTemplate, which asks `prometheus` unless it names another server.
 
     Raises:
         InvalidObject: it is not valid, worded as the API server would word it.
     """
-    spec = {"provider": {"type": "prometheus", "address": prometheus_url}, "query": query}
+    provider = config.provider or prometheus.provider
+    spec = {"provider": provider.to_dict(), "query": config.query}
     metadata = {"name": name, "namespace": namespace}
     return parse_metric_template(
         {"apiVersion": API_VERSION, "kind": METRIC_TEMPLATE_KIND, "metadata": metadata, "spec": spec}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from pydantic.alias_generators import to_camel
+
 from controller.api import Problem
 from controller.api.base import Model
 from stack.config import StackConfig
@@ -12,7 +14,7 @@ from stack.controller import ControllerConfig
 _ABOUT_EXISTING: Mapping[str, Collection[str]] = {
     # part -> the keys that say something of one that is there already
     "istio": {"existing"},
-    "observability.prometheus": {"url"},
+    "observability.prometheus": {"url", "headers", "secret_ref"},
     "controller": {"name", "minimum_interval", "namespaces", "trust"},
 }
 
@@ -31,7 +33,10 @@ def part_problems(config: StackConfig) -> Iterator[Problem]:
         if not getattr(settings, "enabled", True):
             yield from _without_effect(part, settings)
     yield from _istio(config)
-    yield from _metric_templates(config)
+    for field in sorted(config.observability.prometheus.model_fields_set & {"headers", "secret_ref"}):
+        if config.observability.prometheus.enabled:
+            key = to_camel(field)
+            yield Problem(f"observability.prometheus.{key}", "Forbidden: the Prometheus of this stack asks for none")
     if config.controller.enabled and not config.controller.image:
         yield Problem("controller.image", f"Required value: {ControllerConfig.model_fields['image'].description}")
 
@@ -65,12 +70,3 @@ def _istio(config: StackConfig) -> Iterator[Problem]:
         for key, (meaning, value) in missing.items():
             if not value:
                 yield Problem(f"istio.existing.{key}", f"Required value: {meaning}; or set gateway.enabled: false")
-
-
-def _metric_templates(config: StackConfig) -> Iterator[Problem]:
-    for name, template in config.observability.metric_templates.items():
-        key = f"observability.metricTemplates.{name}.query"
-        if template.create and not template.query:
-            yield Problem(key, "Required value: a query; or set create: false for a template that is there already")
-        if template.query and not template.create:
-            yield Problem(key, "Forbidden: with create: false the template stays as it is")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import yaml
-from pydantic import AfterValidator, AwareDatetime, BaseModel
+from pydantic import AfterValidator, AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -46,11 +46,12 @@ config:
   replaces the defaults.
 - An app that sets another strategy (`iterations`, `stepWeight` or `stepWeights`) than its default replaces it.
 - A webhook without `url` goes to the load tester of its namespace.
-- Nothing here may be a Pulumi secret: put it in a Kubernetes Secret and name that in `apps.<app>.secrets`.
+- Pulumi secrets have their place in `secrets`, and no other: what needs one names it (docs/security.md).
 
 The cluster is the current kube context, or what the Kubernetes provider's own keys say: `kubernetes:kubeconfig` (a
-path, or the content) and `kubernetes:context`. `kubernetes:enableConfigMapMutable` is set in `Pulumi.yaml` and must
-stay: otherwise a changed ConfigMap would be deleted and created again, and missing for the app's canary in between.
+path, or the content) and `kubernetes:context`. `kubernetes:enableConfigMapMutable` and `enableSecretMutable` are set in
+`Pulumi.yaml` and must stay: otherwise a changed ConfigMap or Secret would be deleted and created again, and missing for
+the app's canary in between.
 """
 
 APPS = """
@@ -64,7 +65,14 @@ What `apps.frontend` and `apps.backend` are when a stack does not set them. Any 
 
 _ENTRIES = {"apps": "app", "targets": "target", "namespaces": "namespace"}
 """What a name in a section is that of."""
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", AwareDatetime: "time"}
+_WORDS = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    AwareDatetime: "time",
+    SecretStr: "secret",
+}
 
 
 def render() -> str:
@@ -81,6 +89,7 @@ def render() -> str:
         namespace=namespace,
         load_tester=LoadTesterConfig(),
         templates=ISTIO_NAMESPACE,
+        alerts={},
         workshop=workshop_apps(namespace, GatewayConfig(), IstioConfig().gateway_service),
     )
     example = yaml.safe_dump({"canary-on-istio:apps": apps}, sort_keys=False, width=120)

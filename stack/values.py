@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from controller.api.base import Integer, Model
 from controller.api.quantities import parse_quantity
@@ -48,6 +48,12 @@ def _number_as_quantity(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _not_empty(value: SecretStr) -> SecretStr:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 Text = Annotated[str, BeforeValidator(_number_as_text)]
@@ -67,6 +73,9 @@ Host = Annotated[
 ]
 HostPattern = Annotated[
     str, matching(r"[-A-Za-z0-9._*/?{}\[\]!]+", "a pattern without blanks and commas, as in *.{namespace}.svc")
+]
+CanaryPattern = Annotated[
+    str, matching(r"[-a-z0-9*?\[\]!]+/[-a-z0-9*?\[\]!]+", "a pattern as namespace/name, as in prod/* or */backend")
 ]
 EnvName = Annotated[
     Text, matching(r"[-._a-zA-Z][-._a-zA-Z0-9]*", "the name of an environment variable, as in LOG_LEVEL")
@@ -89,6 +98,8 @@ ObjectName = Annotated[
     Text,
     matching(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", "a name of at most 253 characters from a-z, 0-9, - and ."),
 ]
+DataKey = Annotated[Text, matching(r"[-._A-Za-z0-9]{1,253}", "a key of a Secret, from A-Z, a-z, 0-9, -, _ and .")]
+SecretText = Annotated[SecretStr, AfterValidator(_not_empty)]
 PrometheusDuration = Annotated[Text, matching(r"[1-9][0-9]*[sm]", "whole seconds or minutes above 0, as in 30s or 1m")]
 Retention = Annotated[Text, matching(r"[1-9][0-9]*[hdw]", "whole hours, days or weeks above 0, as in 6h or 15d")]
 Quantity = Annotated[

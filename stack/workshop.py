@@ -13,6 +13,7 @@ from typing import Any
 from stack.config import GatewayConfig, LoadTesterConfig
 from stack.merge import merge, without_nulls
 from stack.names import ISTIO_NAMESPACE, LOAD_TESTER
+from stack.observability import AlertConfig, alerts_of
 from stack.values import REPOSITORY
 
 _STRATEGIES = frozenset({"iterations", "stepWeight", "stepWeights"})
@@ -36,6 +37,7 @@ def complete(
     namespace: str,
     load_tester: LoadTesterConfig,
     templates: str,
+    alerts: Mapping[str, AlertConfig],
     workshop: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The apps, or the targets, of a namespace, each merged over its defaults.
@@ -47,15 +49,20 @@ def complete(
         entries: what the stack sets, by name.
         namespace: that of the entries.
         load_tester: gets the webhooks without `url`, where it is enabled.
-        templates: namespace of the metric templates.
+        templates: namespace of the metric templates and alert providers.
+        alerts: whom the stack tells of its rollouts, by name.
         workshop: the apps that are there anyway.
     """
     workshop = workshop or {}
     hook_url = f"http://{LOAD_TESTER}.{namespace}/" if load_tester.enabled else None
+
+    def base(name: str) -> dict[str, Any]:
+        told = alerts_of(namespace, name, alerts, templates)
+        analysis = {"analysis": {"alerts": told}} if told else {}
+        return merge(_any_app(templates), analysis, workshop.get(name, {"analysis": _WEIGHTS}))
+
     return {
-        name: _complete_app(merge(_any_app(templates), workshop.get(name, {"analysis": _WEIGHTS})), entry, hook_url)
-        if isinstance(entry, Mapping)
-        else entry
+        name: _complete_app(base(name), entry, hook_url) if isinstance(entry, Mapping) else entry
         for name, entry in ({name: {} for name in workshop} | dict(entries)).items()
         if entry is not None
     }

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.api import MetricProvider
+
 GRAFANA = "flagger-grafana"
 DASHBOARDS = "canary-dashboards"
 """The ConfigMap with the dashboard."""
 
 
-def build_grafana_values(prometheus_url: str) -> dict[str, Any]:
+def build_grafana_values(prometheus: MetricProvider) -> dict[str, Any]:
     """Keys as in the chart's values.yaml."""
     source = {"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "access": "proxy", "isDefault": True}
+    names = {f"httpHeaderName{i}": name for i, name in enumerate(prometheus.headers, start=1)}
+    values = {f"httpHeaderValue{i}": ", ".join(each) for i, each in enumerate(prometheus.headers.values(), start=1)}
+    asked = {"url": prometheus.address} | ({"jsonData": names, "secureJsonData": values} if names else {})
     folder = {"path": "/var/lib/grafana/dashboards/canaries"}
     provider = {"name": "canaries", "orgId": 1, "type": "file", "disableDeletion": True, "options": folder}
     return {
         "testFramework": {"enabled": False},
-        "datasources": {"datasources.yaml": {"apiVersion": 1, "datasources": [source | {"url": prometheus_url}]}},
+        "datasources": {"datasources.yaml": {"apiVersion": 1, "datasources": [source | asked]}},
         "dashboardProviders": {"dashboardproviders.yaml": {"apiVersion": 1, "providers": [provider]}},
         "dashboardsConfigMaps": {"canaries": DASHBOARDS},
     }

@@ -18,15 +18,26 @@ from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
 from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
 from components.observability.prometheus import PORT, build_configuration, build_prometheus_pod
-from controller.api import MetricTemplate, promql
+from controller.api import MetricProvider, MetricTemplate, promql
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
-from stack.config import GrafanaConfig, ObservabilityConfig, PrometheusConfig
 from stack.merge import merge
 from stack.names import ISTIO_NAMESPACE, PROMETHEUS
 from stack.objects import build_metric_template
+from stack.observability import (
+    GrafanaConfig,
+    MetricTemplateConfig,
+    ObservabilityConfig,
+    PrometheusConfig,
+    StorageConfig,
+)
 
 _READS_PODS: Mapping[str, Sequence[Rule]] = {EVERYWHERE: [Rule("", ["pods"], ["get", "list", "watch"])]}
 """To find its targets, Prometheus reads the pods of every namespace with sidecars, and nothing else."""
+
+_ONE_AT_A_TIME = apps.v1.DeploymentStrategyArgs(
+    type="RollingUpdate", rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
+)
+"""Two pods cannot write to one volume. `Recreate` is refused for a Deployment that was made without it."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +58,28 @@ class Observability(pulumi.ComponentResource):
     An analysis needs `metrics`, Prometheus and the templates. Grafana is for people: nothing waits for it.
     """
 
-    prometheus_url: str
+    prometheus: MetricProvider
     metrics: list[pulumi.Resource]
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:Observability", name, None, opts)
         prometheus, grafana = args.config.prometheus, args.config.grafana
-        self._name, self.prometheus_url = name, prometheus.address
+        self._name, self.prometheus = name, prometheus.provider
         after = [self._prometheus(prometheus, args.controller, opts)] if prometheus.enabled else []
         self.metrics = list(after)
-        queries = {
-            "error-rate": promql.error_rate(promql.TARGET, promql.INTERVAL),
-            "latency": promql.latency(promql.TARGET, promql.INTERVAL),
+        templates = {
+            "error-rate": MetricTemplateConfig(query=promql.error_rate(promql.TARGET, promql.INTERVAL)),
+            "latency": MetricTemplateConfig(query=promql.latency(promql.TARGET, promql.INTERVAL)),
+            **args.config.metric_templates,
         }
-        queries |= {each: settings.query for each, settings in args.config.metric_templates.items()}
-        existing = {each for each, settings in args.config.metric_templates.items() if not settings.create}
         for prefix, namespace in args.templates.items():
-            for each in (each for each in queries if each not in existing):
-                template = build_metric_template(each, namespace, queries[each], self.prometheus_url)
-                self.metrics.append(self._metric_template(prefix, template, opts, *after))
+            for each, settings in templates.items():
+                if settings.create:
+                    template = build_metric_template(each, namespace, settings, prometheus)
+                    self.metrics.append(self._metric_template(prefix, template, opts, *after))
         if grafana.enabled:
             self._grafana(grafana, opts, *after)
-        self.register_outputs({"prometheusUrl": self.prometheus_url})
+        self.register_outputs({"prometheusUrl": self.prometheus.address})
 
     def _prometheus(
         self, config: PrometheusConfig, controller: str, opts: pulumi.ResourceOptions | None
@@ -82,13 +93,17 @@ class Observability(pulumi.ComponentResource):
             data={"prometheus.yml": rendered},
             opts=child_options(self, opts, formerly=PROMETHEUS),
         )
+        before: list[pulumi.Resource] = [config_map]
+        if config.storage:
+            before.append(self._volume(own, config.storage, opts))
         account = Account(PROMETHEUS, ISTIO_NAMESPACE, f"{PROMETHEUS}-pod-reader", resource=own, rights=_READS_PODS)
-        rights = create_account(self, account, opts)
+        before += create_account(self, account, opts)
         deployment = apps.v1.Deployment(
             own,
             metadata=_metadata(PROMETHEUS),
             spec=apps.v1.DeploymentSpecArgs(
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": PROMETHEUS}),
+                strategy=_ONE_AT_A_TIME if config.storage else None,
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(
                         labels={"app": PROMETHEUS, "sidecar.istio.io/inject": "false"},
@@ -98,7 +113,7 @@ class Observability(pulumi.ComponentResource):
                     spec=build_prometheus_pod(config),
                 ),
             ),
-            opts=child_options(self, opts, config_map, *rights, formerly=PROMETHEUS),
+            opts=child_options(self, opts, *before, formerly=PROMETHEUS),
         )
         return core.v1.Service(
             own,
@@ -108,6 +123,19 @@ class Observability(pulumi.ComponentResource):
                 ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
             ),
             opts=child_options(self, opts, deployment, formerly=PROMETHEUS),
+        )
+
+    def _volume(self, name: str, storage: StorageConfig, opts: pulumi.ResourceOptions | None) -> pulumi.Resource:
+        return core.v1.PersistentVolumeClaim(
+            name,
+            # Not awaited: most classes make the volume only once a pod uses it.
+            metadata=_metadata(PROMETHEUS, SKIP_AWAIT),
+            spec=core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage.size}),
+                storage_class_name=storage.storage_class,
+            ),
+            opts=child_options(self, opts),
         )
 
     def _metric_template(
@@ -135,7 +163,7 @@ class Observability(pulumi.ComponentResource):
             name=GRAFANA,
             namespace=ISTIO_NAMESPACE,
             **chart_from_repository(config.repository, "grafana", config.version),
-            values=merge(build_grafana_values(self.prometheus_url), config.values),
+            values=merge(build_grafana_values(self.prometheus), config.values),
             opts=child_options(self, opts, *after, dashboards, formerly=GRAFANA),
         )
 

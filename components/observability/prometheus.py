@@ -7,8 +7,8 @@ from typing import Any
 from pulumi_kubernetes import core
 
 from components._shared.pods import container_security, pod_security, resource_requirements
-from stack.config import PrometheusConfig
 from stack.names import PROMETHEUS
+from stack.observability import PrometheusConfig
 
 PORT = 9090
 _UID = 65534
@@ -29,6 +29,8 @@ def build_configuration(config: PrometheusConfig, *, istio_namespace: str, contr
             _envoy_job(),
             _pod_job("istiod", istio_namespace, "istiod", "15014"),
             _pod_job("canary-controller", istio_namespace, controller, "8080"),
+            *([_annotated_job(istio_namespace)] if config.app_metrics else []),
+            *config.scrape_configs,
         ],
     }
 
@@ -60,6 +62,31 @@ def _pod_job(job: str, namespace: str, app: str, port: str) -> dict[str, Any]:
             _keep("__meta_kubernetes_pod_container_port_number", port),
             *_running_pods(),
         ],
+    }
+
+
+def _annotated_job(istio_namespace: str) -> dict[str, Any]:
+    """What pods say of themselves. With a sidecar, Istio has put its own merged metrics in place of the app's."""
+    annotation = "__meta_kubernetes_pod_annotation_prometheus_io"
+    return {
+        "job_name": "pods",
+        "kubernetes_sd_configs": [{"role": "pod"}],
+        "relabel_configs": [
+            _keep(f"{annotation}_scrape", "true"),
+            # Those there have jobs of their own.
+            {"source_labels": ["__meta_kubernetes_namespace"], "regex": istio_namespace, "action": "drop"},
+            {"source_labels": [f"{annotation}_path"], "regex": "(.+)", "target_label": "__metrics_path__"},
+            {
+                "source_labels": ["__address__", f"{annotation}_port"],
+                "regex": r"([^:]+|\[.+\])(?::\d+)?;(\d+)",
+                "replacement": "$1:$2",
+                "target_label": "__address__",
+            },
+            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+            *_running_pods(),
+        ],
+        # The job `envoy` has Istio's already: twice, every request would count twice.
+        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "(istio|envoy)_.*", "action": "drop"}],
     }
 
 
@@ -108,7 +135,14 @@ def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
         ],
         volumes=[
             core.v1.VolumeArgs(name="config", config_map=core.v1.ConfigMapVolumeSourceArgs(name=PROMETHEUS)),
-            # The analysis queries a few minutes: the samples need not outlive the pod.
-            core.v1.VolumeArgs(name="data", empty_dir=core.v1.EmptyDirVolumeSourceArgs()),
+            _data_volume(config),
         ],
     )
+
+
+def _data_volume(config: PrometheusConfig) -> core.v1.VolumeArgs:
+    """The analysis queries a few minutes: the samples need not outlive the pod."""
+    if config.storage is None:
+        return core.v1.VolumeArgs(name="data", empty_dir=core.v1.EmptyDirVolumeSourceArgs())
+    claim = core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=PROMETHEUS)
+    return core.v1.VolumeArgs(name="data", persistent_volume_claim=claim)

@@ -10,9 +10,10 @@ from components.canary_crds import CanaryCrds
 from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import Istio, IstioArgs
 from components.observability.observability import Observability, ObservabilityArgs
-from stack.config import GatewayConfig, IstioConfig, ObservabilityConfig
+from stack.config import GatewayConfig, IstioConfig
 from stack.controller import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
+from stack.observability import ObservabilityConfig
 
 settings = pulumi.Config()
 gateway = GatewayConfig(hosts=["*.example.com"])
@@ -26,7 +27,7 @@ monitoring = ObservabilityArgs(ObservabilityConfig(), controller.name, templates
 observability = Observability("observability", monitoring, ready)
 CanaryController(
     "canary-controller",
-    CanaryControllerArgs(controller, observability.prometheus_url),
+    CanaryControllerArgs(controller, observability.prometheus),
     ResourceOptions(depends_on=[istio.istiod, crds, *observability.metrics]),
 )
 

@@ -79,14 +79,6 @@ def test_what_canaries_may_use_becomes_options_of_the_controller() -> None:
     assert [role.inputs["metadata"]["namespace"] for role in program.of_kind("Role")] == ["prod", "istio-system"]
 
 
-def test_an_external_prometheus_serves_the_controller_and_the_templates() -> None:
-    url = "https://prometheus.example"
-    program = run_program({"observability": {"prometheus": {"enabled": False, "url": url}}})
-    assert f"--metrics-server={url}" in controller_arguments(program)
-    assert {t.inputs["spec"]["provider"]["address"] for t in program.of_kind("MetricTemplate")} == {url}
-    assert [r.name for r in program.resources if r.name == "prometheus"] == []
-
-
 def test_a_built_image_is_tagged_by_its_sources_and_built_before_the_controller_runs() -> None:
     program = run_program({"controller": {"image": "canary-controller", "build": BUILD}})
     command = program.get("Command", "canary-controller-image")
@@ -182,26 +174,9 @@ def test_a_path_that_was_set_as_a_flat_key_is_refused_with_the_right_command() -
         run_program(more={f"{PROJECT}:apps.backend.tag": "6.1.1"})
 
 
-def test_a_secret_is_refused_without_showing_it() -> None:
-    with pytest.raises(ConfigError) as raised:
-        run_program({"apps": {"backend": {"env": {"PASSWORD": "hunter2"}}}}, secret=[f"{PROJECT}:apps"])
-    assert "canary-on-istio:apps" in str(raised.value)
-    assert "hunter2" not in str(raised.value)
-
-
 def test_without_crds_the_program_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no CRD in"):
         read_crds(tmp_path)
-
-
-def test_the_alerts_of_an_app_are_those_of_its_canary() -> None:
-    alerts: dict[str, dict[str, Any]] = {
-        "on-call": {"severity": "error", "providerRef": {"name": "chat", "namespace": "istio-system"}},
-        "team": {"providerRef": {"name": "team"}},
-    }
-    program = run_program({"controller": {"image": IMAGE}, "apps": {"backend": {"analysis": {"alerts": alerts}}}})
-    canary = next(each for each in program.of_kind("Canary") if each.name == "backend")
-    assert canary.inputs["spec"]["analysis"]["alerts"] == [{"name": name, **alert} for name, alert in alerts.items()]
 
 
 # --- the end of a rollout ---------------------------------------------------------------------------------------------

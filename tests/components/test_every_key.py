@@ -13,7 +13,9 @@ import pulumi
 import pytest
 from pydantic import BaseModel
 
+from controller.api.alert_provider import AlertProviderSpec
 from controller.api.analysis import Analysis
+from controller.api.metric_template import MetricProvider
 from controller.api.service import ServiceSpec
 from stack.config import StackConfig
 from stack.merge import merge
@@ -37,6 +39,12 @@ EXISTING = {
 }
 NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
 
+STORED = {"observability": {"prometheus": {"storage": {"size": "10Gi"}}}}
+QUEUE = {"observability": {"metricTemplates": {"cart": {"query": "up"}}}}
+ALERT = {
+    "alerts": {"cart": {"provider": {"type": "slack", "secretRef": {"name": "chat"}}}},
+    "secrets": {"chat": {"address": "https://chat.example"}},
+}
 OVERRIDE = {"promotion": {"override": {"cart": {"version": "1", "by": "alice", "why": "hotfix"}}}}
 FREEZE = [{"from": "2026-01-01T00:00:00Z", "to": "2999-01-01T00:00:00Z", "reason": "sale"}]
 
@@ -66,8 +74,14 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "istio.timeoutSeconds": (60, {}),
     "istio.awaitGateway": (False, {}),
     "observability.prometheus.url": ("http://other.example", EXTERNAL),
+    "observability.prometheus.headers": ({"X-Scope-OrgID": ["shop"]}, EXTERNAL),
+    "observability.prometheus.secretRef.name": ("monitoring", EXTERNAL),
     "observability.prometheus.image": ("mirror.example/prometheus:1", {}),
     "observability.prometheus.retention": ("1d", {}),
+    "observability.prometheus.storage.size": ("20Gi", STORED),
+    "observability.prometheus.storage.storageClass": ("fast", STORED),
+    "observability.prometheus.appMetrics": (True, {}),
+    "observability.prometheus.scrapeConfigs": ([{"job_name": "a"}], {}),
     "observability.prometheus.scrapeInterval": ("30s", {}),
     "observability.prometheus.resources.requests": (RESOURCES, {}),
     "observability.prometheus.resources.limits": (RESOURCES, {}),
@@ -76,6 +90,11 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "observability.grafana.version": ("1.0.0", {}),
     "observability.grafana.values": ({"replicas": 2}, {}),
     "observability.metricTemplates.<name>.query": ("up", {}),
+    "observability.metricTemplates.<name>.provider": ({"type": "graphite", "address": "http://g.example"}, QUEUE),
+    "alerts.<name>.provider": ({"type": "webhook", "address": "https://chat.example"}, ALERT),
+    "alerts.<name>.severity": ("error", ALERT),
+    "alerts.<name>.canaries": (["prod/frontend"], ALERT),
+    "secrets": ({"chat": {"address": "https://other.example"}}, ALERT),
     "gateway.enabled": (False, {}),
     "gateway.name": ("door", {}),
     "gateway.hosts": (["shop.example"], {}),
@@ -173,7 +192,10 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
 
 def keys_of(annotation: Any, path: str = "") -> Iterator[str]:
     """The keys of the model; what becomes the Canary's spec as it is counts as one, and so do apps elsewhere."""
-    if annotation in {ServiceSpec, Analysis} or path in {"namespaces.<name>.apps", "namespaces.<name>.targets"}:
+    if annotation in {ServiceSpec, Analysis, MetricProvider | None, AlertProviderSpec | None} or path in {
+        "namespaces.<name>.apps",
+        "namespaces.<name>.targets",
+    }:
         yield path
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():
@@ -219,7 +241,8 @@ def objects_of(stack: Mapping[str, Any]) -> Mapping[tuple[str, str], Any]:
 @functools.cache
 def _objects_of(stack: str) -> Mapping[tuple[str, str], Any]:
     try:
-        program = run_program(json.loads(stack), stacks={f"organization/{PROJECT}/qa": {"rollouts": PROMOTED}})
+        stacks = {f"organization/{PROJECT}/qa": {"rollouts": PROMOTED}}
+        program = run_program(json.loads(stack), stacks=stacks, secret=[f"{PROJECT}:secrets"])
     except pulumi.RunError as error:
         return {("refused", ""): str(error)}
     return {(resource.kind, resource.name): resource.inputs for resource in program.resources}

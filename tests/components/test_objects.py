@@ -56,6 +56,20 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
             }
         },
     ),
+    "observability-with-storage-and-app-metrics": (
+        "observability",
+        {
+            "observability": {
+                "prometheus": {
+                    "storage": {"size": "10Gi", "storageClass": "fast"},
+                    "retention": "15d",
+                    "appMetrics": True,
+                    "scrapeConfigs": [{"job_name": "broker", "static_configs": [{"targets": ["broker.prod:9308"]}]}],
+                },
+                "grafana": {"enabled": False},
+            }
+        },
+    ),
     "istio-with-values": (
         "istio",
         {

@@ -15,6 +15,7 @@ from pulumi import ResourceOptions
 from pulumi_kubernetes import Provider
 
 import components
+from components.alerts import Alerts, AlertsArgs
 from components.canaried import Canaried
 from components.canary_app import CanaryApp, CanaryAppArgs
 from components.canary_controller import CanaryController, CanaryControllerArgs
@@ -25,9 +26,10 @@ from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
 from components.observability.observability import Observability, ObservabilityArgs
 from components.rollout_gate import RolloutGate, RolloutGateArgs
+from components.secrets import StackSecrets, StackSecretsArgs
 from stack.cluster import ClusterAccess
 from stack.load import parse
-from tests.components.recording import IMAGE, ROOT, Recording, run, run_program
+from tests.components.recording import IMAGE, PROJECT, ROOT, Recording, run, run_program
 
 EVERYTHING = {
     "namespace": {"mtls": "STRICT"},
@@ -39,6 +41,8 @@ EVERYTHING = {
         "namespaces": ["prod"],
     },
     "gateway": {"name": "door"},
+    "alerts": {"team": {"provider": {"type": "slack", "secretRef": {"name": "chat"}}}},
+    "secrets": {"chat": {"address": "https://chat.example"}},
     "apps": {
         "cart": {
             "image": "registry.example/cart:1",
@@ -62,7 +66,7 @@ COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptio
     ),
     PublicGateway: lambda name, opts: PublicGateway(name, PublicGatewayArgs(STACK.gateway, {"istio": "gateway"}), opts),
     CanaryController: lambda name, opts: CanaryController(
-        name, CanaryControllerArgs(STACK.controller, "http://prometheus"), opts
+        name, CanaryControllerArgs(STACK.controller, STACK.observability.prometheus.provider), opts
     ),
     LoadTester: lambda name, opts: LoadTester(name, LoadTesterArgs(STACK.load_tester, "prod", plain_text=True), opts),
     CanaryApp: lambda name, opts: CanaryApp(name, CanaryAppArgs("cart", "prod", CART), opts),
@@ -73,6 +77,10 @@ COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptio
         analysis=ANALYSIS,
         autoscaler={"minReplicas": 1, "maxReplicas": 2},
         opts=opts,
+    ),
+    Alerts: lambda name, opts: Alerts(name, AlertsArgs(STACK.alerts, {"": "prod", "team-1/": "team-1"}), opts),
+    StackSecrets: lambda name, opts: StackSecrets(
+        name, StackSecretsArgs(STACK.secrets, {"chat": {"prod": 0, "team-1": 2}}), opts
     ),
     RolloutGate: lambda name, opts: RolloutGate(name, RolloutGateArgs("cart", "prod", ClusterAccess(), []), opts),
 }
@@ -154,7 +162,7 @@ FORMER_NAMES: Mapping[str, str] = {
 
 
 def test_a_stack_keeps_the_resources_that_it_knows_by_former_names() -> None:
-    program = run_program(EVERYTHING)
+    program = run_program(EVERYTHING, secret=[f"{PROJECT}:secrets"])
     known = {f"{each.kind} {each.name}": name for each in program.resources for name in each.former_names}
     assert {name: former for name, former in known.items() if name.split(" ")[1] != former} == FORMER_NAMES
 

@@ -99,7 +99,7 @@ def test_a_command_line_is_accepted(line):
             if arguments[1:]:  # without, it is the name of the command in a sentence
                 command.make_context(arguments[0], arguments[1:])
         else:
-            assert program in ("canary", "helm", "kubectl", "uv")
+            assert program in ("canary", "helm", "kubectl", "pulumi", "uv")
 
 
 def test_the_plan_in_the_documentation_is_the_output_of_its_command():

@@ -63,7 +63,7 @@ def test_renovate_finds_every_version_of_the_sandbox():
 
 
 def test_renovate_finds_the_versions_that_a_stack_installs():
-    found = managed_versions("stack/config.py")
+    found = managed_versions("stack/config.py") | managed_versions("stack/observability.py")
     assert found["istiod"] == DEFAULT_ISTIO_VERSION
     assert found.keys() == {"istiod", "grafana", "prom/prometheus", "ghcr.io/fluxcd/flagger-loadtester"}
 

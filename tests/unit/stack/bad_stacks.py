@@ -21,8 +21,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"isto": {}},
         [
             (
-                'isto: unknown field; did you mean "istio"? (known: apps, blocked, controller, crds, gateway, '
-                "istio, loadTester, namespace, namespaces, observability, promotion, rollouts, targets)"
+                'isto: unknown field; did you mean "istio"? (known: alerts, apps, blocked, controller, crds, gateway, '
+                "istio, loadTester, namespace, namespaces, observability, promotion, rollouts, secrets, targets)"
             )
         ],
     ),
@@ -807,6 +807,161 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
                 "template that is there already"
             ),
             ("observability.metricTemplates.latency.query: Forbidden: with create: false the template stays as it is"),
+        ],
+    ),
+    "metric providers that cannot answer": (
+        {
+            "observability": {
+                "metricTemplates": {
+                    "queue": {"query": "1", "provider": {"type": "prometheus", "address": "prometheus:9090"}},
+                    "sales": {"query": "q", "provider": {"type": "graphite", "region": "eu-west-1"}},
+                    "latency": {"create": False, "provider": {"type": "datadog"}},
+                }
+            }
+        },
+        [
+            (
+                'observability.metricTemplates.queue: Invalid value: "object": provider.address must start with '
+                "http:// or https:// for provider.type prometheus"
+            ),
+            "observability.metricTemplates.sales.provider.region: Forbidden: used with cloudwatch only",
+            (
+                "observability.metricTemplates.latency.provider: Forbidden: with create: false the template stays as"
+                " it is"
+            ),
+        ],
+    ),
+    "credentials in plain text": (
+        {
+            "observability": {
+                "prometheus": {
+                    "enabled": False,
+                    "url": "https://me:pass@prometheus.example",
+                    "headers": {"Authorization": ["Bearer x"]},
+                },
+                "metricTemplates": {
+                    "queue": {"query": "q", "provider": {"type": "graphite", "address": "http://me@graphite.example/"}}
+                },
+            }
+        },
+        [
+            (
+                "observability.metricTemplates.queue.provider.address: Forbidden: a user would be plain in the state: "
+                "set secrets.NAME, and NAME in secretRef"
+            ),
+            (
+                "observability.prometheus.headers.Authorization: Forbidden: it would be plain in the state: set "
+                "secrets.NAME, and NAME in secretRef"
+            ),
+            (
+                "observability.prometheus.url: Forbidden: a user would be plain in the state: set secrets.NAME, and "
+                "NAME in secretRef"
+            ),
+        ],
+    ),
+    "a Secret for the Prometheus of the stack": (
+        {"observability": {"prometheus": {"headers": {"A": ["b"]}, "secretRef": {"name": "monitoring"}}}},
+        [
+            "observability.prometheus.headers: Forbidden: the Prometheus of this stack asks for none",
+            "observability.prometheus.secretRef: Forbidden: the Prometheus of this stack asks for none",
+        ],
+    ),
+    "scrape jobs that Prometheus or the state would not bear": (
+        {
+            "observability": {
+                "prometheus": {
+                    "scrapeConfigs": [
+                        {"static_configs": [{"targets": ["a:1"]}]},
+                        {"job_name": "envoy"},
+                        {"job_name": "a", "basic_auth": {"username": "u", "password": "p"}},
+                        {"job_name": "a", "consul_sd_configs": [{"authorization": {"credentials": "x"}}]},
+                    ]
+                }
+            }
+        },
+        [
+            "observability.prometheus.scrapeConfigs[0].job_name: Required value: a name of the job",
+            ('observability.prometheus.scrapeConfigs[1].job_name: Duplicate value: "envoy": another job has this name'),
+            ("observability.prometheus.scrapeConfigs[2].basic_auth.password: Forbidden: jobs are in a plain ConfigMap"),
+            'observability.prometheus.scrapeConfigs[3].job_name: Duplicate value: "a": another job has this name',
+            (
+                "observability.prometheus.scrapeConfigs[3].consul_sd_configs[0].authorization.credentials: Forbidden:"
+                " jobs are in a plain ConfigMap"
+            ),
+        ],
+    ),
+    "an alert of a chat whose address is plain, and one for nobody": (
+        {
+            "alerts": {
+                "team": {
+                    "provider": {"type": "slack", "address": "https://hooks.slack.example/T0"},
+                    "canaries": ["prod/*", "shop/*"],
+                }
+            }
+        },
+        [
+            ('alerts.team.canaries: Not found: "shop/*": no such app or target (known: prod/frontend, prod/backend)'),
+            (
+                "alerts.team.provider.address: Forbidden: whoever knows it can post to slack: set "
+                "secrets.NAME.address, and NAME in secretRef"
+            ),
+        ],
+    ),
+    "an alert without an address": (
+        {"alerts": {"nowhere": {"provider": {"type": "gchat"}}}},
+        [
+            ('alerts.nowhere.provider: Invalid value: "object": exactly one of address, secretRef must be set'),
+        ],
+    ),
+    "Secrets without the key that is needed, and without use": (
+        {
+            "alerts": {"team": {"provider": {"type": "msteams", "secretRef": {"name": "chat"}}}},
+            "secrets": {"chat": {"token": "x"}, "other": {"token": "x"}},
+        },
+        [
+            "alerts.team.provider.secretRef: Invalid value: secrets.chat must have the key address",
+            (
+                "secrets.other: Forbidden: nothing names it: an app, the secretRef of a provider, or "
+                "gateway.credentialName"
+            ),
+        ],
+    ),
+    "servers that the controller would not ask": (
+        {
+            "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+            "alerts": {
+                "events": {
+                    "provider": {"type": "webhook", "address": "https://events.example/", "proxy": "http://p.prod"}
+                }
+            },
+            "observability": {
+                "metricTemplates": {
+                    "sales": {"query": "q", "provider": {"type": "graphite", "address": "https://graphite.example"}},
+                    "queue": {"query": "q", "provider": {"type": "prometheus", "address": "http://prometheus.prod"}},
+                }
+            },
+        },
+        [
+            (
+                "observability.metricTemplates.sales.provider.address: Forbidden: controller.trust.addresses has no "
+                'pattern for "graphite.example"'
+            ),
+            (
+                "alerts.events.provider.address: Forbidden: controller.trust.addresses has no pattern for "
+                '"events.example"'
+            ),
+        ],
+    ),
+    "an alert provider of another namespace, which may not be used": (
+        {
+            "controller": {**IMAGE, "trust": {"crossNamespaceReferences": False}},
+            "apps": {"backend": {"analysis": {"alerts": {"team": {"providerRef": {"name": "a", "namespace": "b"}}}}}},
+        },
+        [
+            (
+                "apps.backend.analysis.alerts.team.providerRef.namespace: Forbidden: "
+                "controller.trust.crossNamespaceReferences is false"
+            )
         ],
     ),
     "two strategies at once": (
