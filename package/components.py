@@ -15,7 +15,7 @@ from stack.load import parse
 from stack.namespace import NamespaceSettings
 
 NAME = "canary-on-istio"
-_PLATFORM = ("istio", "gateway", "observability", "crds", "controller")
+_PLATFORM = ("istio", "gateway", "observability", "alerts", "crds", "controller")
 _NO_WORKSHOP = {"frontend": None, "backend": None}
 """A stack has the apps of the workshop unless it says otherwise."""
 _NO_PLATFORM = {part: {"enabled": False} for part in ("istio", "gateway", "crds", "controller", "loadTester")}
