@@ -1,4 +1,4 @@
-"""The public Gateway, where outside traffic enters the mesh."""
+"""The Gateways, where outside traffic enters the mesh."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pulumi_kubernetes import meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
-from stack.config import GatewayConfig
-from stack.names import ISTIO_NAMESPACE
+from stack.gateway import Gateway, Servers
 
 
 @dataclass(frozen=True)
 class PublicGatewayArgs:
-    """`selector` holds the labels of the gateway pods that serve it."""
+    """`selector` holds the labels of the pods of `gateway`, which serve it unless it names others."""
 
-    config: GatewayConfig
+    gateway: Gateway
     selector: dict[str, str]
 
 
 class PublicGateway(pulumi.ComponentResource):
-    """An Istio Gateway in the namespace of the gateway pods, where its TLS Secret must be as well."""
+    """An Istio Gateway. Its TLS Secret is in the namespace of the pods that serve it."""
 
     gateway: CustomResource
 
@@ -33,14 +32,14 @@ class PublicGateway(pulumi.ComponentResource):
             name,
             api_version="networking.istio.io/v1",
             kind="Gateway",
-            metadata=meta.v1.ObjectMetaArgs(name=args.config.name, namespace=ISTIO_NAMESPACE),
-            spec={"selector": args.selector, "servers": build_servers(args.config)},
-            opts=child_options(self, opts, formerly=args.config.name),
+            metadata=meta.v1.ObjectMetaArgs(name=args.gateway.name, namespace=args.gateway.namespace),
+            spec={"selector": args.gateway.selector or args.selector, "servers": build_servers(args.gateway.servers)},
+            opts=child_options(self, opts, formerly=args.gateway.name),
         )
-        self.register_outputs({"name": f"{ISTIO_NAMESPACE}/{args.config.name}"})
+        self.register_outputs({"name": args.gateway.reference})
 
 
-def build_servers(config: GatewayConfig) -> list[dict[str, Any]]:
+def build_servers(config: Servers) -> list[dict[str, Any]]:
     """HTTP only; with a certificate HTTPS, and HTTP redirects to it.
 
     Source: Istio's Gateway reference, `Server` and `ServerTLSSettings`.

@@ -10,7 +10,8 @@ from pulumi_kubernetes import core, helm, meta
 from components._shared.charts import chart_from_folder, chart_from_repository
 from components._shared.options import child_options
 from stack.charts import gateway_selector, istio_values
-from stack.config import GatewayConfig, IstioConfig
+from stack.config import IstioConfig
+from stack.gateway import GatewayConfig
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 
 

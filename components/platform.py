@@ -66,9 +66,10 @@ def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = N
     before_apps: list[pulumi.Resource] = [*ready, *observability.metrics]
     if settings.alerts:
         before_apps.append(Alerts(f"{prefix}alerts", AlertsArgs(settings.alerts, settings.templates), after(*ready)))
-    if settings.gateway.enabled:
-        gateway = PublicGatewayArgs(settings.gateway, selector=entrance.gateway_selector)
-        before_apps.append(PublicGateway(f"{prefix}public-gateway", gateway, after(*mesh)))
+    for each in settings.all_gateways:
+        name = "public-gateway" if each.key == "gateway" else f"gateway-{each.name}"
+        gateway = PublicGatewayArgs(each, selector=entrance.gateway_selector)
+        before_apps.append(PublicGateway(f"{prefix}{name}", gateway, after(*mesh, *namespaces)))
     if settings.controller.enabled:
         controller = CanaryControllerArgs(settings.controller, observability.prometheus)
         needs = after(*ready, *observability.metrics)

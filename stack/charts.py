@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.api import Problem
-from stack.config import GatewayConfig, IstioConfig, StackConfig
+from stack.config import IstioConfig, StackConfig
+from stack.gateway import GatewayConfig
 from stack.merge import merge
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 
 _GATEWAY_LABEL = "gateway"
 """Of the gateway's pods; the chart's own default as well."""
 _STATUS_PORT = 15021
-_RESERVED_PORTS = range(15000, 15100)
-"""Envoy's own ports: admin, status, metrics, health."""
 
 
 def istio_values(istio: IstioConfig, gateway: GatewayConfig) -> Mapping[str, dict[str, Any]]:
@@ -85,22 +84,12 @@ def chart_problems(config: StackConfig) -> Iterator[Problem]:
 
 
 def _gateway_ports(config: StackConfig) -> Iterator[Problem]:
-    gateway = config.gateway
-    served = {"httpPort": gateway.http_port}
-    if gateway.credential_name:
-        served["httpsPort"] = gateway.https_port
-    elif "https_port" in gateway.model_fields_set:
-        yield Problem("gateway.httpsPort", "Forbidden: HTTPS is served with credentialName only")
-    if gateway.http_port == gateway.https_port:
-        yield Problem("gateway.httpsPort", f"Duplicate value: {gateway.https_port}: it is httpPort as well")
-    for key, port in served.items():
-        if port in _RESERVED_PORTS:
-            yield Problem(f"gateway.{key}", f"Invalid value: {port}: ports 15000 to 15099 belong to Istio's proxy")
+    """Ports of the stack's own, in place of those that the Gateways on these pods need."""
     service = config.istio.values.gateway.get("service")
     own = service.get("ports") if isinstance(service, Mapping) else None
     if isinstance(own, Sequence):
         offered = {port.get("port") for port in own if isinstance(port, Mapping)}
-        for key, port in served.items():
+        for key, port in config.gateway.ports.items():
             if port not in offered:
                 message = f"Invalid value: must have port {port}, which is gateway.{key}"
                 yield Problem("istio.values.gateway.service.ports", message)

@@ -8,6 +8,7 @@ from controller.api import Problem
 from stack.app_checks import workload_problems
 from stack.charts import chart_problems
 from stack.config import StackConfig
+from stack.gateway_checks import gateway_problems
 from stack.monitoring_checks import monitoring_problems
 from stack.name_checks import name_problems
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
@@ -39,6 +40,7 @@ def find_problems(config: StackConfig) -> Iterator[Problem]:
     """Everything that cannot work as configured, or that would have no effect."""
     yield from part_problems(config)
     yield from chart_problems(config)
+    yield from gateway_problems(config)
     for place in config.declared_places:
         yield from _namespace(place)
     yield from _controller(config)

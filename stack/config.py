@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from controller.api.base import Boolean, Model
 from stack.app import AppConfig, TargetConfig
 from stack.controller import ControllerConfig, TrustConfig
+from stack.gateway import Gateway, GatewayConfig, OtherGatewayConfig, other_gateway, public_gateway
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
 from stack.observability import AlertConfig, ObservabilityConfig
@@ -21,13 +22,11 @@ from stack.promotion import Blocked, PromotionConfig
 from stack.values import (
     ChartRepository,
     DataKey,
-    Host,
     Image,
     Label,
     LabelKey,
     LabelValue,
     ObjectName,
-    Port,
     Positive,
     Resources,
     SecretText,
@@ -115,26 +114,6 @@ class IstioConfig(Model):
         return self
 
 
-class GatewayConfig(Model):
-    enabled: Boolean = Field(
-        True,
-        description="Make the public Gateway, and install its pods with Istio. When false, apps route through "
-        "gateways that are there already, or in the mesh alone.",
-    )
-    name: ObjectName = Field("public-gateway", description="Name of the Istio Gateway in istio-system.")
-    hosts: Annotated[list[Host], Field(min_length=1)] = Field(["*"], description="Host names that it serves.")
-    http_port: Port = Field(80, description="Port for plain HTTP.")
-    https_port: Port = Field(443, description="Port for HTTPS, with `credentialName`.")
-    credential_name: ObjectName | None = Field(
-        None, description="A TLS Secret in istio-system. When set, HTTPS is served and HTTP redirects to it."
-    )
-
-    @property
-    def host_names(self) -> list[str]:
-        """The hosts without the namespaces that may route them."""
-        return [host.rpartition("/")[2] for host in self.hosts]
-
-
 class CrdsConfig(Model):
     enabled: Boolean = Field(
         True,
@@ -175,6 +154,9 @@ class StackConfig(Model):
         "them. Set with `pulumi config set --secret --path`.",
     )
     gateway: GatewayConfig = GatewayConfig()
+    gateways: dict[ObjectName, OtherGatewayConfig] = Field(
+        default_factory=dict, description="More Gateways, by name, with hosts and certificates of their own."
+    )
     namespace: NamespaceConfig = NamespaceConfig()
     crds: CrdsConfig = CrdsConfig()
     controller: ControllerConfig = ControllerConfig()
@@ -204,6 +186,12 @@ class StackConfig(Model):
     def places(self) -> Sequence[Place]:
         """Those of the stack: one that is neither made nor has anything in it is none of them."""
         return [place for place in self.declared_places if place.settings.create or place.workloads]
+
+    @property
+    def all_gateways(self) -> Sequence[Gateway]:
+        """The Gateways that the stack makes."""
+        first = [public_gateway(self.gateway)] if self.gateway.enabled else []
+        return [*first, *(other_gateway(name, config) for name, config in self.gateways.items())]
 
     @property
     def workloads(self) -> Sequence[Workload]:

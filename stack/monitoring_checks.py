@@ -31,7 +31,7 @@ def monitoring_problems(config: StackConfig) -> Iterator[Problem]:
         yield from _alert(config, f"alerts.{name}", alert)
     for name, users in secret_users(config).items():
         if not users:
-            message = "nothing names it: an app, the secretRef of a provider, or gateway.credentialName"
+            message = "nothing names it: an app, the secretRef of a provider, or the credentialName of a gateway"
             yield Problem(f"secrets.{name}", f"Forbidden: {message}")
 
 

@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from controller.api.rules import Rule
-from stack.config import GatewayConfig, IstioConfig, LoadTesterConfig, StackConfig
+from stack.config import IstioConfig, LoadTesterConfig, StackConfig
+from stack.gateway import GatewayConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig
 from stack.values import Pattern

@@ -8,9 +8,9 @@ from itertools import combinations
 from urllib.parse import urlsplit
 
 from controller.api import Problem
-from stack.config import GatewayConfig, StackConfig
+from stack.config import StackConfig
 from stack.controller import TrustConfig
-from stack.names import ISTIO_NAMESPACE
+from stack.gateway import Gateway
 from stack.namespace import Workload
 
 _MESH = "mesh"
@@ -19,24 +19,25 @@ _MESH = "mesh"
 def route_problems(config: StackConfig) -> Iterator[Problem]:
     """Over all apps and targets, whatever their namespaces: hosts and gateways are the cluster's."""
     for workload in config.workloads:
-        if config.gateway.enabled:
-            yield from _gateway(config.gateway, workload)
+        for gateway in config.all_gateways:
+            yield from _gateway(gateway, workload)
         yield from _untrusted(config.controller.trust, workload)
     yield from _shared_hosts(config)
 
 
-def _gateway(gateway: GatewayConfig, workload: Workload) -> Iterator[Problem]:
+def _gateway(gateway: Gateway, workload: Workload) -> Iterator[Problem]:
     service, key = workload.config.service, f"{workload.key}.service"
-    if gateway.name in service.gateways:
-        message = f"the Gateway is in {ISTIO_NAMESPACE}: {ISTIO_NAMESPACE}/{gateway.name}"
+    named = {_full_gateway(each, workload.namespace) for each in service.gateways}
+    if gateway.name in service.gateways and gateway.reference not in named:
+        message = f"the Gateway is in {gateway.namespace}: {gateway.reference}"
         yield Problem(f"{key}.gateways", f'Invalid value: "{gateway.name}": {message}')
-    if f"{ISTIO_NAMESPACE}/{gateway.name}" not in service.gateways:
+    if gateway.reference not in named:
         return
     if not service.hosts:
         yield Problem(f"{key}.hosts", "Required value: the Gateway routes by host")
     for host in service.hosts:
-        if not any(_serves(served, host, workload.namespace) for served in gateway.hosts):
-            message = f"the Gateway serves {', '.join(gateway.hosts)} only (gateway.hosts)"
+        if not any(_serves(served, host, workload.namespace) for served in gateway.servers.hosts):
+            message = f"the Gateway serves {', '.join(gateway.servers.hosts)} only ({gateway.key}.hosts)"
             yield Problem(f"{key}.hosts", f'Invalid value: "{host}": {message}')
 
 

@@ -48,8 +48,9 @@ def _named_elsewhere(config: StackConfig) -> Iterator[tuple[str, str]]:
         yield from ((namespace, ref.name) for namespace in config.templates.values())
     if prometheus.secret_ref:  # the controller's
         yield ISTIO_NAMESPACE, prometheus.secret_ref.name
-    if config.gateway.credential_name:
-        yield ISTIO_NAMESPACE, config.gateway.credential_name
+    for gateway in config.all_gateways:
+        if gateway.servers.credential_name:
+            yield gateway.pods_namespace, gateway.servers.credential_name
 
 
 def _named_in(pod: Any) -> Iterator[str]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from stack.config import GatewayConfig, LoadTesterConfig
+from stack.config import LoadTesterConfig
+from stack.gateway import GatewayConfig
 from stack.merge import merge, without_nulls
 from stack.names import ISTIO_NAMESPACE, LOAD_TESTER
 from stack.observability import AlertConfig, alerts_of

@@ -10,8 +10,9 @@ from components.canary_crds import CanaryCrds
 from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import Istio, IstioArgs
 from components.observability.observability import Observability, ObservabilityArgs
-from stack.config import GatewayConfig, IstioConfig
+from stack.config import IstioConfig
 from stack.controller import ControllerConfig
+from stack.gateway import GatewayConfig, public_gateway
 from stack.names import ISTIO_NAMESPACE
 from stack.observability import ObservabilityConfig
 
@@ -22,7 +23,7 @@ controller = ControllerConfig(image=settings.require("image"))
 istio = Istio("istio", IstioArgs(IstioConfig(), gateway))
 crds = CanaryCrds("canary-crds")
 ready = ResourceOptions(depends_on=[istio.istiod, crds])
-PublicGateway("public-gateway", PublicGatewayArgs(gateway, istio.gateway_selector), ready)
+PublicGateway("public-gateway", PublicGatewayArgs(public_gateway(gateway), istio.gateway_selector), ready)
 monitoring = ObservabilityArgs(ObservabilityConfig(), controller.name, templates={"": ISTIO_NAMESPACE})
 observability = Observability("observability", monitoring, ready)
 CanaryController(

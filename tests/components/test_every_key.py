@@ -39,6 +39,11 @@ EXISTING = {
 }
 NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
 
+OTHER_GATEWAY = {
+    "gateways": {"cart": {"hosts": ["shop.example"], "credentialName": "shop-tls", "selector": {"istio": "edge"}}},
+    "secrets": {"shop-tls": {"tls.crt": "c", "tls.key": "k"}, "other-tls": {"tls.crt": "c", "tls.key": "k"}},
+    "apps": {"cart": {"secrets": ["other-tls", "shop-tls"]}},
+}
 STORED = {"observability": {"prometheus": {"storage": {"size": "10Gi"}}}}
 QUEUE = {"observability": {"metricTemplates": {"cart": {"query": "up"}}}}
 ALERT = {
@@ -101,6 +106,13 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "gateway.httpPort": (8080, {}),
     "gateway.httpsPort": (8443, TLS),
     "gateway.credentialName": ("other-tls", TLS),
+    "gateways.<name>.namespace": ("prod", OTHER_GATEWAY),
+    "gateways.<name>.selector": ({"istio": "door"}, OTHER_GATEWAY),
+    "gateways.<name>.podsNamespace": ("door", OTHER_GATEWAY),
+    "gateways.<name>.hosts": (["cart.example"], OTHER_GATEWAY),
+    "gateways.<name>.httpPort": (8080, OTHER_GATEWAY),
+    "gateways.<name>.httpsPort": (8443, OTHER_GATEWAY),
+    "gateways.<name>.credentialName": ("other-tls", OTHER_GATEWAY),
     "namespace.name": ("shop", {}),
     "namespace.labels": ({"team": "shop"}, {}),
     "namespace.injection": (False, {}),

@@ -50,6 +50,16 @@ USES: Mapping[str, tuple[dict[str, Any], set[str]]] = {
         {"prod/chat", "team-1/chat"},
     ),
     "a gateway": ({"gateway": {"credentialName": "shop-tls"}}, {"istio-system/shop-tls"}),
+    "a gateway elsewhere, on pods of others": (
+        {
+            "gateways": {
+                "shared": {"namespace": "prod", "hosts": ["a.example"], "credentialName": "a"},
+                "edge": {"namespace": "prod", "selector": {"istio": "edge"}, "credentialName": "b"},
+                "far": {"selector": {"istio": "far"}, "podsNamespace": "far", "credentialName": "c"},
+            }
+        },
+        {"istio-system/a", "prod/b", "far/c"},
+    ),
     "two apps of one namespace, and one of another": (
         {
             "apps": {"cart": {**CART, "secrets": ["db"]}, "pay": {**CART, "secrets": ["db"]}},

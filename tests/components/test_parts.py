@@ -162,6 +162,11 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
         set(),
         {"Release istio-system/istio-gateway", "Gateway istio-system/public-gateway"},
     ),
+    "more gateways": (
+        {"gateways": {"admin": {"hosts": ["a.example"]}, "edge": {"namespace": "prod", "selector": {"istio": "edge"}}}},
+        {"Gateway istio-system/admin", "Gateway prod/edge"},
+        set(),
+    ),
     "neither Istio nor a gateway": (
         {"istio": {"enabled": False}, "gateway": {"enabled": False}},
         set(),

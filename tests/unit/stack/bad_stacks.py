@@ -22,7 +22,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'isto: unknown field; did you mean "istio"? (known: alerts, apps, blocked, controller, crds, gateway, '
-                "istio, loadTester, namespace, namespaces, observability, promotion, rollouts, secrets, targets)"
+                "gateways, istio, loadTester, namespace, namespaces, observability, promotion, rollouts, secrets, "
+                "targets)"
             )
         ],
     ),
@@ -831,6 +832,80 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             ),
         ],
     ),
+    "gateways that want the same of the same pods": (
+        {
+            "gateway": {"hosts": ["shop.example"], "credentialName": "shop-tls"},
+            "gateways": {
+                "public-gateway": {"hosts": ["a.example"]},
+                "second": {"hosts": ["prod/shop.example", "b.example"]},
+                "swapped": {"hosts": ["c.example"], "httpPort": 443, "httpsPort": 80, "credentialName": "c-tls"},
+                "free": {"hosts": ["shop.example"], "selector": {"istio": "edge"}},
+            },
+            "apps": {"frontend": None},
+        },
+        [
+            (
+                "gateways.public-gateway: Duplicate value: gateway is the Gateway istio-system/public-gateway as well;"
+                " rename one"
+            ),
+            (
+                'gateways.second.hosts: Duplicate value: "prod/shop.example": gateway serves it on the same pods and '
+                "port"
+            ),
+            "gateways.swapped.httpPort: Duplicate value: 443: it is gateway.httpsPort on the same pods",
+            "gateways.swapped.httpsPort: Duplicate value: 80: it is gateway.httpPort on the same pods",
+            "gateways.swapped.httpsPort: Duplicate value: 80: it is gateways.public-gateway.httpPort on the same pods",
+            "gateways.swapped.httpsPort: Duplicate value: 80: it is gateways.second.httpPort on the same pods",
+        ],
+    ),
+    "gateways on ports that their pods do not have, or that are Istio's": (
+        {
+            "gateways": {
+                "admin": {"hosts": ["a.example"], "httpPort": 8080, "podsNamespace": "edge"},
+                "metrics": {
+                    "hosts": ["b.example"],
+                    "httpPort": 15090,
+                    "httpsPort": 15090,
+                    "selector": {"istio": "edge"},
+                },
+            },
+        },
+        [
+            "gateways.metrics.httpsPort: Forbidden: HTTPS is served with credentialName only",
+            "gateways.metrics.httpsPort: Duplicate value: 15090: it is httpPort as well",
+            "gateways.metrics.httpPort: Invalid value: 15090: ports 15000 to 15099 belong to Istio's proxy",
+            "gateways.admin.podsNamespace: Forbidden: used with selector only",
+            (
+                "gateways.admin.httpPort: Invalid value: 8080: the pods of `gateway` have the ports 80 and 443; set "
+                "selector for others"
+            ),
+        ],
+    ),
+    "a gateway without pods": (
+        {"gateway": {"enabled": False}, "gateways": {"admin": {}}},
+        [
+            (
+                "gateways.admin.selector: Required value: labels of the pods that serve it: with gateway.enabled: "
+                "false there are no others"
+            )
+        ],
+    ),
+    "apps on a gateway that does not serve them": (
+        {
+            "gateways": {"admin": {"namespace": "edge", "hosts": ["admin.example"]}},
+            "apps": {
+                "cart": {**NEW_APP, "service": {"port": 80, "gateways": ["admin"], "hosts": ["admin.example"]}},
+                "pay": {**NEW_APP, "service": {"port": 80, "gateways": ["edge/admin"], "hosts": ["pay.example"]}},
+            },
+        },
+        [
+            'apps.cart.service.gateways: Invalid value: "admin": the Gateway is in edge: edge/admin',
+            (
+                'apps.pay.service.hosts: Invalid value: "pay.example": the Gateway serves admin.example only '
+                "(gateways.admin.hosts)"
+            ),
+        ],
+    ),
     "credentials in plain text": (
         {
             "observability": {
@@ -921,8 +996,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             "alerts.team.provider.secretRef: Invalid value: secrets.chat must have the key address",
             (
-                "secrets.other: Forbidden: nothing names it: an app, the secretRef of a provider, or "
-                "gateway.credentialName"
+                "secrets.other: Forbidden: nothing names it: an app, the secretRef of a provider, or the "
+                "credentialName of a gateway"
             ),
         ],
     ),

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from stack.charts import gateway_selector, istio_values
-from stack.config import GatewayConfig, IstioConfig
+from stack.config import IstioConfig
+from stack.gateway import GatewayConfig
 
 
 def values_of(istiod: dict[str, Any] | None = None, gateway: dict[str, Any] | None = None) -> Any:
