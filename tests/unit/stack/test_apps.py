@@ -384,6 +384,12 @@ def yaml_of(page: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize(("page", "section"), [("docs/alerts.md", "alerts"), ("docs/providers.md", "observability")])
+def test_a_stack_of_the_documentation_of_the_controller_is_valid(page, section):
+    (stack,) = (each for each in yaml_of(page) if section in each)
+    assert parse({"controller": {"image": "c:1"}, **stack}, "p").model_fields_set >= stack.keys()
+
+
 def test_the_stacks_of_the_documentation_are_valid():
     first, more, *others = yaml_of("docs/your-own-app.md")
     stacks = [*others, *yaml_of("docs/existing-cluster.md")]
