@@ -399,6 +399,7 @@ def test_the_stacks_of_the_documentation_are_valid():
         "namespaces.team-2.targets.search",
         "apps.backend",
         "apps.shop",
+        "apps.backend",
     ]
     shop = merge(first["apps"]["shop"], more["shop"])
     pod = build_pod("shop", cart({**shop, "image": shop["image"], "tag": shop["tag"]}))
