@@ -9,6 +9,8 @@ ISTIO_NAMESPACE: Final = "istio-system"
 GATEWAY_RELEASE: Final = "istio-gateway"
 """The Helm release of the gateway's pods, and their Service."""
 PROMETHEUS: Final = "prometheus"
+GRAFANA: Final = "flagger-grafana"
+"""The Helm release of Grafana."""
 LOAD_TESTER: Final = "flagger-loadtester"
 DEFAULT_TEMPLATES: Final = ("error-rate", "latency")
 """The metric templates that every stack gets."""

@@ -18,6 +18,9 @@ from stack.merge import POD_LISTS, merge
 PORT_NAME = "http"
 _FILES = "files"
 """The volume of an app's files."""
+_POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""Together what the Pod Security Standard `restricted` asks for."""
 _STARTUP_PERIOD = 2
 """Seconds: a pod is ready as soon after its start as this."""
 
@@ -77,14 +80,24 @@ def named_pod_spec(name: str, app: AppConfig) -> dict[str, Any]:
 
 
 def build_pod(name: str, app: AppConfig) -> dict[str, Any]:
-    """The PodSpec: the app's own container first, and what the stack passes laid over it."""
+    """The PodSpec: the app's own container first, and what the stack passes laid over it.
+
+    Every container of it fits `restricted`, and none gets a token, unless the stack says so.
+    """
     given = named_pod_spec(name, app)
     own: Mapping[str, Any] = next((each for each in given.get("containers", ()) if each.get("name") == name), {})
-    ours: dict[str, Any] = {"containers": [without_nulls(_build_container(name, app, own.get("ports") or ()))]}
+    ours: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "securityContext": _POD_SECURITY,
+        "containers": [without_nulls(_build_container(name, app, own.get("ports") or ()))],
+    }
     if app.files:
         ours["volumes"] = [{"name": _FILES, "configMap": {"name": f"{name}-files"}}]
-    merged: dict[str, Any] = without_nulls(merge(ours, given, lists=POD_LISTS))
-    return merged
+    merged = merge(ours, given, lists=POD_LISTS)
+    for key in merged.keys() & {"initContainers", "containers"}:
+        merged[key] = [merge({"securityContext": _CONTAINER_SECURITY}, each) for each in merged[key] or ()]
+    pod: dict[str, Any] = without_nulls(merged)
+    return pod
 
 
 def _build_container(name: str, app: AppConfig, declared: Any) -> dict[str, Any]:

@@ -29,6 +29,8 @@ _PODINFO = {
     "livenessPath": "/healthz",
     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}},
     "service": {"port": 9898},
+    # Its image names its user, and Kubernetes knows only of a number that it is not root's.
+    "podSpec": {"securityContext": {"runAsUser": 100}},
 }
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from controller.api import MetricProvider
 
-GRAFANA = "flagger-grafana"
 DASHBOARDS = "canary-dashboards"
 """The ConfigMap with the dashboard."""
 
@@ -21,6 +20,9 @@ def build_grafana_values(prometheus: MetricProvider) -> dict[str, Any]:
     provider = {"name": "canaries", "orgId": 1, "type": "file", "disableDeletion": True, "options": folder}
     return {
         "testFramework": {"enabled": False},
+        # Its dashboards and data sources are files: it reads nothing of the cluster. The chart's pod fits `restricted`.
+        "automountServiceAccountToken": False,
+        "rbac": {"create": False},
         "datasources": {"datasources.yaml": {"apiVersion": 1, "datasources": [source | asked]}},
         "dashboardProviders": {"dashboardproviders.yaml": {"apiVersion": 1, "providers": [provider]}},
         "dashboardsConfigMaps": {"canaries": DASHBOARDS},

@@ -16,12 +16,12 @@ from components._shared.charts import chart_from_repository
 from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
-from components.observability.grafana import DASHBOARDS, GRAFANA, build_grafana_values
+from components.observability.grafana import DASHBOARDS, build_grafana_values
 from components.observability.prometheus import PORT, build_configuration, build_prometheus_pod
 from controller.api import MetricProvider, MetricTemplate, promql
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
 from stack.merge import merge
-from stack.names import ISTIO_NAMESPACE, PROMETHEUS
+from stack.names import GRAFANA, ISTIO_NAMESPACE, PROMETHEUS
 from stack.objects import build_metric_template
 from stack.observability import (
     GrafanaConfig,

@@ -159,9 +159,8 @@ def test_other_containers_follow_the_apps_own_and_nothing_else_of_the_pod_is_tou
     hpa = {"minReplicas": 2, "maxReplicas": 2}
     built = build_pod("cart", cart({"podSpec": pod, "hpa": hpa}))
     assert [(each["name"], each.get("args")) for each in built["containers"]] == [("cart", ["serve"]), ("proxy", None)]
-    assert {key: built[key] for key in built if key != "containers"} == {
-        key: pod[key] for key in pod if key != "containers"
-    }
+    ours = {"containers", "initContainers", "securityContext", "automountServiceAccountToken"}
+    assert {key: built[key] for key in built if key not in ours} == {key: pod[key] for key in pod if key not in ours}
 
 
 def test_labels_and_annotations_are_on_the_pods_and_app_selects_them() -> None:

@@ -367,8 +367,8 @@ FIELDS = (
         "deployment.initContainers",
         "initContainers",
         pod(initContainers=[MIGRATION]),
-        f"{POD}.initContainers",
-        [MIGRATION],
+        f"{POD}.initContainers.migrate",
+        MIGRATION,
     ),
     Field(
         "",
