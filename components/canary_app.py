@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pulumi_kubernetes import apps, core, meta, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import SKIP_AWAIT, child_options
+from components._shared.specs import plain
 from components.canaried import Canaried
 from controller.api.names import OVERRIDE_ANNOTATION
 from controller.api.receipt import Override
@@ -54,12 +54,12 @@ class CanaryApp(pulumi.ComponentResource):
         deployment = apps.v1.Deployment(
             name,
             metadata=_metadata(args, args.name, labels, {**config.annotations, **SKIP_AWAIT}),
-            spec=_plain(build_deployment(args.name, config)),
+            spec=plain(build_deployment(args.name, config)),
             opts=child_options(self, opts, *settings),
         )
         if budget := build_disruption_budget(args.name, config):
             policy.v1.PodDisruptionBudget(
-                name, metadata=_metadata(args, args.name), spec=_plain(budget), opts=child_options(self, opts)
+                name, metadata=_metadata(args, args.name), spec=plain(budget), opts=child_options(self, opts)
             )
         self.canary = Canaried(
             name,
@@ -80,8 +80,3 @@ def _metadata(
     return meta.v1.ObjectMetaArgs(
         name=name, namespace=args.namespace, labels=labels or {"app": args.name}, annotations=annotations
     )
-
-
-def _plain(spec: Mapping[str, Any]) -> Any:
-    """A spec under Kubernetes' own names, which pulumi_kubernetes takes as it is, but does not say so in its types."""
-    return spec

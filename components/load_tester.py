@@ -12,6 +12,7 @@ from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
 from stack.config import LoadTesterConfig
 from stack.names import LOAD_TESTER
+from stack.reach import load_tester_policies
 
 _PORT = 8080
 _UID = 10001
@@ -29,7 +30,8 @@ class LoadTesterArgs:
 class LoadTester(pulumi.ComponentResource):
     """A Deployment and a Service, reached as ``http://flagger-loadtester.<namespace>/``.
 
-    It has a sidecar, so that its load takes the same routes as users' requests.
+    It has a sidecar, so that its load takes the same routes as users' requests. It runs whatever its callers send, so
+    they are few: its policies let in those without an identity, of whom the NetworkPolicy lets in the controller alone.
     """
 
     deployment: apps.v1.Deployment
@@ -37,6 +39,11 @@ class LoadTester(pulumi.ComponentResource):
     def __init__(self, name: str, args: LoadTesterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:LoadTester", name, None, opts)
         labels = {"app": LOAD_TESTER}
+        account = core.v1.ServiceAccount(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
+            opts=child_options(self, opts),
+        )
         self.deployment = apps.v1.Deployment(
             name,
             metadata=meta.v1.ObjectMetaArgs(name=LOAD_TESTER, namespace=args.namespace, labels=labels),
@@ -47,7 +54,7 @@ class LoadTester(pulumi.ComponentResource):
                     spec=_build_pod(args.config),
                 ),
             ),
-            opts=child_options(self, opts, formerly=LOAD_TESTER),
+            opts=child_options(self, opts, account, formerly=LOAD_TESTER),
         )
         core.v1.Service(
             name,
@@ -60,6 +67,15 @@ class LoadTester(pulumi.ComponentResource):
             ),
             opts=child_options(self, opts, formerly=LOAD_TESTER),
         )
+        for policy, spec in load_tester_policies(args.namespace, labels).items():
+            CustomResource(
+                f"{name}{policy.removeprefix(LOAD_TESTER)}-callers",
+                api_version="security.istio.io/v1",
+                kind="AuthorizationPolicy",
+                metadata=meta.v1.ObjectMetaArgs(name=policy, namespace=args.namespace),
+                spec=spec,
+                opts=child_options(self, opts),
+            )
         if args.plain_text:
             # The controller has no sidecar, so its webhook calls are plain text.
             CustomResource(
@@ -76,6 +92,7 @@ class LoadTester(pulumi.ComponentResource):
 def _build_pod(config: LoadTesterConfig) -> core.v1.PodSpecArgs:
     probe = core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path="/healthz", port="http"), timeout_seconds=5)
     return core.v1.PodSpecArgs(
+        service_account_name=LOAD_TESTER,
         automount_service_account_token=False,
         security_context=pod_security(_UID),
         containers=[

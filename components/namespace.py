@@ -1,7 +1,8 @@
-"""A namespace of apps: sidecar injection and, if configured, its mTLS mode."""
+"""A namespace of apps: sidecar injection and, if configured, its mTLS mode and who may call its pods."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pulumi
@@ -9,16 +10,19 @@ from pulumi_kubernetes import core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import child_options
+from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceSettings
+from stack.reach import callers_policy
 
 
 @dataclass(frozen=True)
 class AppNamespaceArgs:
-    """`revision` is that of istiod; empty for the default one."""
+    """`revision` is that of istiod, empty for the default one; `gateways` the namespaces of its gateways' pods."""
 
     name: str
     config: NamespaceSettings
     revision: str
+    gateways: Collection[str] = (ISTIO_NAMESPACE,)
 
 
 class AppNamespace(pulumi.ComponentResource):
@@ -46,6 +50,15 @@ class AppNamespace(pulumi.ComponentResource):
                 metadata=meta.v1.ObjectMetaArgs(name="default", namespace=args.name),
                 spec={"mtls": {"mode": config.mtls}},
                 opts=child_options(self, opts, self.namespace, formerly=f"{args.name}-mtls"),
+            )
+        if config.callers is not None:
+            CustomResource(
+                f"{name}-callers",
+                api_version="security.istio.io/v1",
+                kind="AuthorizationPolicy",
+                metadata=meta.v1.ObjectMetaArgs(name="callers", namespace=args.name),
+                spec=callers_policy(args.name, *args.gateways, *config.callers),
+                opts=child_options(self, opts, self.namespace),
             )
         self.register_outputs({"name": args.name})
 

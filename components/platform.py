@@ -13,9 +13,11 @@ from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import Istio, IstioArgs
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
+from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.observability.observability import Observability, ObservabilityArgs
 from components.secrets import StackSecrets, StackSecretsArgs
 from stack.config import StackConfig
+from stack.reach import gateways_of
 from stack.secrets import secret_users
 
 
@@ -48,13 +50,22 @@ def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = N
     namespaces = [
         AppNamespace(
             f"{prefix}{place.prefix}apps",
-            AppNamespaceArgs(place.name, place.settings, settings.istio.revision),
+            AppNamespaceArgs(place.name, place.settings, settings.istio.revision, gateways_of(settings, place)),
             after(*mesh),
         )
         for place in settings.places
         if place.settings.create
     ]
-    ready: list[pulumi.Resource] = [*mesh, *crds, *namespaces]
+    guarded: list[pulumi.Resource] = [*namespaces]
+    if settings.network_policies.enabled:
+        policies = NetworkPoliciesArgs(
+            settings.network_policies,
+            settings.observability,
+            settings.controller,
+            load_tested=[place.name for place in settings.load_tested],
+        )
+        guarded.append(NetworkPolicies(f"{prefix}network-policies", policies, after(*mesh, *namespaces)))
+    ready: list[pulumi.Resource] = [*mesh, *crds, *guarded]
     if settings.secrets:
         secrets = StackSecretsArgs(settings.secrets, secret_users(settings))
         ready.append(StackSecrets(f"{prefix}secrets", secrets, after(*mesh, *namespaces)))
@@ -78,7 +89,7 @@ def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = N
         LoadTester(
             f"{prefix}{place.prefix}load-tester",
             LoadTesterArgs(settings.load_tester, place.name, plain_text=place.may_refuse_plain_text),
-            after(*mesh, *namespaces),
+            after(*mesh, *guarded),
         )
         for place in settings.load_tested
     ]

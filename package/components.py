@@ -15,7 +15,7 @@ from stack.load import parse
 from stack.namespace import NamespaceSettings
 
 NAME = "canary-on-istio"
-_PLATFORM = ("istio", "gateway", "observability", "alerts", "crds", "controller")
+_PLATFORM = ("istio", "gateway", "observability", "alerts", "crds", "controller", "network_policies")
 _NO_WORKSHOP = {"frontend": None, "backend": None}
 """A stack has the apps of the workshop unless it says otherwise."""
 _NO_PLATFORM = {part: {"enabled": False} for part in ("istio", "gateway", "crds", "controller", "loadTester")}
@@ -50,7 +50,7 @@ class Platform(_Component):
         self.register_outputs({"gatewayService": self.gateway_service, "prometheusUrl": self.prometheus_url})
 
 
-@takes(_NAME, *fields_of(NamespaceSettings, ("labels", "injection", "mtls")), ("revision", _REVISION))
+@takes(_NAME, *fields_of(NamespaceSettings, ("labels", "injection", "mtls", "callers")), ("revision", _REVISION))
 class AppNamespace(_Component):
     """A namespace whose pods get a sidecar. It has to wait for Istio: an earlier pod would have none."""
 

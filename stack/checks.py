@@ -11,7 +11,7 @@ from stack.config import StackConfig
 from stack.gateway_checks import gateway_problems
 from stack.monitoring_checks import monitoring_problems
 from stack.name_checks import name_problems
-from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
+from stack.names import GATEWAY_RELEASE, GRAFANA, ISTIO_NAMESPACE, PROMETHEUS
 from stack.namespace import Place
 from stack.part_checks import part_problems
 from stack.route_checks import route_problems
@@ -33,7 +33,7 @@ _OPTIONS_SET_HERE = {
     *("no-cross-namespace-refs", "allowed-hosts", "allowed-gateways", "allowed-addresses"),
 }
 """Options of the controller that this program sets."""
-_NAMES_IN_ISTIO_SYSTEM = {"prometheus", "flagger-grafana", "istiod", GATEWAY_RELEASE}
+_NAMES_IN_ISTIO_SYSTEM = {PROMETHEUS, GRAFANA, "istiod", GATEWAY_RELEASE}
 
 
 def find_problems(config: StackConfig) -> Iterator[Problem]:
@@ -64,12 +64,16 @@ def _namespace(place: Place) -> Iterator[Problem]:
             yield Problem(f"{key}.labels.{label}", f"Forbidden: set {key}.injection, or revision of istiod")
     if settings.mtls and not settings.injection:
         yield Problem(f"{key}.mtls", "Forbidden: without injection no proxy applies it")
+    if settings.callers is not None and not settings.injection:
+        yield Problem(f"{key}.callers", "Forbidden: without injection no proxy applies it")
+    if settings.callers is not None and settings.mtls == "DISABLE":
+        yield Problem(f"{key}.callers", "Forbidden: callers are known by mTLS: set mtls: STRICT or PERMISSIVE")
 
 
 def _existing_namespace(place: Place, at: str) -> Iterator[Problem]:
     if place.name in _WITHOUT_SIDECARS:
         yield Problem(at, f'Invalid value: "{place.name}": no place for apps: Istio injects no sidecars there')
-    for name in sorted(place.settings.model_fields_set & {"labels", "injection", "mtls"}):
+    for name in sorted(place.settings.model_fields_set & {"labels", "injection", "mtls", "callers"}):
         yield Problem(f"{place.key}.{name}", "Forbidden: with create: false the namespace stays as it is")
     if place.prefix and not place.workloads:
         yield Problem(at, "Required value: apps or targets; with create: false there is nothing else to make")

@@ -17,6 +17,7 @@ from stack.controller import ControllerConfig, TrustConfig
 from stack.gateway import Gateway, GatewayConfig, OtherGatewayConfig, other_gateway, public_gateway
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
+from stack.network import NetworkPoliciesConfig
 from stack.observability import AlertConfig, ObservabilityConfig
 from stack.promotion import Blocked, PromotionConfig
 from stack.values import (
@@ -161,6 +162,7 @@ class StackConfig(Model):
     crds: CrdsConfig = CrdsConfig()
     controller: ControllerConfig = ControllerConfig()
     load_tester: LoadTesterConfig = LoadTesterConfig()
+    network_policies: NetworkPoliciesConfig = NetworkPoliciesConfig()
     rollouts: RolloutsConfig = RolloutsConfig()
     promotion: PromotionConfig = PromotionConfig()
     blocked: Blocked = Field(

@@ -26,6 +26,11 @@ class NamespaceSettings(Model):
     mtls: Literal["STRICT", "PERMISSIVE", "DISABLE"] | None = Field(
         None, description="Mode of the namespace's PeerAuthentication; the mesh's own (PERMISSIVE) when unset."
     )
+    callers: list[Label] | None = Field(
+        None,
+        description="Namespaces whose pods may call its pods, besides its own and those of its gateways; all, and "
+        "callers outside the mesh, when unset.",
+    )
 
 
 class NamespaceConfig(NamespaceSettings):

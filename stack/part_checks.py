@@ -28,6 +28,7 @@ def part_problems(config: StackConfig) -> Iterator[Problem]:
         "gateway": config.gateway,
         "controller": config.controller,
         "loadTester": config.load_tester,
+        "networkPolicies": config.network_policies,
     }
     for part, settings in parts.items():
         if not getattr(settings, "enabled", True):

@@ -9,11 +9,13 @@ from components.canary_controller import CanaryController, CanaryControllerArgs
 from components.canary_crds import CanaryCrds
 from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import Istio, IstioArgs
+from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.observability.observability import Observability, ObservabilityArgs
 from stack.config import IstioConfig
 from stack.controller import ControllerConfig
 from stack.gateway import GatewayConfig, public_gateway
 from stack.names import ISTIO_NAMESPACE
+from stack.network import NetworkPoliciesConfig
 from stack.observability import ObservabilityConfig
 
 settings = pulumi.Config()
@@ -24,6 +26,8 @@ istio = Istio("istio", IstioArgs(IstioConfig(), gateway))
 crds = CanaryCrds("canary-crds")
 ready = ResourceOptions(depends_on=[istio.istiod, crds])
 PublicGateway("public-gateway", PublicGatewayArgs(public_gateway(gateway), istio.gateway_selector), ready)
+policies = NetworkPoliciesArgs(NetworkPoliciesConfig(), ObservabilityConfig(), controller)
+ready = ResourceOptions(depends_on=[istio.istiod, crds, NetworkPolicies("network-policies", policies, ready)])
 monitoring = ObservabilityArgs(ObservabilityConfig(), controller.name, templates={"": ISTIO_NAMESPACE})
 observability = Observability("observability", monitoring, ready)
 CanaryController(

@@ -17,6 +17,7 @@ COMPONENTS = [
     "apps",
     "canary-controller",
     "load-tester",
+    "network-policies",
     "frontend",
     "backend",
 ]
@@ -44,7 +45,10 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
         "public-gateway",
         {"gateway": {"hosts": ["shop.example"], "credentialName": "shop.example-tls"}},
     ),
-    "apps-with-strict-mtls": ("apps", {"namespace": {"mtls": "STRICT", "labels": {"team": "shop"}}}),
+    "apps-with-strict-mtls": (
+        "apps",
+        {"namespace": {"mtls": "STRICT", "labels": {"team": "shop"}, "callers": ["team-1"]}},
+    ),
     "load-tester-with-strict-mtls": ("load-tester", {"namespace": {"mtls": "STRICT"}}),
     "observability-with-an-external-prometheus": (
         "observability",

@@ -21,17 +21,24 @@ CRDS = {f"CustomResourceDefinition {name}.flagger.app" for name in ("alertprovid
 CONTROLLER = {
     *(
         f"{kind} istio-system/canary-controller"
-        for kind in ("Deployment", "Service", "ServiceAccount", "Role", "RoleBinding")
+        for kind in ("Deployment", "Service", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy")
     ),
     "ClusterRole canary-controller",
     "ClusterRoleBinding canary-controller",
 }
 PROMETHEUS = {
-    *(f"{kind} istio-system/prometheus" for kind in ("Deployment", "Service", "ServiceAccount", "ConfigMap")),
+    *(
+        f"{kind} istio-system/prometheus"
+        for kind in ("Deployment", "Service", "ServiceAccount", "ConfigMap", "NetworkPolicy")
+    ),
     "ClusterRole prometheus-pod-reader",
     "ClusterRoleBinding prometheus-pod-reader",
 }
-GRAFANA = {"Release istio-system/flagger-grafana", "ConfigMap istio-system/canary-dashboards"}
+GRAFANA = {
+    "Release istio-system/flagger-grafana",
+    "ConfigMap istio-system/canary-dashboards",
+    "NetworkPolicy istio-system/flagger-grafana",
+}
 WORKSHOP_TEMPLATES = {f"MetricTemplate istio-system/{name}" for name in TEMPLATES}
 EXISTING = {
     "enabled": False,
@@ -73,6 +80,12 @@ def objects(program: Recording) -> set[str]:
 def app(name: str, namespace: str = "prod") -> set[str]:
     kinds = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Canary")
     return {f"{kind} {namespace}/{name}" for kind in kinds} | {f"Command {name}-rollout"}
+
+
+def load_tester(namespace: str) -> set[str]:
+    kinds = ("Deployment", "Service", "ServiceAccount", "NetworkPolicy", "AuthorizationPolicy")
+    others = f"AuthorizationPolicy {namespace}/flagger-loadtester-others"
+    return {others, *(f"{kind} {namespace}/flagger-loadtester" for kind in kinds)}
 
 
 ALL: set[str] = {"all that a stack has that sets nothing"}
@@ -127,8 +140,7 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
             "Namespace team-1",
             "PeerAuthentication team-1/default",
             "PeerAuthentication team-1/flagger-loadtester",
-            "Deployment team-1/flagger-loadtester",
-            "Service team-1/flagger-loadtester",
+            *load_tester("team-1"),
             "Canary team-1/cart",
             "Command team-1/cart-rollout",
         },
@@ -151,8 +163,7 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
             "Namespace prod",
             *app("frontend"),
             *app("backend"),
-            "Deployment prod/flagger-loadtester",
-            "Service prod/flagger-loadtester",
+            *load_tester("prod"),
         },
     ),
     "an Istio that is there already": ({"istio": EXISTING}, set(), ISTIO),
@@ -182,7 +193,7 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
     "monitoring that is there already": (
         {"observability": APPS_ONLY["observability"]},
         set(),
-        {*PROMETHEUS, *GRAFANA, *WORKSHOP_TEMPLATES},
+        {*PROMETHEUS, *GRAFANA, *WORKSHOP_TEMPLATES, "NetworkPolicy istio-system/canary-controller"},
     ),
     "everything but the apps is there already": (
         {**APPS_ONLY, "namespace": {"create": False}},

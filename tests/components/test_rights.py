@@ -114,10 +114,6 @@ def test_a_pod_of_ours_has_no_root_no_capability_and_a_read_only_root(program: R
         assert container["resources"]["limits"]
 
 
-def test_the_load_tester_which_runs_commands_has_no_token_of_the_cluster(program: Recording) -> None:
-    assert pod(program, "flagger-loadtester")["automountServiceAccountToken"] is False
-
-
 def test_the_target_leaves_its_replicas_to_the_controller(program: Recording) -> None:
     for app in ("frontend", "backend"):
         assert "replicas" not in program.get("Deployment", app).inputs["spec"]
@@ -203,6 +199,7 @@ def test_components_have_the_type_tokens_that_stacks_remember(program: Recording
             "Canaried",
             "Istio",
             "LoadTester",
+            "NetworkPolicies",
             "Observability",
             "PublicGateway",
             "RolloutGate",

@@ -22,8 +22,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'isto: unknown field; did you mean "istio"? (known: alerts, apps, blocked, controller, crds, gateway, '
-                "gateways, istio, loadTester, namespace, namespaces, observability, promotion, rollouts, secrets, "
-                "targets)"
+                "gateways, istio, loadTester, namespace, namespaces, networkPolicies, observability, promotion, "
+                "rollouts, secrets, targets)"
             )
         ],
     ),
@@ -438,6 +438,27 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"namespace": {"mtls": "STRICT", "injection": False}},
         ["namespace.mtls: Forbidden: without injection no proxy applies it"],
     ),
+    "callers without sidecars": (
+        {"namespace": {"callers": [], "injection": False}},
+        ["namespace.callers: Forbidden: without injection no proxy applies it"],
+    ),
+    "callers without identities": (
+        {"namespaces": {"team-1": {"callers": ["prod"], "mtls": "DISABLE"}}},
+        ["namespaces.team-1.callers: Forbidden: callers are known by mTLS: set mtls: STRICT or PERMISSIVE"],
+    ),
+    "a caller that is no namespace": (
+        {"namespace": {"callers": ["team 1"]}},
+        [
+            (
+                'namespace.callers[0]: Invalid value: "team 1": must be a name of at most 63 characters from a-z, 0-9 '
+                "and -, as in team-1"
+            )
+        ],
+    ),
+    "callers of policies that are not made": (
+        {"networkPolicies": {"enabled": False, "monitoring": ["kiali"]}},
+        ["networkPolicies.monitoring: Forbidden: with networkPolicies.enabled: false nothing uses it"],
+    ),
     "an argument that the program sets": (
         {"controller": {**IMAGE, "args": ["-port", "--namespace=a", "--event-webhook=http://a"]}},
         [
@@ -596,8 +617,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"namespaces": {"team-1": {"inject": True}}},
         [
             (
-                'namespaces.team-1.inject: unknown field; did you mean "injection"? (known: apps, create, injection, '
-                "labels, mtls, targets)"
+                'namespaces.team-1.inject: unknown field; did you mean "injection"? (known: apps, callers, create, '
+                "injection, labels, mtls, targets)"
             )
         ],
     ),
@@ -699,10 +720,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         ['namespaces.default: Invalid value: "default": set namespaces.default.create: false for it'],
     ),
     "settings of a namespace that is made elsewhere": (
-        {"namespace": {"create": False, "labels": {"a": "b"}, "injection": True, "mtls": "STRICT"}},
+        {"namespace": {"create": False, "labels": {"a": "b"}, "injection": True, "mtls": "STRICT", "callers": []}},
         [
             f"namespace.{key}: Forbidden: with create: false the namespace stays as it is"
-            for key in ("injection", "labels", "mtls")
+            for key in ("callers", "injection", "labels", "mtls")
         ],
     ),
     "an existing namespace without sidecars": (
