@@ -105,21 +105,33 @@ def _alert(config: StackConfig, at: str, alert: AlertConfig) -> Iterator[Problem
         yield Problem(f"{at}.provider.address", f"Forbidden: {message}")
     for field, address in (("address", provider.address), ("proxy", provider.proxy)):
         yield from _untrusted(config, f"{at}.provider.{field}", address or "")
-    name = provider.secret_ref.name if provider.secret_ref else ""
-    needed = {"address", "token"} if provider.type == "slack" else {"address"}
-    if name in config.secrets and not needed & config.secrets[name].keys():
-        message = f"secrets.{name} must have the key {' or '.join(sorted(needed))}"
-        yield Problem(f"{at}.provider.secretRef", f"Invalid value: {message}")
+    if provider.secret_ref and provider.secret_ref.name in config.secrets:
+        yield from _alert_secret(config, f"{at}.provider.secretRef", provider.secret_ref.name, provider.type)
+
+
+def _alert_secret(config: StackConfig, at: str, name: str, kind: str) -> Iterator[Problem]:
+    """Nothing of the address is shown, not even its host."""
+    secret = config.secrets[name]
+    needed = {"address", "token"} if kind == "slack" else {"address"}
+    if not needed & secret.keys():
+        yield Problem(at, f"Invalid value: secrets.{name} must have the key {' or '.join(sorted(needed))}")
+    if "address" in secret and not _is_trusted(config, _host(secret["address"].get_secret_value())):
+        message = f"controller.trust.addresses has no pattern for the host of secrets.{name}.address"
+        yield Problem(at, f"Forbidden: {message}")
 
 
 def _untrusted(config: StackConfig, at: str, address: str) -> Iterator[Problem]:
-    """A host that the controller would not call for any of the stack's Canaries."""
-    patterns, host = config.controller.trust.addresses, _host(address)
-    own = _host(config.observability.prometheus.address)
+    host = _host(address)
+    if not _is_trusted(config, host):
+        yield Problem(at, f'Forbidden: controller.trust.addresses has no pattern for "{host}"')
+
+
+def _is_trusted(config: StackConfig, host: str) -> bool:
+    """Whether the controller would call a host for any of the stack's Canaries."""
+    patterns, own = config.controller.trust.addresses, _host(config.observability.prometheus.address)
     namespaces = [place.name for place in config.places]
     allowed = {pattern.replace("{namespace}", namespace) for pattern in patterns for namespace in namespaces}
-    if allowed and host and host != own and not any(fnmatchcase(host, pattern) for pattern in allowed):
-        yield Problem(at, f'Forbidden: controller.trust.addresses has no pattern for "{host}"')
+    return not allowed or host in {"", own} or any(fnmatchcase(host, pattern) for pattern in allowed)
 
 
 def _host(address: str) -> str:

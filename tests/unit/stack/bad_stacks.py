@@ -1025,10 +1025,13 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "servers that the controller would not ask": (
         {
             "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+            "secrets": {"chat": {"address": "https://hidden.example/hunter2"}, "near": {"address": "http://chat.prod"}},
             "alerts": {
+                "team": {"provider": {"type": "slack", "secretRef": {"name": "chat"}}},
+                "neighbours": {"provider": {"type": "rocket", "secretRef": {"name": "near"}}},
                 "events": {
                     "provider": {"type": "webhook", "address": "https://events.example/", "proxy": "http://p.prod"}
-                }
+                },
             },
             "observability": {
                 "metricTemplates": {
@@ -1041,6 +1044,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             (
                 "observability.metricTemplates.sales.provider.address: Forbidden: controller.trust.addresses has no "
                 'pattern for "graphite.example"'
+            ),
+            (
+                "alerts.team.provider.secretRef: Forbidden: controller.trust.addresses has no pattern for the host of "
+                "secrets.chat.address"
             ),
             (
                 "alerts.events.provider.address: Forbidden: controller.trust.addresses has no pattern for "
