@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -34,10 +34,9 @@ def takes(*fields: tuple[str, FieldInfo]) -> Callable[[type[C]], type[C]]:
     return annotate
 
 
-def fields_of(model: type[BaseModel], only: Iterable[str] | None = None) -> Iterator[tuple[str, FieldInfo]]:
-    """The fields of a model by their keys; ``only`` those that are named, as in Python."""
-    wanted = model.model_fields if only is None else {*only}
-    return ((str(field.alias or name), field) for name, field in model.model_fields.items() if name in wanted)
+def fields_of(model: type[BaseModel], without: Container[str] = ()) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a model by their keys, ``without`` those that are named, as in Python."""
+    return ((str(field.alias or name), field) for name, field in model.model_fields.items() if name not in without)
 
 
 def descriptions(component: type[pulumi.ComponentResource]) -> Mapping[str, Mapping[str, str]]:

@@ -15,7 +15,8 @@ from stack.load import parse
 from stack.namespace import NamespaceSettings
 
 NAME = "canary-on-istio"
-_PLATFORM = ("istio", "gateway", "observability", "alerts", "crds", "controller", "network_policies")
+_OF_APPS = ("namespace", "namespaces", "apps", "targets", "load_tester", "rollouts", "promotion", "blocked", "secrets")
+"""Sections of a stack that a platform has no use for; the values of `secrets` would not be known here."""
 _NO_WORKSHOP = {"frontend": None, "backend": None}
 """A stack has the apps of the workshop unless it says otherwise."""
 _NO_PLATFORM = {part: {"enabled": False} for part in ("istio", "gateway", "crds", "controller", "loadTester")}
@@ -34,7 +35,7 @@ class _Component(pulumi.ComponentResource):
         self._inside = child_options(self, opts)
 
 
-@takes(*fields_of(StackConfig, _PLATFORM))
+@takes(*fields_of(StackConfig, without=_OF_APPS))
 class Platform(_Component):
     """Istio with its gateway, monitoring, the CRDs and the controller, by the sections of a stack of these names."""
 
@@ -50,7 +51,7 @@ class Platform(_Component):
         self.register_outputs({"gatewayService": self.gateway_service, "prometheusUrl": self.prometheus_url})
 
 
-@takes(_NAME, *fields_of(NamespaceSettings, ("labels", "injection", "mtls", "callers")), ("revision", _REVISION))
+@takes(_NAME, *fields_of(NamespaceSettings, without=("create",)), ("revision", _REVISION))
 class AppNamespace(_Component):
     """A namespace whose pods get a sidecar. It has to wait for Istio: an earlier pod would have none."""
 
