@@ -24,6 +24,7 @@ from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import Istio, IstioArgs
 from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
+from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.observability.observability import Observability, ObservabilityArgs
 from components.rollout_gate import RolloutGate, RolloutGateArgs
 from components.secrets import StackSecrets, StackSecretsArgs
@@ -32,7 +33,7 @@ from stack.load import parse
 from tests.components.recording import IMAGE, PROJECT, ROOT, Recording, run, run_program
 
 EVERYTHING = {
-    "namespace": {"mtls": "STRICT"},
+    "namespace": {"mtls": "STRICT", "callers": []},
     "controller": {
         "image": "registry.example/canary-controller",
         "build": {"enabled": True},
@@ -69,6 +70,9 @@ COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptio
     ),
     CanaryController: lambda name, opts: CanaryController(
         name, CanaryControllerArgs(STACK.controller, STACK.observability.prometheus.provider), opts
+    ),
+    NetworkPolicies: lambda name, opts: NetworkPolicies(
+        name, NetworkPoliciesArgs(STACK.network_policies, STACK.observability, STACK.controller, ["prod"]), opts
     ),
     LoadTester: lambda name, opts: LoadTester(name, LoadTesterArgs(STACK.load_tester, "prod", plain_text=True), opts),
     CanaryApp: lambda name, opts: CanaryApp(name, CanaryAppArgs("cart", "prod", CART), opts),
