@@ -42,7 +42,8 @@ class MetricProvider(Model):
         description="Secret that holds the credentials. Its keys depend on the type: token, or username and password,"
         " and ca.crt of prometheus; token of externalmetrics; username and password of graphite; token and org of"
         " influxdb; datadog_api_key and datadog_application_key; newrelic_account_id and newrelic_query_key;"
-        " dynatrace_token; sf_token_key of splunk; project of stackdriver; aws_access_key_id and"
+        " dynatrace_token; sf_token_key of splunk; project and serviceAccountKey of stackdriver;"
+        " aws_access_key_id and"
         " aws_secret_access_key of cloudwatch.",
     )
     region: str | None = Field(None, description="Region, as in eu-west-1 (cloudwatch only).")

@@ -15,8 +15,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import jwt
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from controller.api.metric_template import MetricProvider
 from controller.core.probes import History, NoValues, QueryFailed, Samples, Value
@@ -25,6 +33,9 @@ from controller.shell.providers import DIALECTS, open_provider, rest
 from controller.shell.providers.cloudwatch import sign
 from tests.unit.shell.fakes import CALLER, outside, serving
 
+PRIVATE_KEY = (
+    rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+)
 NOW = 1_700_000_000.0
 INTERVAL = 60.0
 
@@ -622,10 +633,46 @@ async def test_a_sign_in_has_no_header_of_the_template(monkeypatch):
     assert queried.headers["X-Team"] == "shop"
 
 
-async def test_a_key_of_google_s_service_account_is_refused_with_the_way_to_do_without():
+def service_account(**fields: Any) -> dict[str, str]:
+    """The Secret with the key of a service account of Google, as its console writes the file."""
+    account = {"client_email": "shop@example.iam", "private_key_id": "key-1", "private_key": PRIVATE_KEY}
+    return {"project": "shop", "serviceAccountKey": json.dumps({"type": "service_account", **account, **fields})}
+
+
+async def test_a_key_of_google_s_service_account_signs_each_request():
     server = Server("{}")
-    failed = await query("stackdriver", server, secret={"project": "shop", "serviceAccountKey": "{}"})
-    assert "the key serviceAccountKey is not supported; bind the controller's service account" in failed.reason
+    assert await query("stackdriver", server, secret=service_account()) == NoValues()
+    (request,) = server.requests
+    token = request.headers["Authorization"].removeprefix("Bearer ")
+    public = load_pem_private_key(PRIVATE_KEY.encode(), None).public_key()
+    checks = {"verify_exp": False, "verify_iat": False}  # NOW is long ago
+    audience = "https://monitoring.googleapis.com/"
+    assert jwt.decode(token, public, ["RS256"], audience=audience, options=checks) == {  # type: ignore[arg-type]
+        "iss": "shop@example.iam",
+        "sub": "shop@example.iam",
+        "aud": audience,
+        "iat": int(NOW),
+        "exp": int(NOW) + 600,
+    }
+    assert jwt.get_unverified_header(token)["kid"] == "key-1"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"project": "shop", "serviceAccountKey": "no JSON private-1234"},
+        {"project": "shop", "serviceAccountKey": '["private-1234"]'},
+        service_account(private_key="private-1234"),
+        service_account(private_key=None),
+        {"project": "shop", "serviceAccountKey": '{"client_email": "private-1234"}'},
+    ],
+)
+async def test_what_is_no_key_of_a_service_account_is_told_without_the_key(secret):
+    server = Server("{}")
+    failed = await query("stackdriver", server, secret=secret)
+    assert isinstance(failed, QueryFailed)
+    assert "serviceAccountKey of the Secret must hold the JSON of a key of a service account" in failed.reason
+    assert "private-1234" not in failed.reason
     assert server.requests == []
 
 
