@@ -9,6 +9,7 @@ from pulumi import ResourceOptions
 
 from components.canaried import Canaried
 from components.canary_app import CanaryApp, CanaryAppArgs
+from components.mesh import check_mesh, report_mesh
 from components.platform import make_platform
 from components.promotion import prove
 from components.rollout_gate import RolloutGate, RolloutGateArgs
@@ -20,14 +21,16 @@ from stack.objects import canaried_arguments
 settings = load()
 cluster = load_cluster(settings.rollouts)
 
-platform = make_platform(settings)
+checked = check_mesh(settings.istio, cluster) if settings.istio.enabled else None
+platform = make_platform(settings, checked=checked)
 promotion = prove(settings.promotion, settings.images)
 before = ResourceOptions(depends_on=[*platform.before_apps, *promotion.proven])
 outcomes: dict[str, pulumi.Output[Any]] = {}
+canaries: list[pulumi.Resource] = []
 for each in settings.workloads:
     if isinstance(each.config, AppConfig):
         override = settings.promotion.override_of(each.resource)
-        arguments = CanaryAppArgs(each.name, each.namespace, each.config, override)
+        arguments = CanaryAppArgs(each.name, each.namespace, each.config, override, settings.proxies[each.namespace])
         canary = CanaryApp(each.resource, arguments, before).canary
     else:
         canary = Canaried(
@@ -38,9 +41,13 @@ for each in settings.workloads:
             **canaried_arguments(each.name, each.config),
             opts=before,
         ).canary
+    canaries.append(canary)
     if settings.follows(each):
-        gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers=[each.config.model_dump_json()])
-        outcomes[each.resource] = RolloutGate(each.resource, gate, ResourceOptions(depends_on=[canary])).outcome
+        triggers = [each.config.model_dump_json(), *filter(None, [settings.proxies[each.namespace]])]
+        gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers)
+        followed = RolloutGate(each.resource, gate, ResourceOptions(depends_on=[canary]))
+        canaries.append(followed)
+        outcomes[each.resource] = followed.outcome
 
 pulumi.export("canaries", [f"{each.namespace}/{each.name}" for each in settings.workloads])
 if settings.controller.enabled:
@@ -48,6 +55,8 @@ if settings.controller.enabled:
 if settings.gateway.enabled:
     pulumi.export("gatewayService", platform.gateway_service)
     pulumi.export("hosts", settings.gateway.hosts)
+if settings.istio.enabled:
+    pulumi.export("istio", report_mesh(settings.istio, cluster, canaries))
 pulumi.export("prometheusUrl", platform.prometheus_url)
 pulumi.export("rollouts", outcomes)
 pulumi.export("versions", promotion.versions)

@@ -21,12 +21,16 @@ from stack.workload import app_labels, build_deployment, build_disruption_budget
 
 @dataclass(frozen=True)
 class CanaryAppArgs:
-    """`name` is that of all of the app's objects, `namespace` where they go, `override` why it needs no proof."""
+    """`name` is that of all of the app's objects, `namespace` where they go, `override` why it needs no proof.
+
+    `proxy` is the version of its sidecars: another one is released as a canary, as everything that changes the pods.
+    """
 
     name: str
     namespace: str
     config: AppConfig
     override: Override | None = None
+    proxy: str = ""
 
 
 class CanaryApp(pulumi.ComponentResource):
@@ -54,7 +58,7 @@ class CanaryApp(pulumi.ComponentResource):
         deployment = apps.v1.Deployment(
             name,
             metadata=_metadata(args, args.name, labels, {**config.annotations, **SKIP_AWAIT}),
-            spec=plain(build_deployment(args.name, config)),
+            spec=plain(build_deployment(args.name, config, args.proxy)),
             opts=child_options(self, opts, *settings),
         )
         if budget := build_disruption_budget(args.name, config):

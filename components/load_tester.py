@@ -13,6 +13,7 @@ from components._shared.pods import container_security, pod_security, resource_r
 from stack.config import LoadTesterConfig
 from stack.names import LOAD_TESTER
 from stack.reach import load_tester_policies
+from stack.workload import proxy_annotations
 
 _PORT = 8080
 _UID = 10001
@@ -20,11 +21,15 @@ _UID = 10001
 
 @dataclass(frozen=True)
 class LoadTesterArgs:
-    """`namespace` is that of the apps. It may refuse plain text: with `plain_text` the load tester still takes it."""
+    """`namespace` is that of the apps. It may refuse plain text: with `plain_text` the load tester still takes it.
+
+    `proxy` is the version of its sidecar; its pod is replaced with each.
+    """
 
     config: LoadTesterConfig
     namespace: str
     plain_text: bool
+    proxy: str = ""
 
 
 class LoadTester(pulumi.ComponentResource):
@@ -50,7 +55,7 @@ class LoadTester(pulumi.ComponentResource):
             spec=apps.v1.DeploymentSpecArgs(
                 selector=meta.v1.LabelSelectorArgs(match_labels=labels),
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations=proxy_annotations(args.proxy) or None),
                     spec=_build_pod(args.config),
                 ),
             ),

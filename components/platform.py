@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -35,22 +36,35 @@ class Platform:
     prometheus_url: str
 
 
-def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = None, *, prefix: str = "") -> Platform:
-    """Make the parts that the stack asks for; `opts` are those of each component, `prefix` begins its name."""
+def make_platform(
+    settings: StackConfig,
+    opts: pulumi.ResourceOptions | None = None,
+    *,
+    prefix: str = "",
+    checked: pulumi.Input[Any] = None,
+) -> Platform:
+    """Make the parts that the stack asks for.
+
+    `opts` are those of each component, `prefix` begins its name; Istio waits for `checked` to be known.
+    """
 
     def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=resources))
 
-    istio = (
-        Istio(f"{prefix}istio", IstioArgs(settings.istio, settings.gateway), opts) if settings.istio.enabled else None
-    )
+    istio_args = IstioArgs(settings.istio, settings.gateway, checked)
+    istio = Istio(f"{prefix}istio", istio_args, opts) if settings.istio.enabled else None
     entrance = istio or settings.istio.existing
-    mesh = [istio.istiod] if istio else []
+    mesh = istio.injectors if istio else []
     crds = [CanaryCrds(f"{prefix}canary-crds", opts)] if settings.crds.enabled else []
     namespaces = [
         AppNamespace(
             f"{prefix}{place.prefix}apps",
-            AppNamespaceArgs(place.name, place.settings, settings.istio.revision, gateways_of(settings, place)),
+            AppNamespaceArgs(
+                place.name,
+                place.settings,
+                settings.istio.label_for(place.settings.revision),
+                gateways_of(settings, place),
+            ),
             after(*mesh),
         )
         for place in settings.places
@@ -88,7 +102,7 @@ def make_platform(settings: StackConfig, opts: pulumi.ResourceOptions | None = N
     before_apps += [
         LoadTester(
             f"{prefix}{place.prefix}load-tester",
-            LoadTesterArgs(settings.load_tester, place.name, plain_text=place.may_refuse_plain_text),
+            LoadTesterArgs(settings.load_tester, place.name, place.may_refuse_plain_text, settings.proxies[place.name]),
             after(*mesh, *guarded),
         )
         for place in settings.load_tested

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi_command import local
 
-from components._shared.image import PROJECT_FOLDER
+from components._shared.cli import canary_command
 from components._shared.options import child_options
 from stack.cluster import ClusterAccess
 
@@ -52,10 +49,3 @@ class RolloutGate(pulumi.ComponentResource):
         )
         self.outcome = pulumi.Output.json_loads(command.stdout)
         self.register_outputs({"outcome": self.outcome})
-
-
-def canary_command() -> str:
-    """Beside the Python that runs this program; in this checkout relative to the program, as on every machine."""
-    command = Path(sys.prefix, "bin", "canary")
-    inside = command.is_relative_to(PROJECT_FOLDER)
-    return f".{os.sep}{os.path.relpath(command)}" if inside else str(command)

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.api import Problem
-from stack.config import IstioConfig, StackConfig
+from stack.config import StackConfig
 from stack.gateway import GatewayConfig
+from stack.istio import VERSION_MARK, ControlPlane, IstioConfig
 from stack.merge import merge
-from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
+from stack.names import BASE_RELEASE, DEFAULT_TAG, GATEWAY_RELEASE, ISTIO_NAMESPACE, PROXY_ANNOTATION
 
 _GATEWAY_LABEL = "gateway"
 """Of the gateway's pods; the chart's own default as well."""
@@ -21,25 +22,88 @@ _STATUS_PORT = 15021
 
 
 def istio_values(istio: IstioConfig, gateway: GatewayConfig) -> Mapping[str, dict[str, Any]]:
-    """The values of the charts `base`, `istiod` and `gateway`: one replica each, small requests, as in the workshop."""
-    revision = istio.revision
-    revised = {"revision": revision} if revision else {}
-    defaults: Mapping[str, Mapping[str, Any]] = {
-        "base": {"defaultRevision": revision} if revision else {},
-        "istiod": {
-            "autoscaleEnabled": False,
-            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
-            "global": {"proxy": {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}},
-        },
-        "gateway": {
-            "autoscaling": {"enabled": False},
-            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-            "labels": {"istio": _GATEWAY_LABEL},
-            "service": {"ports": _service_ports(gateway)},
-            **revised,
-        },
+    """The values of each release, by its name: one replica each, small requests, as in the workshop."""
+    stable, served = istio.control_planes[0], istio.control_plane(istio.gateway_revision)
+    defaults: dict[str, tuple[str, Mapping[str, Any]]] = {
+        BASE_RELEASE: ("base", {"defaultRevision": stable.revision} if stable.revision else {}),
+        GATEWAY_RELEASE: (
+            "gateway",
+            {
+                "autoscaling": {"enabled": False},
+                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+                "labels": {"istio": _GATEWAY_LABEL},
+                "service": {"ports": _service_ports(gateway)},
+                **({"revision": served.label} if served.label else {}),
+                **({"podAnnotations": {PROXY_ANNOTATION: served.version}} if served.is_tagged else {}),
+            },
+        ),
     }
-    return {chart: merge(values, istio.values.for_chart(chart)) for chart, values in defaults.items()}
+    found = {release: merge(ours, istio.values.for_chart(chart)) for release, (chart, ours) in defaults.items()}
+    return found | {plane.release: _istiod_values(istio, plane) for plane in istio.control_planes}
+
+
+def _istiod_values(istio: IstioConfig, plane: ControlPlane) -> dict[str, Any]:
+    ours = {
+        "autoscaleEnabled": False,
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+        "global": {"proxy": {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}},
+        **({"revision": plane.revision} if plane.is_tagged else {}),
+    }
+    values: dict[str, Any] = _versioned(merge(ours, istio.values.istiod), plane.version)
+    return values
+
+
+def _versioned(values: Any, version: str) -> Any:
+    """`values` with the version wherever a text has the mark for it."""
+    if isinstance(values, Mapping):
+        return {key: _versioned(value, version) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_versioned(value, version) for value in values]
+    return values.replace(VERSION_MARK, version) if isinstance(values, str) else values
+
+
+def tag_webhooks(tag: str, plane: ControlPlane) -> list[dict[str, Any]]:
+    """The webhooks that inject the proxy of a revision into who names its tag.
+
+    As `istioctl tag set` makes them: the label of a namespace decides, and that of a pod where the namespace has none.
+    `default` is who only says `istio-injection: enabled`. istiod adds the certificate itself.
+    """
+    no_revision: dict[str, Any] = {"key": "istio.io/rev", "operator": "DoesNotExist"}
+    no_injection: dict[str, Any] = {"key": "istio-injection", "operator": "DoesNotExist"}
+    not_off = {"key": "sidecar.istio.io/inject", "operator": "NotIn", "values": ["false"]}
+    named = {"key": "istio.io/rev", "operator": "In", "values": [tag]}
+    enabled = {"key": "istio-injection", "operator": "In", "values": ["enabled"]}
+    asked = {"key": "sidecar.istio.io/inject", "operator": "In", "values": ["true"]}
+    selectors = {
+        "rev.namespace": ([named, no_injection], [not_off]),
+        "rev.object": ([no_revision, no_injection], [not_off, named]),
+    }
+    if tag == DEFAULT_TAG:
+        selectors |= {
+            "namespace": ([enabled], [not_off]),
+            "object": ([no_injection, no_revision], [asked, no_revision]),
+        }
+    return [
+        {
+            "name": f"{prefix}.sidecar-injector.istio.io",
+            "clientConfig": {
+                "service": {
+                    "name": f"istiod-{plane.revision}",
+                    "namespace": ISTIO_NAMESPACE,
+                    "path": "/inject",
+                    "port": 443,
+                }
+            },
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "Never",
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
+            "namespaceSelector": {"matchExpressions": namespaces},
+            "objectSelector": {"matchExpressions": pods},
+        }
+        for prefix, (namespaces, pods) in selectors.items()
+    ]
 
 
 def gateway_selector(values: Mapping[str, Any]) -> dict[str, str]:

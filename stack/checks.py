@@ -61,7 +61,7 @@ def _namespace(place: Place) -> Iterator[Problem]:
         yield from _existing_namespace(place, at)
     for label in _INJECTION_LABELS:
         if label in settings.labels:
-            yield Problem(f"{key}.labels.{label}", f"Forbidden: set {key}.injection, or revision of istiod")
+            yield Problem(f"{key}.labels.{label}", f"Forbidden: set {key}.injection or {key}.revision")
     if settings.mtls and not settings.injection:
         yield Problem(f"{key}.mtls", "Forbidden: without injection no proxy applies it")
     if settings.callers is not None and not settings.injection:
@@ -73,7 +73,7 @@ def _namespace(place: Place) -> Iterator[Problem]:
 def _existing_namespace(place: Place, at: str) -> Iterator[Problem]:
     if place.name in _WITHOUT_SIDECARS:
         yield Problem(at, f'Invalid value: "{place.name}": no place for apps: Istio injects no sidecars there')
-    for name in sorted(place.settings.model_fields_set & {"labels", "injection", "mtls", "callers"}):
+    for name in sorted(place.settings.model_fields_set & {"labels", "injection", "mtls", "callers", "revision"}):
         yield Problem(f"{place.key}.{name}", "Forbidden: with create: false the namespace stays as it is")
     if place.prefix and not place.workloads:
         yield Problem(at, "Required value: apps or targets; with create: false there is nothing else to make")

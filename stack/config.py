@@ -6,113 +6,29 @@ Every section is a structured object under the project's name, as in ``canary-on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from controller.api.base import Boolean, Model
 from stack.app import AppConfig, TargetConfig
 from stack.controller import ControllerConfig, TrustConfig
 from stack.gateway import Gateway, GatewayConfig, OtherGatewayConfig, other_gateway, public_gateway
-from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
+from stack.istio import IstioConfig
+from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
 from stack.network import NetworkPoliciesConfig
 from stack.observability import AlertConfig, ObservabilityConfig
 from stack.promotion import Blocked, PromotionConfig
 from stack.values import (
-    ChartRepository,
     DataKey,
     Image,
     Label,
-    LabelKey,
-    LabelValue,
     ObjectName,
-    Positive,
     Resources,
     SecretText,
     ServiceName,
-    Text,
-    matching,
 )
 from stack.workload import images_of
-
-DEFAULT_ISTIO_VERSION = "1.31.1"
-CHARTS = ("base", "istiod", "gateway")
-
-
-class IstioValues(Model):
-    base: dict[str, Any] = Field(default_factory=dict, description="Helm values of the chart `base`.")
-    istiod: dict[str, Any] = Field(default_factory=dict, description="Helm values of the chart `istiod`.")
-    gateway: dict[str, Any] = Field(default_factory=dict, description="Helm values of the chart `gateway`.")
-
-    def for_chart(self, chart: str) -> dict[str, Any]:
-        values: dict[str, Any] = getattr(self, chart)
-        return values
-
-
-class ExistingIstio(Model):
-    revision: LabelValue = Field(
-        "", description="Revision or tag of istiod, whose label the namespaces get; the default one when empty."
-    )
-    gateway_selector: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels of the gateway's pods, as in `{istio: ingressgateway}`."
-    )
-    gateway_service: Annotated[
-        str, matching(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+", "a Service as name.namespace")
-    ] = Field("", description="Service of these pods, as in `istio-ingressgateway.istio-system`.")
-
-
-class IstioConfig(Model):
-    enabled: Boolean = Field(
-        True,
-        description="Install Istio. When false, `existing` describes the one that is there already, in istio-system.",
-    )
-    existing: ExistingIstio = Field(
-        ExistingIstio(), description="The Istio that is there already. Only with `enabled: false`."
-    )
-    create_namespace: Boolean = Field(
-        True, description="Make istio-system, and delete it with the stack; false if it is there already."
-    )
-    version: Annotated[Text, matching(r"\d+\.\d+\.\d+\S*", f"a release of Istio, as in {DEFAULT_ISTIO_VERSION}")] = (
-        Field(DEFAULT_ISTIO_VERSION, description="Version of the three Istio charts.")
-    )
-    repository: ChartRepository = Field(
-        "https://blob.istio.io/istio-release/charts",
-        description="Repository of the Istio charts, `oci://ghcr.io/istio/release/charts` for example.",
-    )
-    chart_path: Path | None = Field(
-        None,
-        description="A local folder with the chart folders `base`, `istiod` and `gateway`, used in place of "
-        "`repository` and `version`.",
-    )
-    values: IstioValues = Field(IstioValues(), description="Helm values, merged over the defaults of this program.")
-    timeout_seconds: Positive = Field(300, description="Longest time for the workloads of a chart to become ready.")
-    await_gateway: Boolean = Field(
-        True,
-        description="Whether `up` waits for the gateway's pods and the address of its load balancer. Apps never do.",
-    )
-
-    @property
-    def revision(self) -> str:
-        """The revision of istiod, which the namespaces of its workloads name; empty for the default one."""
-        revision = str(self.values.istiod.get("revision") or "") if self.enabled else self.existing.revision
-        return "" if revision == "default" else revision
-
-    @property
-    def gateway_service(self) -> str:
-        """The Service of the gateway's pods, as ``name.namespace``."""
-        return f"{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}" if self.enabled else self.existing.gateway_service
-
-    @model_validator(mode="after")
-    def _charts_are_there(self) -> Self:
-        if self.chart_path is not None:
-            missing = [chart for chart in CHARTS if not (self.chart_path / chart / "Chart.yaml").is_file()]
-            if missing:
-                raise ValueError(
-                    f"chartPath {self.chart_path} must hold the charts; no Chart.yaml in {', '.join(missing)}"
-                )
-        return self
 
 
 class CrdsConfig(Model):
@@ -204,6 +120,11 @@ class StackConfig(Model):
     def load_tested(self) -> Sequence[Place]:
         """The places that get a load tester."""
         return [place for place in self.places if self.load_tester.enabled and place.has_load_tester]
+
+    @property
+    def proxies(self) -> Mapping[str, str]:
+        """The version of the proxies of each place, where the stack says it; else empty."""
+        return {place.name: self.istio.proxy_for(place.settings.revision) for place in self.places}
 
     @property
     def templates(self) -> Mapping[str, str]:

@@ -14,7 +14,6 @@ from controller.api import Problem
 from stack.checks import find_problems
 from stack.cluster import ClusterAccess
 from stack.config import (
-    IstioConfig,
     LoadTesterConfig,
     RolloutsConfig,
     StackConfig,
@@ -23,6 +22,7 @@ from stack.config import (
 from stack.controller import TrustConfig
 from stack.errors import ConfigError, problems_of
 from stack.gateway import GatewayConfig
+from stack.istio import IstioConfig
 from stack.namespace import NamespaceConfig
 from stack.observability import AlertConfig
 from stack.promotion import find_barred

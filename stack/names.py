@@ -6,6 +6,12 @@ from typing import Final
 
 ISTIO_NAMESPACE: Final = "istio-system"
 """Istio, its monitoring, the public gateway and the controller."""
+BASE_RELEASE: Final = "istio-base"
+"""The Helm release of Istio's CRDs."""
+DEFAULT_TAG: Final = "default"
+"""Istio's tag for the namespaces that say no more than that they want a sidecar."""
+PROXY_ANNOTATION: Final = "canary-on-istio/proxy"
+"""Annotation of a pod template: the version of its sidecar. Another version is another template, so its pods roll."""
 GATEWAY_RELEASE: Final = "istio-gateway"
 """The Helm release of the gateway's pods, and their Service."""
 PROMETHEUS: Final = "prometheus"

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from controller.api.base import Boolean, Model
 from stack.app import AppConfig, TargetConfig
+from stack.istio import Tag
 from stack.names import LOAD_TESTER
 from stack.values import Label, LabelKey, LabelValue, ServiceName
 
@@ -22,6 +23,9 @@ class NamespaceSettings(Model):
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Additional labels of the namespace.")
     injection: Boolean = Field(
         True, description="Inject a sidecar into its pods. Without sidecars there are no metrics to analyse."
+    )
+    revision: Tag = Field(
+        "stable", description="The istiod of its proxies, of those in `istio.revisions`. Apps roll when it changes."
     )
     mtls: Literal["STRICT", "PERMISSIVE", "DISABLE"] | None = Field(
         None, description="Mode of the namespace's PeerAuthentication; the mesh's own (PERMISSIVE) when unset."

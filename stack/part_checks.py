@@ -10,6 +10,7 @@ from controller.api import Problem
 from controller.api.base import Model
 from stack.config import StackConfig
 from stack.controller import ControllerConfig
+from stack.istio import minor_of
 
 _ABOUT_EXISTING: Mapping[str, Collection[str]] = {
     # part -> the keys that say something of one that is there already
@@ -34,6 +35,7 @@ def part_problems(config: StackConfig) -> Iterator[Problem]:
         if not getattr(settings, "enabled", True):
             yield from _without_effect(part, settings)
     yield from _istio(config)
+    yield from _revisions(config)
     for field in sorted(config.observability.prometheus.model_fields_set & {"headers", "secret_ref"}):
         if config.observability.prometheus.enabled:
             key = to_camel(field)
@@ -71,3 +73,37 @@ def _istio(config: StackConfig) -> Iterator[Problem]:
         for key, (meaning, value) in missing.items():
             if not value:
                 yield Problem(f"istio.existing.{key}", f"Required value: {meaning}; or set gateway.enabled: false")
+
+
+def _revisions(config: StackConfig) -> Iterator[Problem]:
+    """Two istiods, and who asks for which."""
+    istio, revisions = config.istio, config.istio.revisions
+    if not istio.enabled:
+        return
+    tagged = {key for key, version in (("stable", revisions.stable), ("next", revisions.next)) if version}
+    if "next" not in tagged:
+        asking = {f"{place.key}.revision": place.settings.revision for place in config.places}
+        for key, tag in {**asking, "istio.gatewayRevision": istio.gateway_revision}.items():
+            if tag == "next":
+                yield Problem(key, 'Invalid value: "next": istio.revisions.next must say which version that is')
+    if "stable" in tagged and "version" in istio.model_fields_set:
+        yield Problem("istio.version", "Forbidden: with istio.revisions.stable nothing uses it")
+    if tagged and "revision" in istio.values.istiod:
+        yield Problem("istio.values.istiod.revision", "Forbidden: with istio.revisions each istiod has its own")
+    if "next" in tagged:
+        stable, following = istio.control_planes
+        yield from _next(stable.version, following.version)
+
+
+def _next(stable: str, following: str) -> Iterator[Problem]:
+    """Istio's own limit for an upgrade by revision (https://istio.io/latest/docs/setup/upgrade/canary/)."""
+    key, (major, minor) = "istio.revisions.next", minor_of(stable)
+    if minor_of(following) == (major, minor):
+        message = f"{stable} is of the same minor version: upgrade in place, by the version of that one"
+    elif minor_of(following) < (major, minor):
+        message = f"must be newer than {stable}; to go back, move the namespaces to stable"
+    elif minor_of(following) > (major, minor + 2):
+        message = f"must be at most two minor versions after {stable}: take {major}.{minor + 2} first"
+    else:
+        return
+    yield Problem(key, f'Invalid value: "{following}": {message}')

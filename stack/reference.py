@@ -14,8 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from controller.api.rules import Rule
-from stack.config import IstioConfig, LoadTesterConfig, StackConfig
+from stack.config import LoadTesterConfig, StackConfig
 from stack.gateway import GatewayConfig
+from stack.istio import IstioConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig
 from stack.values import Pattern

@@ -14,6 +14,7 @@ from controller.api.parse import without_nulls
 from stack.app import AppConfig, HpaConfig
 from stack.kubernetes import with_quantities
 from stack.merge import POD_LISTS, merge
+from stack.names import PROXY_ANNOTATION
 
 PORT_NAME = "http"
 _FILES = "files"
@@ -36,14 +37,19 @@ def config_maps(name: str, app: AppConfig) -> Mapping[str, Mapping[str, str]]:
     return {each: data for each, data in found.items() if data}
 
 
-def build_deployment(name: str, app: AppConfig) -> dict[str, Any]:
-    """The spec of the app's Deployment.
+def proxy_annotations(version: str) -> dict[str, str]:
+    """Of a pod template, so that its pods roll when their sidecars are to have another version; none for no version."""
+    return {PROXY_ANNOTATION: version} if version else {}
+
+
+def build_deployment(name: str, app: AppConfig, proxy: str = "") -> dict[str, Any]:
+    """The spec of the app's Deployment; `proxy` is the version of its sidecars.
 
     Without `replicas`: 1 at first, then they are the controller's or the autoscaler's.
     """
     template: dict[str, Any] = {"metadata": {"labels": app_labels(name, app)}, "spec": build_pod(name, app)}
-    if app.annotations:
-        template["metadata"]["annotations"] = dict(app.annotations)
+    if annotations := {**app.annotations, **proxy_annotations(proxy)}:
+        template["metadata"]["annotations"] = annotations
     ours = {
         "minReadySeconds": app.min_ready_seconds,
         "revisionHistoryLimit": 5,

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Predict how a rollout will run.",
     "replay": "Test a Canary on recorded metrics.",
     "tune": "Propose the settings of each comparison from recorded traffic.",
+    "proxies": "Show which pods have the proxy of which revision of Istio.",
     "crds": "Print the CustomResourceDefinitions.",
 }
 """The functions that are commands, with the first sentence of their help. Each is in the module of its name in

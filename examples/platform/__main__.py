@@ -11,9 +11,9 @@ from components.gateway import PublicGateway, PublicGatewayArgs
 from components.istio import Istio, IstioArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.observability.observability import Observability, ObservabilityArgs
-from stack.config import IstioConfig
 from stack.controller import ControllerConfig
 from stack.gateway import GatewayConfig, public_gateway
+from stack.istio import IstioConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.network import NetworkPoliciesConfig
 from stack.observability import ObservabilityConfig
@@ -24,7 +24,7 @@ controller = ControllerConfig(image=settings.require("image"))
 
 istio = Istio("istio", IstioArgs(IstioConfig(), gateway))
 crds = CanaryCrds("canary-crds")
-ready = ResourceOptions(depends_on=[istio.istiod, crds])
+ready = ResourceOptions(depends_on=[*istio.injectors, crds])
 PublicGateway("public-gateway", PublicGatewayArgs(public_gateway(gateway), istio.gateway_selector), ready)
 policies = NetworkPoliciesArgs(NetworkPoliciesConfig(), ObservabilityConfig(), controller)
 ready = ResourceOptions(depends_on=[istio.istiod, crds, NetworkPolicies("network-policies", policies, ready)])
@@ -33,7 +33,7 @@ observability = Observability("observability", monitoring, ready)
 CanaryController(
     "canary-controller",
     CanaryControllerArgs(controller, observability.prometheus),
-    ResourceOptions(depends_on=[istio.istiod, crds, *observability.metrics]),
+    ResourceOptions(depends_on=[*istio.injectors, crds, *observability.metrics]),
 )
 
 pulumi.export("gateway", f"{ISTIO_NAMESPACE}/{gateway.name}")

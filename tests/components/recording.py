@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.struct_pb2 import Struct
 from pulumi import Output
 from pulumi.runtime import rpc, settings
 from pulumi.runtime.config import set_all_config
@@ -61,10 +62,12 @@ class Registered:
 class Recording(Mocks):
     """The one mocks class: every resource becomes what it was asked to be, and is kept.
 
-    `stacks` are the outputs of the stacks that exist, by their full names, as their last updates left them.
+    `stacks` are the outputs of the stacks that exist, by their full names, as their last updates left them; `mesh` what
+    `canary proxies` prints, None while there is no cluster.
     """
 
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mesh: Mapping[str, Any] | None = None
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -72,7 +75,7 @@ class Recording(Mocks):
         return f"{args.name}-id", args.inputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], None]:
-        raise AssertionError(f"the program asks the cluster nothing, yet called {args.token}")
+        raise AssertionError(f"{args.token} is not asked through the mocks")
 
     def get(self, kind: str, name: str) -> Registered:
         """What makes the object, or the component, of this name."""
@@ -130,6 +133,16 @@ class _Monitor(MockMonitor):
             request.object["stdout"] = json.dumps(OUTCOME)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
 
+    def Invoke(self, request: Any) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802 -- the protocol's name
+        """A command that the program runs; as with `ReadResource`, without an event loop."""
+        assert request.tok == "command:local:run", f"the program called {request.tok}"
+        assert "canary proxies --output=json" in request.args["command"]
+        printed = Struct()
+        printed.update({"stdout": json.dumps(self._recording.mesh) if self._recording.mesh else ""})
+        answer = resource_pb2.ResourceInvokeResponse()
+        getattr(answer, "return").CopyFrom(printed)  # the protocol's name, a word of Python's
+        return answer
+
     def ReadResource(self, request: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802 -- the protocol's name
         """A StackReference: the program reads nothing else. Pulumi's own leaves an event loop open on each thread."""
         read = resource_pb2.ReadResourceResponse(urn=self.make_urn(request.parent, request.type, request.name))
@@ -143,10 +156,11 @@ def run(
     secret: Sequence[str] = (),
     *,
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
+    mesh: Mapping[str, Any] | None = None,
     preview: bool = False,
 ) -> Recording:
     """`program` as `pulumi up` runs it; `config` by whole keys, as texts, of which those in `secret` are secrets."""
-    recording = Recording(stacks=stacks or {})
+    recording = Recording(stacks or {}, mesh)
 
     async def run() -> None:
         set_mocks(
@@ -177,12 +191,13 @@ def run_program(
     more: Mapping[str, str] | None = None,
     secret: Sequence[str] = (),
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
+    mesh: Mapping[str, Any] | None = None,
     preview: bool = False,
 ) -> Recording:
     """The program of this repository.
 
     `config` is the stack's, by section, with an image for the controller; `more` are other keys, whole and as text;
-    `secret` the whole keys that Pulumi holds as secrets; `stacks` the outputs of stacks by their full names.
+    `secret` the whole keys that Pulumi holds as secrets; `stacks` and `mesh` as in `Recording`.
     """
     sections = {"controller": {"image": IMAGE}, **(config or {})}
     texts = {f"{PROJECT}:{key}": json.dumps(value) for key, value in sections.items()}
@@ -190,4 +205,4 @@ def run_program(
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    return run(program, {**texts, **(more or {})}, secret, stacks=stacks, preview=preview)
+    return run(program, {**texts, **(more or {})}, secret, stacks=stacks, mesh=mesh, preview=preview)

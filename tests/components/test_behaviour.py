@@ -29,6 +29,7 @@ def test_exports_the_addresses_and_names_that_a_user_needs(program: Recording) -
         "controller": "canary-controller.istio-system",
         "gatewayService": "istio-gateway.istio-system",
         "hosts": ["*"],
+        "istio": {"stable": {"version": "1.31.1", "revision": ""}},
         "prometheusUrl": "http://prometheus.istio-system:9090",
         "rollouts": {"frontend": OUTCOME, "backend": OUTCOME},
         "versions": {name: [{name: "ghcr.io/stefanprodan/podinfo:6.1.0"}] for name in ("frontend", "backend")},

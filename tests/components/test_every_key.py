@@ -37,6 +37,7 @@ EXISTING = {
         "existing": {"gatewaySelector": {"istio": "edge"}, "gatewayService": "edge.istio-system"},
     }
 }
+NEXT = {"istio": {"revisions": {"next": "1.32.0"}}}
 NO_HOOKS = {"webhooks": {"conformance-test": None, "load-test": None}}
 
 OTHER_GATEWAY = {
@@ -71,6 +72,9 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "istio.existing.gatewayService": ("door.istio-system", EXISTING),
     "istio.createNamespace": (False, {}),
     "istio.version": ("1.31.0", {}),
+    "istio.revisions.stable": ("1.30.4", {}),
+    "istio.revisions.next": ("1.32.0", {}),
+    "istio.gatewayRevision": ("next", NEXT),
     "istio.repository": ("https://mirror.example/charts", {}),
     "istio.chartPath": ("CHARTS", {}),
     "istio.values.base": ({"defaultRevision": "a"}, {}),
@@ -116,6 +120,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "namespace.name": ("shop", {}),
     "namespace.labels": ({"team": "shop"}, {}),
     "namespace.injection": (False, {}),
+    "namespace.revision": ("next", NEXT),
     "namespace.mtls": ("STRICT", {}),
     "namespace.callers": ([], {}),
     "crds.enabled": (False, {}),
@@ -199,6 +204,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "namespaces.<name>.create": (False, {"namespaces": {"cart": {"apps": {"cart": CART}}}}),
     "namespaces.<name>.labels": ({"team": "shop"}, {}),
     "namespaces.<name>.injection": (False, {}),
+    "namespaces.<name>.revision": ("next", NEXT),
     "namespaces.<name>.mtls": ("STRICT", {}),
     "namespaces.<name>.callers": ([], {}),
     "namespaces.<name>.apps": ({"cart": CART}, {}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.rollout_gate import canary_command
+from components._shared.cli import canary_command
 from tests.components.recording import IMAGE, PROJECT, ROOT, Recording, run, run_program
 from tests.components.test_parts import objects
 

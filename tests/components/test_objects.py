@@ -28,6 +28,11 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     # golden file -> (component, configuration of the stack)
     "istio-from-a-registry": ("istio", {"istio": {"repository": "oci://registry.example/charts/"}}),
     "istio-with-a-revision": ("istio", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
+    "istio-during-an-upgrade": (
+        "istio",
+        {"istio": {"version": "1.30.4", "revisions": {"next": "1.31.1"}, "gatewayRevision": "next"}},
+    ),
+    "istio-by-revision": ("istio", {"istio": {"revisions": {"stable": "1.31.1"}}}),
     "apps-with-a-revision": ("apps", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
     "canary-controller-of-namespaces": (
         "canary-controller",

@@ -32,7 +32,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, '
-                "createNamespace, enabled, existing, repository, timeoutSeconds, values, version)"
+                "createNamespace, enabled, existing, gatewayRevision, repository, revisions, timeoutSeconds, "
+                "values, version)"
             )
         ],
     ),
@@ -41,7 +42,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 "istio.zzz: unknown field (known: awaitGateway, chartPath, createNamespace, enabled, existing, "
-                "repository, timeoutSeconds, values, version)"
+                "gatewayRevision, repository, revisions, timeoutSeconds, values, version)"
             )
         ],
     ),
@@ -57,6 +58,59 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "an invalid version": (
         {"istio": {"version": "latest"}},
         ['istio.version: Invalid value: "latest": must be a release of Istio, as in 1.31.1'],
+    ),
+    "a next version that is of the same minor version": (
+        {"istio": {"revisions": {"stable": "1.31.0", "next": "1.31.1"}}},
+        [
+            (
+                'istio.revisions.next: Invalid value: "1.31.1": 1.31.0 is of the same minor version: upgrade in place, '
+                "by the version of that one"
+            )
+        ],
+    ),
+    "a next version that is older than the one in place": (
+        {"istio": {"version": "1.31.0", "revisions": {"next": "1.30.1"}}},
+        [
+            (
+                'istio.revisions.next: Invalid value: "1.30.1": must be newer than 1.31.0; to go back, move the '
+                "namespaces to stable"
+            )
+        ],
+    ),
+    "a next version that leaps": (
+        {"istio": {"revisions": {"stable": "1.28.3", "next": "1.31.1"}}},
+        [
+            (
+                'istio.revisions.next: Invalid value: "1.31.1": must be at most two minor versions after 1.28.3: '
+                "take 1.30 first"
+            )
+        ],
+    ),
+    "those who ask for a next version that there is not": (
+        {
+            "istio": {"gatewayRevision": "next"},
+            "namespace": {"revision": "next"},
+            "namespaces": {"team": {"revision": "next"}},
+        },
+        [
+            'namespace.revision: Invalid value: "next": istio.revisions.next must say which version that is',
+            'namespaces.team.revision: Invalid value: "next": istio.revisions.next must say which version that is',
+            'istio.gatewayRevision: Invalid value: "next": istio.revisions.next must say which version that is',
+        ],
+    ),
+    "an istiod in place, and one by revision instead": (
+        {"istio": {"version": "1.30.1", "revisions": {"stable": "1.30.2"}, "values": {"istiod": {"revision": "a"}}}},
+        [
+            "istio.version: Forbidden: with istio.revisions.stable nothing uses it",
+            "istio.values.istiod.revision: Forbidden: with istio.revisions each istiod has its own",
+        ],
+    ),
+    "a revision of an Istio that is there already": (
+        {"istio": {**EXISTING, "revisions": {"next": "1.31.1"}}, "namespace": {"create": False, "revision": "next"}},
+        [
+            "istio.revisions: Forbidden: with istio.enabled: false nothing uses it",
+            "namespace.revision: Forbidden: with create: false the namespace stays as it is",
+        ],
     ),
     "a chart folder without charts": (
         {"istio": {"chartPath": "/nowhere"}},
@@ -423,7 +477,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "the injection label set by hand": (
         {"namespace": {"labels": {"istio-injection": "disabled"}}},
-        ["namespace.labels.istio-injection: Forbidden: set namespace.injection, or revision of istiod"],
+        ["namespace.labels.istio-injection: Forbidden: set namespace.injection or namespace.revision"],
     ),
     "an invalid label value": (
         {"namespace": {"labels": {"team": "a b"}}},
@@ -618,7 +672,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'namespaces.team-1.inject: unknown field; did you mean "injection"? (known: apps, callers, create, '
-                "injection, labels, mtls, targets)"
+                "injection, labels, mtls, revision, targets)"
             )
         ],
     ),
@@ -634,7 +688,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             }
         },
         [
-            "namespaces.team-1.labels.istio.io/rev: Forbidden: set namespaces.team-1.injection, or revision of istiod",
+            (
+                "namespaces.team-1.labels.istio.io/rev: Forbidden: set namespaces.team-1.injection or "
+                "namespaces.team-1.revision"
+            ),
             "namespaces.team-1.mtls: Forbidden: without injection no proxy applies it",
             (
                 'namespaces.team-1.apps.cart.analysis.interval: Invalid value: "1s": must not be below '
