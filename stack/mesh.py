@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -92,8 +93,7 @@ def _cut_off(istio: IstioConfig, mesh: Mesh) -> Iterator[str]:
     """An istiod of this stack that would go, while pods still need it."""
     kept = {_revision(plane) for plane in istio.control_planes}
     for revision, version in mesh.control_planes.items():
-        major, minor = minor_of(version)
-        is_ours = revision in {"default", f"{major}-{minor}"}
+        is_ours = revision == "default" or re.fullmatch(r"\d+-\d+", revision)
         pods = mesh.proxies.get(revision, ())
         if is_ours and pods and revision not in kept:
             named = ", ".join(pods[:MOST_NAMED]) + (", ..." if len(pods) > MOST_NAMED else "")

@@ -1,7 +1,7 @@
-"""Stand-in for Pulumi's `command` plugin, which no package registry has: `command:local:Command` and nothing else.
+"""Stand-in for Pulumi's `command` plugin, which no package registry has: `command:local:Command` and `local:run` alone.
 
-Started by the engine as a program of its own. It covers `create`, `update`, `delete`, `environment`, `dir`, `stdin`,
-`interpreter` and `triggers`; output is what the command writes. Whatever else is asked for is refused by name.
+Started by the engine as a program of its own. It covers `create`, `update`, `delete`, `command`, `environment`, `dir`,
+`stdin`, `interpreter` and `triggers`; output is what the command writes. Whatever else is asked for is refused by name.
 """
 
 import importlib.metadata
@@ -19,7 +19,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-TOKEN = "command:local:Command"
+TOKEN, FUNCTION = "command:local:Command", "command:local:run"
 INPUTS = {"create", "update", "delete", "environment", "dir", "stdin", "interpreter", "triggers"}
 
 
@@ -48,6 +48,13 @@ class CommandPlugin(provider_pb2_grpc.ResourceProviderServicer):
             diffs=changed,
             replaces=["triggers"] if "triggers" in changed and not new.get("update") else [],
         )
+
+    def Invoke(self, request: provider_pb2.InvokeRequest, context: Any) -> provider_pb2.InvokeResponse:
+        if request.tok != FUNCTION:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{request.tok} is not served by the sandbox's stand-in")
+        answer = provider_pb2.InvokeResponse()
+        getattr(answer, "return").CopyFrom(run("command", MessageToDict(request.args), context))
+        return answer
 
     def Create(self, request: provider_pb2.CreateRequest, context: Any) -> provider_pb2.CreateResponse:
         outputs = run("create", MessageToDict(request.properties), context)

@@ -40,6 +40,8 @@ def write_project(
     stack_file = folder / f"Pulumi.{STACK}.yaml"
     before = yaml.safe_load(stack_file.read_text()) if stack_file.exists() else {}
     facts = overlay(instance, cache, versions, controller)
+    if "stable" in ((extra or {}).get("canary-on-istio:istio") or {}).get("revisions", {}):
+        del facts["canary-on-istio:istio"]["version"]  # that of an istiod without a revision, which there is not
     stack = merge(read_configured(), {"config": facts}, {"config": dict(extra or {})})
     stack |= {key: value for key, value in before.items() if key == "encryptionsalt"}
     stack_file.write_text(yaml.safe_dump(stack, sort_keys=False))
@@ -58,7 +60,8 @@ def overlay(instance: Instance, cache: Cache, versions: Versions, controller: st
     return {
         "kubernetes:kubeconfig": str(instance.kubeconfig),
         "canary-on-istio:istio": {
-            "chartPath": str(cache.share / "charts"),
+            "version": tag_of(versions.images["pilot"]),
+            "chartPath": str(link_charts(instance, cache, versions) / "{version}"),
             "values": {"istiod": istiod_values(versions.images["pilot"]), "gateway": gateway_values()},
         },
         "canary-on-istio:observability": {
@@ -70,15 +73,31 @@ def overlay(instance: Instance, cache: Cache, versions: Versions, controller: st
     }
 
 
+def link_charts(instance: Instance, cache: Cache, versions: Versions) -> Path:
+    """The folder with Istio's charts, by version."""
+    link = project_folder(instance).parent / "charts" / tag_of(versions.images["pilot"])
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(cache.share / "charts")
+    return link.parent
+
+
+def tag_of(image: str) -> str:
+    return image.rpartition(":")[2]
+
+
 def istiod_values(pilot: str) -> dict[str, Any]:
     """Values that let upstream Envoy stand in for the istio-proxy build of it.
 
     That build has filters of its own (metrics, metadata exchange, ALPN) which upstream Envoy would refuse to load;
     `istio-stats.yaml` brings the metrics back.
     """
-    hub, tag = pilot.rpartition("/")[0], pilot.rpartition(":")[2]
     return {
-        "global": {"hub": hub, "tag": tag, "proxy": {"resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}}},
+        "global": {
+            "hub": pilot.rpartition("/")[0],
+            "tag": "{version}",
+            "proxy": {"resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}},
+        },
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "telemetry": {"enabled": False},
         "env": {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"},

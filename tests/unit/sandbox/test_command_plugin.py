@@ -59,6 +59,18 @@ def test_delete_runs_its_command(context, tmp_path):
     assert (tmp_path / "deleted").exists()
 
 
+def test_a_function_runs_a_command_and_returns_its_output(context):
+    inputs = {"command": 'echo "$GREETING"', "environment": {"GREETING": "hello"}}
+    asked = provider_pb2.InvokeRequest(tok="command:local:run", args=struct(**inputs))
+    answer = MessageToDict(PLUGIN.Invoke(asked, context))
+    assert answer["return"] == inputs | {"stdout": "hello", "stderr": ""}
+
+
+def test_another_function_is_refused_by_name(context):
+    with pytest.raises(AbortedError, match="command:remote:copy is not served"):
+        PLUGIN.Invoke(provider_pb2.InvokeRequest(tok="command:remote:copy"), context)
+
+
 @pytest.mark.parametrize(
     ("new", "diffs", "replaces"),
     [

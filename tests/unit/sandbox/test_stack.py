@@ -21,12 +21,13 @@ def test_the_program_is_configured_with_what_only_the_sandbox_knows(instance):
     assert overlay(instance, CACHE, load(), "canary-controller:dev-1") == {
         "kubernetes:kubeconfig": str(instance.kubeconfig),
         "canary-on-istio:istio": {
-            "chartPath": "/cache/share/charts",
+            "version": "1.31.0",
+            "chartPath": f"{project_folder(instance).parent}/charts/{{version}}",
             "values": {
                 "istiod": {
                     "global": {
                         "hub": "registry.istio.io/release",
-                        "tag": "1.31.0",
+                        "tag": "{version}",
                         "proxy": {"resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}},
                     },
                     "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
@@ -43,6 +44,16 @@ def test_the_program_is_configured_with_what_only_the_sandbox_knows(instance):
         "canary-on-istio:controller": {"image": "canary-controller:dev-1", "build": {"enabled": False}},
         "canary-on-istio:loadTester": {"image": load().images["load-tester"]},
     }
+    charts = {each.name: str(each.readlink()) for each in (project_folder(instance).parent / "charts").iterdir()}
+    assert charts == {"1.31.0": "/cache/share/charts"}
+
+
+def test_a_stack_whose_istiods_all_have_revisions_has_no_version_beside_them(instance):
+    revisions = {"revisions": {"stable": "1.30.4"}}
+    write_project(instance, CACHE, load(), "controller:1", {"canary-on-istio:istio": revisions})
+    stack = yaml.safe_load((project_folder(instance) / "Pulumi.dev.yaml").read_text())["config"]
+    assert stack["canary-on-istio:istio"] | revisions == stack["canary-on-istio:istio"]
+    assert "version" not in stack["canary-on-istio:istio"]
 
 
 def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance):
