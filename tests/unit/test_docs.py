@@ -7,15 +7,17 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 import yaml
+from typer import _click as click
 from typer.testing import CliRunner
 
-from controller.api import parse_canary
+from controller.api import parse_alert_provider, parse_canary, parse_metric_template
 from controller.api.compare import SENSITIVITIES, Compare
 from controller.api.support import UNSUPPORTED, Unsupported
 from controller.cli import app
@@ -23,10 +25,22 @@ from controller.cli.flagger import REFUSED, WITHOUT_EFFECT
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
 from controller.core.evidence.question import Question
 from stack.load import parse
+from stack.merge import merge
 from tests.builders import canary_manifest
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/cli.md", "docs/from-flagger.md", "docs/security.md")
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")))
+STACK = {
+    "controller": {"image": "registry.example/canary-controller:1.0"},
+    "apps": {
+        "shop": {"image": "registry.example/shop", "tag": "1.4.2", "service": {"port": 80}},
+        "backend": {"tag": "6.1.3"},
+    },
+}
+"""Of the stacks in the documentation, what each block leaves out."""
+PROGRAMS = ("actionlint", "canary", "git", "helm", "kubectl", "pytest", "python", "uv")
+INCOMPLETE = (click.exceptions.MissingParameter, click.exceptions.BadOptionUsage)
+WRITTEN = "".join((REPOSITORY / page).read_text() for page in PAGES)
 
 
 def read(page: str) -> str:
@@ -36,10 +50,10 @@ def read(page: str) -> str:
 def blocks(*languages: str) -> Iterator[Any]:
     """The fenced blocks of the pages in one of the languages, as parameters of a test."""
     for page in PAGES:
-        found = re.findall(r"^```(\w+)\n(.*?)^```$", read(page), re.MULTILINE | re.DOTALL)
-        for number, (language, text) in enumerate(found, start=1):
+        found = re.findall(r"^( *)```(\w+)\n(.*?)^\1```$", read(page), re.MULTILINE | re.DOTALL)
+        for number, (indent, language, text) in enumerate(found, start=1):
             if language in languages:
-                yield pytest.param(text, id=f"{page} block {number}")
+                yield pytest.param(re.sub(f"^{indent}", "", text, flags=re.MULTILINE), id=f"{page} block {number}")
 
 
 def commands() -> Iterator[Any]:
@@ -54,8 +68,8 @@ def commands() -> Iterator[Any]:
 
 
 def test_every_block_is_of_a_language_that_is_checked():
-    found = {language for page in PAGES for language in re.findall(r"^```(\w+)$", read(page), re.MULTILINE)}
-    assert found == {"sh", "console", "yaml"}
+    found = {language for page in PAGES for language in re.findall(r"^ *```(\w+)$", read(page), re.MULTILINE)}
+    assert found == {"sh", "console", "yaml", "python", "mermaid"}
     assert all(read(page).count("```") % 2 == 0 for page in PAGES)
 
 
@@ -68,27 +82,47 @@ class StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+PARSERS = {"Canary": parse_canary, "MetricTemplate": parse_metric_template, "AlertProvider": parse_alert_provider}
+
+
+def stack_of(found: dict[str, Any]) -> dict[str, Any]:
+    """The sections of a stack file, or of Pulumi.yaml, where each value is under `value`."""
+    sections = {key.removeprefix("canary-on-istio:"): value for key, value in found.get("config", found).items()}
+    plain = {key: value["value"] if [*value] == ["value"] else value for key, value in sections.items()}
+    enabled = plain.get("controller", {}).get("enabled", True)
+    return merge({"apps": STACK["apps"]} if not enabled else STACK, plain)
+
+
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_a_yaml_block_is_valid_where_the_text_says_to_put_it(text):
-    """Either at the end of the file of a stack that it names, or as a part of a Canary's spec."""
+    """An object of the cluster; a stack's configuration, or the end of a stack file that the page names; or a part of
+    a Canary's spec."""
     if text.startswith("  "):
         (page,) = (page for page in PAGES if text in read(page))
-        file = re.findall(r"Pulumi\.\w+\.yaml", read(page).partition(text)[0])[-1]
-        stack = yaml.load(read(file) + text, StrictLoader)
-        parse(
-            {key.removeprefix("canary-on-istio:"): value for key, value in stack["config"].items()}, "canary-on-istio"
-        )
+        file = re.findall(r"Pulumi\.\w+\.yaml", read(page).partition(text)[0])
+        text = (read(file[-1]) if file else "config:\n") + text
+    found = yaml.load(text, StrictLoader)
+    if "apiVersion" in found:
+        PARSERS[found["kind"]](found)
+    elif "config" in found or any(key.startswith("canary-on-istio:") for key in found):
+        parse(stack_of(found), "canary-on-istio")
     else:
-        manifest = canary_manifest()
-        for section, value in yaml.load(text, StrictLoader).items():
-            manifest["spec"][section] |= value
-        parse_canary(manifest)
+        parse_canary(merge(canary_manifest(), found if "spec" in found else {"spec": found}))
+
+
+@pytest.mark.parametrize("text", list(blocks("python")))
+def test_a_python_block_compiles(text):
+    compile(text, "block", "exec")
 
 
 @pytest.mark.parametrize("line", list(commands()))
 def test_a_command_line_is_accepted(line):
-    for part in line.partition("#")[0].split("|"):
-        program, *arguments = shlex.split(part)
+    """A command in a sentence may leave out what it is about; each option that it has must be one."""
+    for part in re.sub(r"^\w+=\$\((.*)\)$", r"\1", line).partition("#")[0].split("|"):
+        words = shlex.split(part)
+        while "=" in words[0]:  # the environment of a command
+            words = words[1:]
+        program, *arguments = Path(words[0]).name, *words[1:]
         if program == "make":
             targets = [each for each in arguments if "=" not in each]
             assert all(re.search(rf"^{target}:", read("Makefile"), re.MULTILINE) for target in targets)
@@ -96,10 +130,10 @@ def test_a_command_line_is_accepted(line):
             group: Any = typer.main.get_command(app)
             command = group.get_command(None, arguments[0])
             assert command
-            if arguments[1:]:  # without, it is the name of the command in a sentence
+            with suppress(*INCOMPLETE) if f"`{line}`" in WRITTEN else nullcontext():
                 command.make_context(arguments[0], arguments[1:])
         else:
-            assert program in ("canary", "helm", "kubectl", "pulumi", "uv")
+            assert program in PROGRAMS
 
 
 def test_the_plan_in_the_documentation_is_the_output_of_its_command():
