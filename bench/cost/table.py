@@ -42,6 +42,7 @@ ROWS = (
     Row("all in progress: CPU, % of a core", ("progress_cpu",), "{:.0f}"),
     Row("all in progress: memory, MiB", ("progress_memory",), "{:.0f}"),
     Row("from step to step, s: median, 99%", ("step", "step_99"), "{:.2f}, {:.2f}"),
+    Row("99% of the ticks begin so late at most, s", ("late_99",), "{:g}"),
     Row("all requests fail until none does, s: median, worst", ("back", "back_worst"), "{:.0f}, {:.0f}"),
     Row("the same with `compare`", ("back_compare", "back_compare_worst"), "{:.0f}, {:.0f}"),
     Row("rollouts while memory was watched", ("rollouts",), "{:,.0f}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -149,7 +150,9 @@ class Trial:
         await self._each(self._release, others)
         await self._until(lambda: all(self.world.weights.get(name) for name in self._names))
         began = time.monotonic()
+        before = await process.lateness()
         await self._use("progress", process, self.sizes.progress)
+        self.figures["late_99"] = within(await process.lateness() - before, 0.99)
         times = [[at for at, _ in self.world.steps[name] if at >= began] for name in self._names]
         gaps = sorted(after - before for each in times for before, after in pairwise(each))
         for name, part in (("step", 0.5), ("step_99", 0.99)):
@@ -195,7 +198,8 @@ class Trial:
             "-log-level=info",
             f"-port={port}",
         )
-        async with running((*self.controller.command, *arguments), self.log) as process:
+        command = (*self.controller.command, *arguments)
+        async with running(command, self.log, f"http://127.0.0.1:{port}/metrics") as process:
             yield process
 
     async def _until(self, holds: Callable[[], bool], deadline: float = math.inf) -> bool:
@@ -243,6 +247,12 @@ class Trial:
             warmup = f"{6 * self.sizes.interval}s"  # a minute at the default interval, as is the default
             metrics[0] = {"name": "errors", "compare": {"errors": {}, "warmup": warmup}}
         return {"interval": f"{self.sizes.interval}s", "threshold": THRESHOLD, **steps, "metrics": metrics}
+
+
+def within(ticks: Counter[float], part: float) -> float:
+    """The least limit, seconds, that so large a part of the ticks kept; NaN if there are none."""
+    wanted = part * ticks.get(math.inf, 0)
+    return min((limit for limit, count in ticks.items() if count >= wanted), default=math.nan)
 
 
 def _deployment(name: str, image: str) -> dict[str, Any]:

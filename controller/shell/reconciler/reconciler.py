@@ -100,7 +100,7 @@ class Reconciler:
             self.runner.forget(key[1], key[2])
 
     async def _loop(self, key: Key, woken: asyncio.Event, resting: Callable[[float | None], None]) -> None:
-        loop, failures = asyncio.get_running_loop(), 0
+        loop, failures, due = asyncio.get_running_loop(), 0, math.inf
         allowance = Allowance(TICKS_AT_ONCE, TICK_SECONDS, loop.time())
         while True:
             await asyncio.sleep(allowance.take(loop.time()))
@@ -108,12 +108,15 @@ class Reconciler:
             await self.turnstile.wait()
             woken.clear()
             started = loop.time()
+            if due <= started:
+                self.metrics.observe_lateness(started - due)
             outcome = await self._guarded_tick(key, failures)
             self.metrics.observe_tick(
                 key[2], key[1], seconds=loop.time() - started, at=self.clock().timestamp(), result=outcome.result
             )
             failures = failures + 1 if outcome.failed else 0
             resting(math.inf if outcome.delay is None else outcome.delay)
+            due = math.inf if outcome.delay is None else loop.time() + outcome.delay
             if outcome.failed and outcome.delay:  # what fails must not spin, however often it is woken
                 await asyncio.sleep(min(outcome.delay, FIRST_RETRY_SECONDS))
             await _wait(woken, outcome.delay)

@@ -28,6 +28,8 @@ _OUTCOMES: Mapping[str, str] = {
 }
 """How rollouts end but for those that are rolled back."""
 
+LATE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Buckets of how late a reconciliation is."""
 _STATUS = {Phase.PROGRESSING: 0, Phase.FAILED: 2}
 
 
@@ -75,6 +77,12 @@ class Metrics:
             buckets=ROLLOUT_SECONDS,
         )
         self._ticks = self._counter("canary_ticks", "Reconciliations of a Canary, by result.", *canary, "result")
+        self._lateness = Histogram(
+            "canary_tick_lateness_seconds",
+            "How long after its time the reconciliation of a Canary began.",
+            registry=self.registry,
+            buckets=LATE_SECONDS,
+        )
         self._requests = self._counter("canary_api_requests", "Requests to the Kubernetes API.", "verb", "kind")
         self._reconciled = self._gauge(
             "canary_last_reconcile_timestamp_seconds", "When the last reconciliation of any Canary ended."
@@ -101,6 +109,10 @@ class Metrics:
         self._duration.labels(name, namespace).observe(seconds)
         self._ticks.labels(name, namespace, result).inc()
         self._reconciled.set(at)
+
+    def observe_lateness(self, seconds: float) -> None:
+        """A reconciliation has begun so long after it was due."""
+        self._lateness.observe(seconds)
 
     def observe_status(self, canary: Canary, before: State, after: State) -> None:
         """Publish what the status of a Canary says now."""

@@ -25,6 +25,7 @@ from controller.shell.reporting import alerts
 from controller.shell.reporting.alerts import AlertSender
 from controller.shell.reporting.events import EventRecorder
 from controller.shell.reporting.metrics import Metrics
+from controller.shell.turnstile import Turnstile
 from tests.builders import (
     ERROR_RATE,
     NOW,
@@ -277,6 +278,29 @@ async def test_a_canary_that_is_woken_all_the_time_ticks_once_a_second():
             stage.cache.put(stage.kube.set(service))
             await asyncio.sleep(0.01)
         assert stage.ticks - before <= TICKS_AT_ONCE + 10
+
+
+async def test_how_late_a_canary_is_looked_at_is_counted_but_not_where_something_woke_it(monkeypatch):
+    def looks(limit: str) -> float:
+        return stage.metrics.registry.get_sample_value("canary_tick_lateness_seconds_bucket", {"le": limit}) or 0.0
+
+    async with initialised() as stage:
+        await stage.new_version("podinfo:2")
+        on_time = looks("0.01")
+        await stage.settle(INTERVAL)
+        assert looks("0.01") > on_time
+
+        async def crowded(_turnstile: Turnstile) -> None:
+            await asyncio.sleep(2)
+
+        monkeypatch.setattr(Turnstile, "wait", crowded)
+        on_time, late = looks("1.0"), looks("2.5")
+        await stage.settle(INTERVAL + 3)
+        assert (looks("1.0"), looks("2.5") > late) == (on_time, True)
+        counted, ticks = looks("+Inf"), stage.ticks
+        stage.kube.set(make_deployment(image="podinfo:3"))
+        await stage.settle(3)
+        assert (looks("+Inf"), stage.ticks > ticks) == (counted, True)
 
 
 async def test_between_two_steps_nothing_is_measured():
