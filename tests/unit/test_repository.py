@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -42,16 +43,41 @@ def test_no_page_waits_to_be_filled_in(page):
     assert re.findall(r"@@|TODO|TBD|FIXME|XXX", page.read_text()) == []
 
 
-def managed_versions(file: str) -> dict[str, str]:
-    """What Renovate's custom managers find in ``file``: name to version."""
-    found = {}
+def found_versions(file: str, text: str) -> Iterator[tuple[str, str]]:
+    """What Renovate's custom managers find in a file of this name and text: names with versions."""
     for manager in json.loads((ROOT / "renovate.json").read_text())["customManagers"]:
-        if any(re.search(pattern.strip("/"), file) for pattern in manager["managerFilePatterns"]):
-            for pattern in manager["matchStrings"]:
-                for match in re.finditer(pattern.replace("(?<", "(?P<"), (ROOT / file).read_text()):
-                    named = match.groupdict()
-                    found[named.get("depName") or manager["depNameTemplate"]] = named["currentValue"]
-    return found
+        if not any(re.search(pattern.strip("/"), file) for pattern in manager["managerFilePatterns"]):
+            continue
+        patterns = [re.sub(r"\(\?<(?=\w)", "(?P<", pattern) for pattern in manager["matchStrings"]]
+        texts = [text]
+        if manager.get("matchStringsStrategy") == "recursive":  # each pattern looks into what the one before has found
+            *outer, last = patterns
+            for pattern in outer:
+                texts = [match[0] for each in texts for match in re.finditer(pattern, each)]
+            patterns = [last]
+        for match in (match for each in texts for pattern in patterns for match in re.finditer(pattern, each)):
+            named = match.groupdict()
+            yield named.get("depName") or manager["depNameTemplate"], named["currentValue"]
+
+
+def managed_versions(file: str) -> dict[str, str]:
+    return dict(found_versions(file, (ROOT / file).read_text()))
+
+
+def test_renovate_finds_the_istio_of_a_stack():
+    stack = """config:
+  canary-on-istio:observability:
+    grafana: {version: 12.7.2}
+  canary-on-istio:istio:
+    version: 1.30.4
+    # Beside it.
+    revisions:
+      next: '1.31.1'
+    values: {istiod: {global: {tag: 1.31.1-custom}}}
+  canary-on-istio:apps:
+    shop: {version: 3.2.1}
+"""
+    assert [*found_versions("Pulumi.prod.yaml", stack)] == [("istiod", "1.30.4"), ("istiod", "1.31.1")]
 
 
 def test_renovate_finds_every_version_of_the_sandbox():
