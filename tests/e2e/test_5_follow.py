@@ -49,6 +49,9 @@ def test_up_ends_when_the_version_is_promoted_and_its_outputs_tell(followed: Wor
     assert after["frontend"] == before["frontend"]
     assert (after["backend"]["outcome"], after["backend"]["images"]["backend"].rpartition(":")[2]) == ("promoted", new)
     assert "sha256:" in after["backend"]["digests"]["backend"]
+    receipt = after["backend"]["receipt"]
+    assert (receipt["revision"], receipt["images"]) == (after["backend"]["revision"], after["backend"]["images"])
+    assert {each["name"] for each in receipt["verdicts"]} >= {"error-rate", "latency"}
     assert after["backend"]["revision"] != before["backend"]["revision"]
 
 

@@ -141,10 +141,19 @@ class World:
 
     def preview(self, *arguments: str, extra: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
         """``pulumi preview`` of what is deployed, or with ``extra`` laid over it."""
+        return self._look("preview", *arguments, extra=extra)
+
+    def drift(self) -> subprocess.CompletedProcess[str]:
+        """``pulumi refresh`` that only looks; it fails where the cluster is not as Pulumi has left it."""
+        return self._look("refresh", "--preview-only", "--expect-no-changes", "--diff")
+
+    def _look(
+        self, command: str, *arguments: str, extra: Mapping[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         engine = prepare(self.sandbox.node, merge(self.stack, extra or {}))
-        command = engine.command("preview", "--non-interactive", "--color=never", "--stack", "dev", *arguments)
+        words = engine.command(command, "--non-interactive", "--color=never", "--stack", "dev", *arguments)
         env = os.environ | engine.environment()
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PREVIEW_SECONDS)
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=PREVIEW_SECONDS)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.sandbox.kubectl(*arguments, stdin=stdin)
