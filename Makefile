@@ -15,7 +15,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help setup up demo down status preview test check unit apiserver e2e format generate bench bench-evidence bench-analysis
+.PHONY: help setup up demo down status preview test check unit apiserver e2e format generate bench bench-preview bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ generate: setup ## CRDs and golden files, from the code
 bench: setup ## the table of docs/cost.md: what the controller costs, beside Flagger (OPTIONS="--canaries 100 --rollouts 0")
 	@$(PYTHON) -m sandbox build
 	@$(PYTHON) -m bench.cost $(OPTIONS)
+
+bench-preview: setup ## a preview of `dev`, beside one of as many plain resources; in the sandbox of `make up`
+	@$(PYTHON) -m bench.preview
 
 bench-evidence: setup ## the table of docs/statistics.md, and a plot
 	@$(PYTHON) -m bench.evidence --rollouts 1000 --out bench/out
