@@ -400,7 +400,7 @@ def test_the_stacks_of_the_documentation_are_valid():
         "apps.shop",
         "apps.backend",
     ]
-    shop = merge(first["apps"]["shop"], more["shop"])
+    shop = merge(first["apps"]["shop"], more["apps"]["shop"])
     pod = build_pod("shop", cart({**shop, "image": shop["image"], "tag": shop["tag"]}))
     assert [(each["name"], each["image"]) for each in pod["containers"]] == [
         ("shop", "registry.example/shop:1.4.2"),
