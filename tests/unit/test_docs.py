@@ -38,7 +38,7 @@ STACK = {
     },
 }
 """Of the stacks in the documentation, what each block leaves out."""
-PROGRAMS = ("actionlint", "canary", "git", "helm", "kubectl", "pytest", "python", "uv")
+PROGRAMS = ("actionlint", "canary", "git", "helm", "kubectl", "pulumi", "pytest", "python", "uv")
 INCOMPLETE = (click.exceptions.MissingParameter, click.exceptions.BadOptionUsage)
 WRITTEN = "".join((REPOSITORY / page).read_text() for page in PAGES)
 
@@ -69,7 +69,7 @@ def commands() -> Iterator[Any]:
 
 def test_every_block_is_of_a_language_that_is_checked():
     found = {language for page in PAGES for language in re.findall(r"^ *```(\w+)$", read(page), re.MULTILINE)}
-    assert found == {"sh", "console", "yaml", "python", "mermaid"}
+    assert found == {"sh", "console", "yaml", "python", "mermaid", "json", "ts"}
     assert all(read(page).count("```") % 2 == 0 for page in PAGES)
 
 
@@ -104,6 +104,8 @@ def test_a_yaml_block_is_valid_where_the_text_says_to_put_it(text):
     found = yaml.load(text, StrictLoader)
     if "apiVersion" in found:
         PARSERS[found["kind"]](found)
+    elif "metadata" in found:
+        assert found["metadata"].keys() <= {"annotations", "labels"}
     elif "config" in found or any(key.startswith("canary-on-istio:") for key in found):
         parse(stack_of(found), "canary-on-istio")
     else:
