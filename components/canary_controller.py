@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import apps, core, meta, policy
 
+from components._shared.controller_rights import build_rights, read_namespaces
 from components._shared.image import build_image
 from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.pods import container_security, pod_security, resource_requirements
-from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
+from components._shared.rbac import Account, create_account
 from controller.api.metric_template import MetricProvider
-from controller.api.names import ALERT_PROVIDER_PLURAL, CANARY_PLURAL, GROUP, LEASE_NAME, METRIC_TEMPLATE_PLURAL
 from stack.controller import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
 
@@ -22,36 +22,6 @@ _UID = 10001
 _PORT = 8080
 _SECRET_FOLDER = "/etc/metrics-server"  # noqa: S105 -- where the Secret is mounted
 _VOLUME = "metrics-server"
-_READ = ("get", "list", "watch")
-_OWN = (*_READ, "create", "update", "delete")
-
-RULES: Sequence[Rule] = (
-    Rule(GROUP, [METRIC_TEMPLATE_PLURAL, ALERT_PROVIDER_PLURAL], _READ),
-    Rule(GROUP, [CANARY_PLURAL], [*_READ, "patch"]),  # the finalizer of revertOnDeletion comes and goes by a patch
-    Rule(GROUP, [f"{CANARY_PLURAL}/status"], ["update"]),
-    # To own an object with blockOwnerDeletion, where the cluster enforces that owners permit it.
-    Rule(GROUP, [f"{CANARY_PLURAL}/finalizers"], ["update"]),
-    # The primary is created, promoted, and deleted with its Canary's target; the target is only scaled, a patch.
-    Rule("apps", ["deployments", "daemonsets"], [*_OWN, "patch"]),
-    Rule("", ["services", "configmaps", "secrets"], _OWN),
-    Rule("autoscaling", ["horizontalpodautoscalers"], _OWN),
-    # The target's is paused by a patch; where KEDA is not installed this grants nothing.
-    Rule("keda.sh", ["scaledobjects"], [*_OWN, "patch"]),
-    Rule("networking.istio.io", ["virtualservices", "destinationrules"], _OWN),
-    Rule("", ["events"], ["create", "patch"]),
-    Rule("", ["pods"], ["list"]),  # they say why they are not ready, and are read only then
-)
-"""What the controller needs wherever there are canaries."""
-
-_ELECTION: Sequence[Rule] = (
-    Rule("coordination.k8s.io", ["leases"], ["create"]),  # of no name: the API server does not know it by then
-    Rule("coordination.k8s.io", ["leases"], ["get", "update"], names=[LEASE_NAME]),
-)
-"""What the controller needs in its own namespace, to lead."""
-
-_READ_ONLY: Sequence[Rule] = tuple(
-    Rule(rule.group, rule.resources, _READ) for rule in RULES if {*_READ} <= {*rule.verbs}
-)
 
 
 @dataclass(frozen=True)
@@ -112,14 +82,6 @@ class CanaryController(pulumi.ComponentResource):
         self.register_outputs({"image": image})
 
 
-def build_rights(config: ControllerConfig) -> Mapping[str, Sequence[Rule]]:
-    """Everywhere, or in `namespaces` only, with read access to the namespace of the metric templates."""
-    rights = {EVERYWHERE: RULES}
-    if config.namespaces:
-        rights = dict.fromkeys(_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, RULES)
-    return rights | {ISTIO_NAMESPACE: [*rights.get(ISTIO_NAMESPACE, ()), *_ELECTION]}
-
-
 def build_arguments(args: CanaryControllerArgs) -> list[str]:
     """The command line after the image's entry point, `canary`."""
     config = args.config
@@ -135,7 +97,7 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
         *(f"--max-rollouts-per-namespace={number}" for number in (config.max_rollouts_per_namespace,) if number),
         "--leader-election=true",
         f"--leader-election-namespace={ISTIO_NAMESPACE}",
-        *(f"--namespace={namespace}" for namespace in _namespaces(config)),
+        *(f"--namespace={namespace}" for namespace in read_namespaces(config)),
         *([] if trust.cross_namespace_references else ["--no-cross-namespace-refs=true"]),
         *(f"--allowed-{what}={','.join(patterns)}" for what, patterns in allowed.items() if patterns),
         *config.args,
@@ -151,14 +113,6 @@ def _metrics_server(args: CanaryControllerArgs) -> list[str]:
         *(f"--metrics-server-header={name}: {value}" for name, value in headers),
         *([f"--metrics-server-secret={_SECRET_FOLDER}"] if args.metrics_secret else []),
     ]
-
-
-def _namespaces(config: ControllerConfig) -> list[str]:
-    """Those that the controller reads; none means all."""
-    if not config.namespaces:
-        return []
-    templates = [ISTIO_NAMESPACE] if config.trust.cross_namespace_references else []
-    return list(dict.fromkeys([*templates, *config.namespaces]))
 
 
 def _metadata(name: str, annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:

@@ -10,6 +10,7 @@ from pulumi_kubernetes import admissionregistration, core, helm, meta
 
 from components._shared.charts import chart_from_folder, chart_from_repository
 from components._shared.options import child_options
+from components._shared.specs import plain
 from stack.charts import gateway_selector, istio_values, tag_webhooks
 from stack.gateway import GatewayConfig
 from stack.istio import ControlPlane, IstioConfig
@@ -78,7 +79,7 @@ class Istio(pulumi.ComponentResource):
                         # istiod gives its certificate to the webhooks that have its revision.
                         labels={"app": "sidecar-injector", "istio.io/rev": plane.revision, "istio.io/tag": tag},
                     ),
-                    webhooks=_plain(tag_webhooks(tag, plane)),
+                    webhooks=[plain(hook) for hook in tag_webhooks(tag, plane)],
                     opts=child_options(self, self._opts, istiod),
                 )
                 for tag in sorted(tags)
@@ -106,8 +107,3 @@ class Istio(pulumi.ComponentResource):
             **{**source, "chart": pulumi.Output.all(source["chart"], self._args.checked).apply(lambda known: known[0])},
             opts=child_options(self, self._opts, *after, formerly=release),
         )
-
-
-def _plain(webhooks: list[dict[str, Any]]) -> Any:
-    """Under Kubernetes' own names, which pulumi_kubernetes takes as they are, but does not say so in its types."""
-    return webhooks

@@ -27,7 +27,7 @@ crds = CanaryCrds("canary-crds")
 ready = ResourceOptions(depends_on=[*istio.injectors, crds])
 PublicGateway("public-gateway", PublicGatewayArgs(public_gateway(gateway), istio.gateway_selector), ready)
 policies = NetworkPoliciesArgs(NetworkPoliciesConfig(), ObservabilityConfig(), controller)
-ready = ResourceOptions(depends_on=[istio.istiod, crds, NetworkPolicies("network-policies", policies, ready)])
+ready = ResourceOptions(depends_on=[*istio.injectors, crds, NetworkPolicies("network-policies", policies, ready)])
 monitoring = ObservabilityArgs(ObservabilityConfig(), controller.name, templates={"": ISTIO_NAMESPACE})
 observability = Observability("observability", monitoring, ready)
 CanaryController(
