@@ -15,7 +15,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help setup up demo down status preview test check unit apiserver e2e format generate bench bench-preview bench-evidence bench-analysis
+.PHONY: help dist setup up demo down status preview test check unit apiserver e2e format generate bench bench-preview bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ format: setup ## format the code
 generate: setup ## CRDs and golden files, from the code
 	@$(PYTHON) -m controller.api.crd --write
 	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/unit tests/components
+
+dist: setup ## the files of a release: the CRDs, and the wheel with the command line
+	@$(UV) build --quiet --wheel --package canary-controller --out-dir dist
+	@.venv/bin/canary crds > dist/crds.yaml
 
 bench: setup ## the table of docs/cost.md: what the controller costs, beside Flagger (OPTIONS="--canaries 100 --rollouts 0")
 	@$(PYTHON) -m sandbox build

@@ -38,7 +38,7 @@ STACK = {
     },
 }
 """Of the stacks in the documentation, what each block leaves out."""
-PROGRAMS = ("actionlint", "canary", "git", "helm", "kubectl", "pulumi", "pytest", "python", "uv")
+PROGRAMS = ("actionlint", "canary", "cosign", "git", "helm", "kubectl", "pulumi", "pytest", "python", "uv")
 INCOMPLETE = (click.exceptions.MissingParameter, click.exceptions.BadOptionUsage)
 WRITTEN = "".join((REPOSITORY / page).read_text() for page in PAGES)
 
