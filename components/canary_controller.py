@@ -12,7 +12,7 @@ from pulumi_kubernetes import apps, core, meta, policy
 from components._shared.controller_rights import build_rights, read_namespaces
 from components._shared.image import build_image
 from components._shared.options import SKIP_AWAIT, child_options
-from components._shared.pods import container_security, pod_security, resource_requirements
+from components._shared.pods import container_security, pod_security, pull_secrets, resource_requirements
 from components._shared.rbac import Account, create_account
 from controller.api.metric_template import MetricProvider
 from stack.controller import ControllerConfig
@@ -136,6 +136,7 @@ def _build_deployment(args: CanaryControllerArgs, image: str) -> apps.v1.Deploym
             ),
             spec=core.v1.PodSpecArgs(
                 service_account_name=config.name,
+                image_pull_secrets=pull_secrets(config.pull_secrets),
                 security_context=pod_security(_UID),
                 affinity=_on_different_nodes(labels),
                 containers=[_build_container(args, image)],

@@ -9,7 +9,7 @@ from pulumi_kubernetes import apps, core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import SKIP_AWAIT, child_options
-from components._shared.pods import container_security, pod_security, resource_requirements
+from components._shared.pods import container_security, pod_security, pull_secrets, resource_requirements
 from stack.config import LoadTesterConfig
 from stack.names import LOAD_TESTER
 from stack.reach import load_tester_policies
@@ -99,6 +99,7 @@ def _build_pod(config: LoadTesterConfig) -> core.v1.PodSpecArgs:
     return core.v1.PodSpecArgs(
         service_account_name=LOAD_TESTER,
         automount_service_account_token=False,
+        image_pull_secrets=pull_secrets(config.pull_secrets),
         security_context=pod_security(_UID),
         containers=[
             core.v1.ContainerArgs(

@@ -103,7 +103,7 @@ def make_platform(
         LoadTester(
             f"{prefix}{place.prefix}load-tester",
             LoadTesterArgs(settings.load_tester, place.name, place.may_refuse_plain_text, settings.proxies[place.name]),
-            after(*mesh, *guarded),
+            after(*ready),
         )
         for place in settings.load_tested
     ]

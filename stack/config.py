@@ -45,6 +45,9 @@ class LoadTesterConfig(Model):
         description="Install the load tester, in each namespace whose webhooks need it; without it all need a `url`.",
     )
     image: Image = Field("ghcr.io/fluxcd/flagger-loadtester:0.38.0", description="Flagger's load tester, or a mirror.")
+    pull_secrets: list[ObjectName] = Field(
+        default_factory=list, description="Secrets for the registry of its image, in the namespace of its pods."
+    )
     resources: Resources = Field(
         Resources(requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "512Mi"}), description="Pod resources."
     )

@@ -10,7 +10,18 @@ from pydantic import Field, model_validator
 from controller.api.base import Boolean, Duration, Integer, Model
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
 from controller.api.rules import at_least
-from stack.values import REPOSITORY, HostPattern, Image, Label, Resources, ServiceName, Text, Url, matching
+from stack.values import (
+    REPOSITORY,
+    HostPattern,
+    Image,
+    Label,
+    ObjectName,
+    Resources,
+    ServiceName,
+    Text,
+    Url,
+    matching,
+)
 
 
 class BuildConfig(Model):
@@ -92,6 +103,9 @@ class ControllerConfig(Model):
         TrustConfig(), description="What the authors of Canaries may use; everything by default (docs/security.md)."
     )
     args: list[Text] = Field(default_factory=list, description="Additional command line arguments.")
+    pull_secrets: list[ObjectName] = Field(
+        default_factory=list, description="Secrets for the registry of its image, in the namespace of its pods."
+    )
     resources: Resources = Field(
         Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"}), description="Pod resources."
     )

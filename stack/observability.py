@@ -62,6 +62,9 @@ class PrometheusConfig(Model):
         default_factory=list,
         description="More jobs, as in Prometheus' `scrape_configs`, with static targets or pods.",
     )
+    pull_secrets: list[ObjectName] = Field(
+        default_factory=list, description="Secrets for the registry of its image, in the namespace of its pods."
+    )
     resources: Resources = Field(
         Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "1Gi"}), description="Pod resources."
     )

@@ -46,6 +46,9 @@ def _named_elsewhere(config: StackConfig) -> Iterator[tuple[str, str]]:
     refs = [each.secret_ref for each in (*servers, *(each.provider for each in config.alerts.values())) if each]
     for ref in filter(None, refs):
         yield from ((namespace, ref.name) for namespace in config.templates.values())
+    pulled = [*config.controller.pull_secrets, *prometheus.pull_secrets]
+    yield from ((ISTIO_NAMESPACE, name) for name in pulled)
+    yield from ((place.name, name) for place in config.load_tested for name in config.load_tester.pull_secrets)
     if prometheus.secret_ref:  # the controller's
         yield ISTIO_NAMESPACE, prometheus.secret_ref.name
     for gateway in config.all_gateways:

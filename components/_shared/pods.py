@@ -5,6 +5,8 @@ Security follows the `restricted` Pod Security Standard, with a read-only root f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pulumi_kubernetes import core
 
 from stack.values import Resources
@@ -28,6 +30,11 @@ def container_security() -> core.v1.SecurityContextArgs:
         read_only_root_filesystem=True,
         capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
     )
+
+
+def pull_secrets(names: Sequence[str]) -> list[core.v1.LocalObjectReferenceArgs] | None:
+    """As a pod names its Secrets for registries."""
+    return [core.v1.LocalObjectReferenceArgs(name=name) for name in names] or None
 
 
 def resource_requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pulumi_kubernetes import core
 
-from components._shared.pods import container_security, pod_security, resource_requirements
+from components._shared.pods import container_security, pod_security, pull_secrets, resource_requirements
 from stack.names import PROMETHEUS
 from stack.observability import PrometheusConfig
 
@@ -115,6 +115,7 @@ def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
 
     return core.v1.PodSpecArgs(
         service_account_name=PROMETHEUS,
+        image_pull_secrets=pull_secrets(config.pull_secrets),
         security_context=pod_security(_UID),
         containers=[
             core.v1.ContainerArgs(

@@ -67,6 +67,14 @@ USES: Mapping[str, tuple[dict[str, Any], set[str]]] = {
         },
         {"prod/db", "team-1/db"},
     ),
+    "the pods of the platform, for their registries": (
+        {
+            "observability": {"prometheus": {"pullSecrets": ["a"]}},
+            "controller": {"image": IMAGE, "pullSecrets": ["a", "b"]},
+            "loadTester": {"pullSecrets": ["c"]},
+        },
+        {"istio-system/a", "istio-system/b", "prod/c"},
+    ),
     "the pod of an app, in every way": (
         {"namespaces": {"team-1": {"apps": {"cart": {**CART, "podSpec": POD}}}}},
         {f"team-1/{name}" for name in "abcde"},
@@ -134,6 +142,22 @@ def test_a_pull_secret_has_the_type_that_kubernetes_asks_for() -> None:
     )
     assert program.get("Secret", "registry").inputs["type"] == "kubernetes.io/dockerconfigjson"
     assert "type" not in program.get("Secret", "chat").inputs
+
+
+def test_a_pod_of_the_platform_names_its_pull_secrets_and_waits_for_them() -> None:
+    program = run_with_secrets(
+        {
+            "observability": {"prometheus": {"pullSecrets": ["mirror"]}},
+            "controller": {"image": IMAGE, "pullSecrets": ["mirror"]},
+            "loadTester": {"pullSecrets": ["mirror"]},
+            "secrets": {"mirror": {".dockerconfigjson": "{}"}},
+        }
+    )
+    secrets = {each.inputs["metadata"]["namespace"]: each.urn for each in program.of_kind("Secret")}
+    for name in ("prometheus", "canary-controller", "flagger-loadtester"):
+        deployment = program.get("Deployment", name)
+        assert deployment.inputs["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "mirror"}], name
+        assert secrets[deployment.inputs["metadata"]["namespace"]] in program.all_before(deployment), name
 
 
 REFUSED: Mapping[str, tuple[Any, str]] = {
