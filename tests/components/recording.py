@@ -163,6 +163,9 @@ def run(
     recording = Recording(stacks or {}, mesh)
 
     async def run() -> None:
+        # A refused program leaves tasks whose errors nobody asks for. asyncio would log their tracebacks whenever they
+        # are collected: in the middle of another traceback, where Python 3.11 fails with a SystemError.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         set_mocks(
             recording,
             project=PROJECT,
