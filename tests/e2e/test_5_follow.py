@@ -51,7 +51,7 @@ def test_up_ends_when_the_version_is_promoted_and_its_outputs_tell(followed: Wor
     assert "sha256:" in after["backend"]["digests"]["backend"]
     receipt = after["backend"]["receipt"]
     assert (receipt["revision"], receipt["images"]) == (after["backend"]["revision"], after["backend"]["images"])
-    assert {each["name"] for each in receipt["verdicts"]} >= {"error-rate", "latency"}
+    assert receipt["skipped"] == "skipAnalysis", "it proves nothing, and says so"
     assert after["backend"]["revision"] != before["backend"]["revision"]
 
 
