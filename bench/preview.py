@@ -44,9 +44,10 @@ class Project:
     folder: Path
 
     def run(self, *arguments: str) -> str:
-        """What `pulumi` prints. Raises CalledProcessError."""
+        """What `pulumi` prints; Python has its modules compiled, as a user's has. Raises CalledProcessError."""
         command = [str(self.engine.cache.bin / "pulumi"), "--cwd", str(self.folder), "--non-interactive", *arguments]
         env = os.environ | self.engine.environment()
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
     def seconds(self) -> list[float]:
