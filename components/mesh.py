@@ -20,7 +20,7 @@ class MeshRefused(pulumi.RunError):
     """An Istio that cannot be. Pulumi prints the message alone, without a stack trace."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n  ".join(["this Istio is refused, and nothing was changed:", *problems]))
+        super().__init__("\n  ".join(["the Istio of this stack is refused, and nothing of it was changed:", *problems]))
 
 
 def check_mesh(istio: IstioConfig, cluster: ClusterAccess) -> pulumi.Output[bool]:

@@ -154,6 +154,11 @@ class IstioConfig(Model):
         """The Service of the gateway's pods, as ``name.namespace``."""
         return f"{GATEWAY_RELEASE}.{ISTIO_NAMESPACE}" if self.enabled else self.existing.gateway_service
 
+    @property
+    def knows_versions(self) -> bool:
+        """Whether the versions are those of the charts: a local folder may have any, unless its path says which."""
+        return self.chart_path is None or VERSION_MARK in str(self.chart_path)
+
     def charts_of(self, version: str) -> Path | None:
         """The folder of the local charts of a version; None where they come from a repository."""
         return self.chart_path and Path(str(self.chart_path).replace(VERSION_MARK, version))

@@ -43,14 +43,15 @@ class Mesh:
 
 def find_mesh_problems(istio: IstioConfig, mesh: Mesh) -> Iterator[str]:
     """Why the stack's Istio cannot come to be, a sentence each."""
-    yield from _too_old(istio, mesh)
-    yield from _leaps(istio, mesh)
+    if istio.knows_versions:
+        yield from _too_old(istio, mesh)
+        yield from _leaps(istio, mesh)
     yield from _cut_off(istio, mesh)
 
 
 def find_doubts(istio: IstioConfig, mesh: Mesh) -> Iterator[str]:
     """What Istio does not promise, and may well work."""
-    for plane in istio.control_planes:
+    for plane in istio.control_planes if istio.knows_versions else ():
         limits = KUBERNETES.get(minor_of(plane.version))
         if limits and (1, limits[1]) < minor_of(mesh.kubernetes):
             newest = f"1.{limits[1]}"

@@ -37,7 +37,7 @@ def test_an_upgrade_that_istio_does_not_support_is_refused_before_any_chart_is_t
     with pytest.raises(pulumi.RunError) as caught:
         run_program({"istio": {"version": NEW}}, mesh=running, preview=preview)
     assert [line.strip() for line in str(caught.value).splitlines()] == [
-        "this Istio is refused, and nothing was changed:",
+        "the Istio of this stack is refused, and nothing of it was changed:",
         "Istio 1.31.1 needs Kubernetes 1.32 or newer, and the cluster has 1.30.0: upgrade the cluster first",
         (
             "Istio 1.29.0 cannot become 1.31.1 in place: take 1.30 first, or put the new one beside it with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +161,18 @@ def test_who_is_left_behind_has_another_proxy_than_the_newest() -> None:
     running = mesh({}, default=["a/1"], r1_30=["b/1"], r1_31=["c/1"])
     assert left_behind(during(stable=OLD, next=NEW), running) == {"default": ["a/1"], "1-30": ["b/1"]}
     assert left_behind(istio(version=NEW), running) == {"1-30": ["b/1"], "1-31": ["c/1"]}
+
+
+def test_of_local_charts_whose_path_says_no_version_nothing_is_claimed(tmp_path: Path) -> None:
+    def charts(folder: Path) -> Path:
+        for chart in ("base", "istiod", "gateway"):
+            (folder / chart).mkdir(parents=True)
+            (folder / chart / "Chart.yaml").touch()
+        return folder
+
+    running = mesh({"default": "1.28.0"}, "1.29.0")
+    plain = istio(version=OLD, chartPath=charts(tmp_path / "charts"))
+    assert ([*find_mesh_problems(plain, running)], [*find_doubts(plain, mesh({}, "1.99.0"))]) == ([], [])
+    charts(tmp_path / OLD)
+    named = istio(version=OLD, chartPath=tmp_path / "{version}")
+    assert len([*find_mesh_problems(named, running)]) == 2
