@@ -9,11 +9,11 @@ from typing import Any
 from controller.api import Canary, Strategy
 from controller.api.errors import InvalidObject
 from controller.api.parse import parse_canary
-from controller.cli import words
 from controller.core.evidence.question import Verdict
 from controller.core.objects.configs import config_refs
 from controller.core.simulation.expectations import Traffic
 from controller.core.simulation.schedule import Schedule, plan_schedule
+from controller.views import words
 from preview.changes import Change, Op, fields
 
 SHOWN = 6

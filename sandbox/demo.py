@@ -8,7 +8,8 @@ from rich.live import Live
 from rich.text import Text
 
 from controller.api import Phase
-from controller.cli.table import CanaryRow, draw_canaries
+from controller.cli.table import draw_canaries
+from controller.views.rows import CanaryRow
 from sandbox.lifecycle import Sandbox
 from sandbox.running import SandboxError
 from sandbox.view import read_canaries

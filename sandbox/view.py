@@ -4,7 +4,7 @@ import json
 
 from rich.table import Table
 
-from controller.cli.table import CanaryRow, read_rows
+from controller.views.rows import CanaryRow, read_rows
 from sandbox.node.instance import Instance
 from sandbox.node.node import Node
 

@@ -20,14 +20,15 @@ from controller.cli.options import (
     OutputOption,
     one_namespace,
 )
-from controller.cli.table import CanaryRow, draw_canaries, read_rows
-from controller.cli.words import finite
+from controller.cli.table import draw_canaries
 from controller.core.model import Manifest
 from controller.core.objects.ownership import claims
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.client import Kube, KubeClient
 from controller.shell.kubernetes.errors import Rejected
 from controller.shell.kubernetes.kinds import CANARY, WORKLOADS
+from controller.views.rows import CanaryRow, read_rows
+from controller.views.words import finite
 
 T = TypeVar("T")
 

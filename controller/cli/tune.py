@@ -9,7 +9,6 @@ import yaml
 from rich.console import Console
 
 from controller.api import Canary, Metric, parse_duration
-from controller.cli import words
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.manifests import load_canary
 from controller.cli.options import (
@@ -27,6 +26,7 @@ from controller.cli.recording import Source
 from controller.core.simulation.replay import plan_recording
 from controller.core.simulation.traffic import Measured, counting, measure_traffic
 from controller.core.simulation.tune import Candidate, Trial, find_candidates, foresee, try_candidates, with_interval
+from controller.views import words
 
 
 @reports_errors

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from controller.api import Canary, MetricTemplate, Strategy, unsupported_fields
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR_SECONDS
-from controller.cli import words
+from controller.cli.tables import new_table
 from controller.core.analysis.comparisons import plan_comparison
 from controller.core.analysis.counters import question_of
 from controller.core.analysis.sides import doubts
@@ -24,6 +24,7 @@ from controller.core.probes import QueryFailed
 from controller.core.simulation.advice import Change, suggest
 from controller.core.simulation.expectations import Expectation, Traffic
 from controller.core.simulation.schedule import Schedule
+from controller.views import words
 
 
 def find_remarks(
@@ -138,7 +139,7 @@ def _steps_table(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
     columns = ["STEP", "AT", "MATCHED TO CANARY" if ab_testing else "CANARY"]
     if traffic and not ab_testing:
         columns.append("CANARY REQUESTS")
-    table = words.table(*columns, right=columns)
+    table = new_table(*columns, right=columns)
     per_step = traffic.requests_per_second * schedule.interval if traffic else 0.0
     for step in schedule.steps:
         share = "copy" if step.routes.mirrored else f"{step.routes.canary_weight}%"
@@ -150,7 +151,7 @@ def _steps_table(canary: Canary, schedule: Schedule, traffic: Traffic | None) ->
 
 
 def _verdict_table(schedule: Schedule) -> Table:
-    table = words.table("METRIC", "CANARY IS", "VERDICT", "CANARY REQUESTS", "EXPECTED AT", right={"CANARY REQUESTS"})
+    table = new_table("METRIC", "CANARY IS", "VERDICT", "CANARY REQUESTS", "EXPECTED AT", right={"CANARY REQUESTS"})
     for each in schedule.expectations:
         when = "not in this plan"
         if each.look is not None and each.seconds is not None:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from controller.api import Canary, parse_duration
 from controller.api.durations import is_duration
-from controller.cli import words
 from controller.cli.errors import CommandError
 from controller.cli.recording import fetch_recording
 from controller.core.simulation.expectations import Traffic
 from controller.core.simulation.traffic import Measured, counting, measure_traffic, traffic_queries
+from controller.views import words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

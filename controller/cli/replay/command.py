@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.api import Canary
-from controller.cli import words
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.manifests import load_canary
 from controller.cli.options import (
@@ -31,10 +30,12 @@ from controller.cli.options import (
 from controller.cli.recording import Source
 from controller.cli.replay.page import render_page
 from controller.cli.replay.report import NOTES, as_json, quiet_sentences, rollout_reason
+from controller.cli.tables import new_table
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import Replay, plan_recording
 from controller.core.simulation.replay import replay as replay_recording
 from controller.core.simulation.run import Outcome
+from controller.views import words
 
 
 @reports_errors
@@ -99,7 +100,7 @@ def _step(canary: Canary) -> str:
 
 def _rollouts_table(canary: Canary, result: Replay) -> Table:
     columns = ("ROLLOUT (UTC)", "DURATION", "CANARY REQUESTS", "SHARE", "RESULT", "AT LOOK", "REASON")
-    table = words.table(*columns, right={"DURATION", "CANARY REQUESTS", "SHARE", "AT LOOK"})
+    table = new_table(*columns, right={"DURATION", "CANARY REQUESTS", "SHARE", "AT LOOK"})
     for rollout in result.rollouts:
         begun = words.moment(rollout.begins_at) + (" (already running)" if rollout.cut_off else "")
         share = rollout.canary_requests / (rollout.canary_requests + rollout.primary_requests)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from controller.api import Canary
-from controller.cli import words
 from controller.core.evidence.e_values import Counts
 from controller.core.model import Evidence
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import PastRollout, Replay
 from controller.core.simulation.run import WITHOUT_VERDICT, Look, Outcome
+from controller.views import words
 
 NOTES = (
     "Traffic weights are the recorded ones, not those of this Canary. Comparisons count requests, so they still hold.",

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from controller.cli import app, get, watch
 from controller.cli.errors import CommandError
 from controller.cli.options import Output
-from controller.cli.table import read_rows
 from controller.shell.kubernetes.client import Listing
 from controller.shell.kubernetes.errors import Rejected
 from controller.shell.kubernetes.kinds import Kind
+from controller.views.rows import read_rows
 from tests.builders import canary_manifest, make_daemon_set, make_deployment
 from tests.unit.cli.rollouts import rolling_out
 from tests.unit.core.cluster import rolled_out

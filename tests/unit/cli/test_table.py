@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from controller.api import Phase, parse_canary
-from controller.cli.table import CanaryRow, draw_canaries, read_rows
+from controller.cli.table import draw_canaries
 from controller.core.analysis.findings import Finding
 from controller.core.probes import NoValues
 from controller.core.status import state_from_status
+from controller.views.rows import CanaryRow, read_rows
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
 from tests.unit.cli.rollouts import ANALYSIS, rolling_out
 from tests.unit.core.cluster import rolled_out

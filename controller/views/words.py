@@ -1,12 +1,9 @@
-"""Numbers, times and tables as people read them."""
+"""Numbers and times as people read them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container
 from datetime import datetime
-
-from rich.table import Table
 
 
 def duration(seconds: float) -> str:
@@ -46,14 +43,6 @@ def moment(time: datetime) -> str:
 def plain(text: str) -> str:
     """``text`` of a cluster without control characters, which a terminal would act on."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def table(*columns: str, right: Container[str] = ()) -> Table:
-    """An empty table without borders that folds long text; the columns in ``right`` are aligned to the right."""
-    empty = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        empty.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return empty
 
 
 def finite(value: float | None) -> float | None:

@@ -1,0 +1,1 @@
+"""The page: what the watch caches show, drawn for a browser."""
