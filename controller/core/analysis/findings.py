@@ -22,6 +22,8 @@ class Finding:
         value: the measured value of a threshold; None for a comparison, or if there was no value.
         ratio: the canary's bad rate, or value, divided by the primary's; None for a threshold, or without any yet.
         p_value: of a comparison, valid at any look.
+        interval: of the ratio, up to infinity; None where there is none.
+        sides: of a comparison, the bad part (0-1) or the value of canary and primary; None before anything counted.
         requests: of the canary, that a comparison has counted; None where none are counted.
         dry_run: the result decides nothing.
     """
@@ -32,6 +34,8 @@ class Finding:
     value: float | None = None
     ratio: float | None = None
     p_value: float | None = None
+    interval: tuple[float, float] | None = None
+    sides: tuple[float, float] | None = None
     requests: float | None = None
     dry_run: bool = False
 
@@ -57,6 +61,8 @@ def _comparison(metric: Metric, compare: Compare, comparison: Evidence, said: st
         said or comparison.describe(compare),
         ratio=comparison.ratio,
         p_value=comparison.p_value,
+        interval=comparison.interval,
+        sides=comparison.sides,
         requests=comparison.seen.canary_total if comparison.seen else None,
         dry_run=metric.dry_run,
     )

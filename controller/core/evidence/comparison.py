@@ -132,6 +132,19 @@ class Comparison:
         return self.strongest.ratio.value
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval of the ratio, which holds at every look; None where there is no ratio."""
+        return None if self.ratio is None else self.strongest.ratio.interval
+
+    @property
+    def sides(self) -> tuple[float, float] | None:
+        """The bad part (0-1) of canary and primary, by the strongest rate; None before both have had requests."""
+        seen = self.seen
+        if not seen.canary_total or not seen.primary_total:
+            return None
+        return seen.canary_bad / seen.canary_total, seen.primary_bad / seen.primary_total
+
+    @property
     def question(self) -> Question:
         return self.test.question
 

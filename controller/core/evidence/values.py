@@ -157,6 +157,20 @@ class ValueComparison:
         """The canary's number over the primary's, their geometric mean; None before the first look that counted."""
         return math.exp(min(self.mean, MOST_LOG)) if self.looks else None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval of the ratio at the question's risk; None while it could be anything."""
+        width = half_width(self.looks, self.spread, math.log(2 / self.question.alpha)) if self.looks else math.inf
+        if not width < MOST_LOG:
+            return None
+        low, high = (math.exp(min(self.mean + each, MOST_LOG)) for each in (-width, width))
+        return low, high
+
+    @property
+    def sides(self) -> tuple[float, float] | None:
+        """The last numbers that counted, of canary and primary; None before the first."""
+        return (self.canary, self.primary) if self.looks else None
+
     def may_judge(self, _compare: Compare) -> bool:
         """Always: a number is no count of requests."""
         return True
@@ -173,9 +187,8 @@ class ValueComparison:
         return f"{counted}, {self.verdict(compare).lower()}{skipped}"
 
     def _counted(self) -> str:
-        width = half_width(self.looks, self.spread, math.log(2 / self.question.alpha))
-        low, high = (math.exp(min(self.mean + each, MOST_LOG)) for each in (-width, width))
-        interval = f" ({1 - self.question.alpha:.0%} interval {low:.2g} to {high:.2g})" if width < MOST_LOG else ""
+        between = self.interval
+        interval = f" ({1 - self.question.alpha:.0%} interval {between[0]:.2g} to {between[1]:.2g})" if between else ""
         looks = "1 look" if self.looks == 1 else f"{self.looks} looks"
         now = f"{self.canary:.3g} against {self.primary:.3g} now"
         return f"{self.ratio:.2g} times the primary's in {looks}{interval}, {now}, p = {self.p_value:.2g}"

@@ -14,19 +14,12 @@ from controller.api.analysis import Strategy
 from controller.api.canary import Canary
 from controller.api.status import Phase
 from controller.core.model import Check, Evidence, State
-from controller.core.rollout.phases import UNDER_WAY, Reason
+from controller.core.rollout.outcomes import find_outcome
+from controller.core.rollout.phases import UNDER_WAY
 
 SUCCEEDED, FAILED, COMPLETED, SKIPPED = "succeeded", "failed", "completed", "skipped"
 
 ROLLOUT_SECONDS = (30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
-_OUTCOMES: Mapping[str, str] = {
-    Reason.PROMOTED: "promoted",
-    Reason.REVERTED: "reverted",
-    Reason.RESTARTED: "superseded",
-    Reason.ABORTED: "aborted",
-    Reason.PRIMARY_FAILED: "promotion_failed",
-}
-"""How rollouts end but for those that are rolled back."""
 
 LATE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Buckets of how late a reconciliation is."""
@@ -183,16 +176,14 @@ class Metrics:
     def _lasted(self, canary: Canary, before: State, after: State) -> None:
         """A rollout has ended; one of a Canary that has another target now, or is deleted, has no outcome."""
         superseded = before.started_at != after.started_at
-        outcome = _OUTCOMES.get(after.reason, "rolled_back" if after.phase is Phase.FAILED else "")
+        outcome = find_outcome(after.phase, after.reason, analysed=before.begun_at is not None)
         ended_at = after.started_at if superseded else after.transitioned_at
-        if before.phase not in UNDER_WAY or (after.phase in UNDER_WAY and not superseded) or not outcome:
+        if before.phase not in UNDER_WAY or (after.phase in UNDER_WAY and not superseded) or outcome is None:
             return
         if before.started_at is None or ended_at is None:
             return
-        if outcome == "promoted" and before.begun_at is None:
-            outcome = "skipped"
         seconds = (ended_at - before.started_at).total_seconds()
-        self._rollouts.labels(canary.names.target, canary.namespace, outcome).observe(seconds)
+        self._rollouts.labels(canary.names.target, canary.namespace, outcome.value).observe(seconds)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
