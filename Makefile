@@ -82,9 +82,10 @@ generate: setup ## CRDs and golden files, from the code
 	@$(PYTHON) -m controller.api.crd --write
 	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/unit tests/components
 
-dist: setup ## the files of a release: the CRDs, and the wheel with the command line
+dist: setup ## the files of a release: the CRDs, the wheel with the command line; with IMAGE a manifest for those without Pulumi
 	@$(UV) build --quiet --wheel --package canary-controller --out-dir dist
 	@.venv/bin/canary crds > dist/crds.yaml
+	@$(if $(IMAGE),$(PYTHON) -m package.manifest "$(IMAGE)" > dist/install.yaml,true)
 
 bench: setup ## the table of docs/cost.md: what the controller costs, beside Flagger (OPTIONS="--canaries 100 --rollouts 0")
 	@$(PYTHON) -m sandbox build

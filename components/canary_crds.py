@@ -13,6 +13,8 @@ from components._shared.options import child_options
 
 CRD_FOLDER = Path(__file__).parent.parent / "crds"
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where there is one: ten times as fast, and every preview reads them."""
 _ANNOTATIONS = {"pulumi.com/waitFor": "condition=Established", "pulumi.com/patchForce": "true"}
 
 
@@ -53,4 +55,4 @@ def read_crds(folder: Path = CRD_FOLDER) -> list[dict[str, Any]]:
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise FileNotFoundError(f"no CRD in {folder}: run `make generate`, or check that the checkout is complete")
-    return [yaml.safe_load(file.read_text()) for file in files]
+    return [yaml.load(file.read_text(), _LOADER) for file in files]  # noqa: S506 -- a SafeLoader

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "retry": "Start the rollout of a failed revision again.",
     "approve": "Open the gate that a rollout waits for.",
     "weight": "Set the traffic weight of a canary.",
+    "block": "Refuse a version in every stack of a Pulumi project.",
     "lint": "Check manifests without a cluster.",
     "plan": "Predict how a rollout will run.",
     "replay": "Test a Canary on recorded metrics.",

@@ -17,12 +17,15 @@ import pytest
 import yaml
 
 from package.components import NAME
+from package.manifest import PROMETHEUS
 from package.provider import build_provider
 from preview.policies import Violation
 from preview.pulumi import preview_stack
 from sandbox.deploy.plugins import install
+from sandbox.node.apiserver import api_server
 from sandbox.paths import REPO, Cache
 
+KINDS = ("alertproviders.flagger.app", "canaries.flagger.app", "metrictemplates.flagger.app")
 NO_CLUSTER = """
 current-context: none
 clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
@@ -145,3 +148,23 @@ def test_a_program_of_another_language_gets_what_its_resources_say(pulumi: Path)
     canaries = {each["urn"].rpartition("::")[2]: each["newState"] for each in steps if each["urn"].count(":Canary::")}
     search = canaries["search"]["inputs"]["spec"]["analysis"]
     assert search == resources["search"]["properties"]["analysis"]
+
+
+def test_the_manifest_of_a_release_installs_the_kinds_and_the_controller_without_pulumi(pulumi: Path) -> None:
+    image = "registry.example/canary-controller:1.0.0"
+    made = subprocess.run(
+        [sys.executable, "-m", "package.manifest", image], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    with api_server() as server:
+        kubectl = [str(Cache.default().bin / "kubectl"), f"--kubeconfig={server.kubeconfig}"]
+        subprocess.run([*kubectl, "create", "namespace", "istio-system"], check=True)
+        subprocess.run([*kubectl, "apply", "--server-side", "-f", "-"], input=made.stdout, text=True, check=True)
+        there = ["deployment/canary-controller", "serviceaccount/canary-controller", "service/canary-controller"]
+        read = subprocess.check_output([*kubectl, "get", "--namespace=istio-system", *there, "--output=json"])
+        kinds = subprocess.check_output([*kubectl, "get", "crd", "--output=name"], text=True)
+    pod = json.loads(read)["items"][0]["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["containers"][0]["image"]) == ("canary-controller", image)
+    assert f"--metrics-server={PROMETHEUS}" in pod["containers"][0]["args"]
+    assert sorted(kinds.split()) == sorted(f"customresourcedefinition.apiextensions.k8s.io/{name}" for name in KINDS)
+    assert "pulumi" not in made.stdout
