@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass
 
 from controller.api.base import Boolean, Integer, MicroTime, Number, Observed, StringMap, Time
 from controller.api.receipt import Override, Verdict
 from controller.api.status import Phase
+
+_SMALL = ConfigDict(
+    alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True, extra="ignore"
+)
+"""As `Observed`, for what there are many of: a model takes five times the memory of a class with slots."""
 
 
 class Outcome(StrEnum):
@@ -45,7 +52,8 @@ class Limit(Observed):
     dry_run: Boolean = Field(False, description="Whether the metric decided nothing.")
 
 
-class Measured(Observed):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_SMALL)
+class Measured:
     """What a metric said at one moment."""
 
     name: str = Field(description="Name of the metric.")
@@ -59,7 +67,8 @@ class Measured(Observed):
     requests: Number | None = Field(None, description="Requests of the canary that counted so far.")
 
 
-class Sample(Observed):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_SMALL)
+class Sample:
     """A rollout at one moment."""
 
     at: Time = Field(description="When.")

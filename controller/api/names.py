@@ -72,6 +72,11 @@ class Names:
         return self.service
 
 
+def history_name(canary: str) -> str:
+    """The name of the ConfigMap with the last rollouts of a Canary."""
+    return f"{canary}-rollouts"
+
+
 def primary_name(name: str) -> str:
     """The name of a primary's copy: workload, autoscaler, ConfigMap, Secret, value of the selector label."""
     return f"{name}-primary"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -209,7 +209,7 @@ def _with_sample(rollout: Rollout, sample: Sample) -> tuple[Sample, ...]:
     """The latest word on one moment counts."""
     samples = rollout.samples
     if samples and samples[-1].at >= sample.at:
-        return (*samples[:-1], sample.model_copy(update={"at": samples[-1].at}))
+        return (*samples[:-1], replace(sample, at=samples[-1].at))
     return thinned((*samples, sample), MOST_SAMPLES)
 
 

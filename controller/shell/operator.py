@@ -16,6 +16,7 @@ import kopf
 from controller import __version__
 from controller.core.model import Manifest
 from controller.shell.fence import always
+from controller.shell.history import HistoryKeeper
 from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
 from controller.shell.informer.lists import Lists
@@ -148,6 +149,7 @@ class _Operator:
             clock=_now,
             options=settings.options,
         )
+        self.history = HistoryKeeper(kube, self.cache)
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -159,6 +161,7 @@ class _Operator:
         log.info("Caches are synced, %d Canaries", len(self.cache.keys(CANARY.name)))
         self._supervise("comparing the cache with the cluster", self.lists.compare_relisted())
         self._supervise("sending events", self._recorder.run())
+        self._supervise("keeping the history", self.history.run())
         if self._election is None:
             self._lead()
         else:
@@ -168,6 +171,7 @@ class _Operator:
         await self._tasks.stop(FINISH_SECONDS)
         if self._reconciler.background:
             await asyncio.wait(self._reconciler.background, timeout=FINISH_SECONDS)
+        await self.history.flush(FLUSH_SECONDS)
         await self._alerts.flush(FLUSH_SECONDS)
         await self._recorder.flush(FLUSH_SECONDS)
         await self._cancel(*self._background, *self._reconciler.background)
@@ -195,6 +199,7 @@ class _Operator:
 
     def _lead(self) -> None:
         self._metrics.set_leader(leads=True)
+        self.history.lead()
         self._reconciler.give_back_orphans()
         self._tasks.open(self._reconciler.run, removed=self._on_removed, ended=self._on_end)
 

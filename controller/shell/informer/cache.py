@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from controller.api.names import FIELD_MANAGER
 from controller.api.parse import without_nulls
 from controller.core.model import Manifest
 from controller.core.objects.ownership import base_names, owner_of
@@ -34,6 +36,8 @@ class Cache:
     A write's answer goes in at once, so the next tick sees what the last one wrote; the watch event of the same write,
     or of an older one, comes later and is ignored by its resource version.
 
+    `witness` hears of every version that is newer, and of what was deleted. It must not raise.
+
     `listener` hears of changes that mean something: neither of an object that is equal but for its version, nor of the
     status of an HPA, which moves every 15 seconds and which nothing here depends on.
 
@@ -48,8 +52,15 @@ class Cache:
         self._objects: dict[str, dict[tuple[str, str], Manifest]] = defaultdict(dict)
         self._versions: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
         self._by_word: defaultdict[tuple[str, str, str], dict[str, Manifest]] = defaultdict(dict)
+        self._authors: dict[Key, tuple[str, str]] = {}
+        self._witnesses: list[Listener] = []
         self._owners: dict[Key, str] = {}
         self._owned: defaultdict[str, set[Key]] = defaultdict(set)
+
+    def witness(self, witness: Listener) -> Callable[[], None]:
+        """Have ``witness`` hear of all versions of all objects with a body; returns what ends that."""
+        self._witnesses.append(witness)
+        return lambda: self._witnesses.remove(witness)
 
     def get(self, key: Key) -> Manifest | None:
         """The object at ``key``."""
@@ -82,6 +93,10 @@ class Cache:
         """Every object known of a kind, of one namespace if given."""
         return [(kind, where, name) for where, name in self._versions[kind] if namespace in ("", where)]
 
+    def author(self, key: Key) -> tuple[str, str]:
+        """The field manager that changed the pod template of a workload last, and when; empty where no watch said."""
+        return self._authors.get(key, ("", ""))
+
     def owned_by(self, *owners: str) -> list[Key]:
         """Every object of these owners (see `owner_of`), in order."""
         return sorted(key for owner in owners for key in self._owned.get(owner, ()))
@@ -98,6 +113,10 @@ class Cache:
         self._index(key, before, after)
         self._versions[kind][place[0], place[1]] = version
         self._note_owner(key, owner_of(manifest))
+        if author := _author(manifest):
+            self._authors[key] = author
+        for witness in tuple(self._witnesses):
+            witness(key, before, after)
         if not quietly and (before is None or _meaning(before) != _meaning(after)):
             self._listener(key, before, after)
         return True
@@ -123,6 +142,9 @@ class Cache:
         del self._versions[kind][place[0], place[1]]
         self._index(key, before, None)
         self._note_owner(key, "")
+        self._authors.pop(key, None)
+        for witness in tuple(self._witnesses):
+            witness(key, before, None)
         self._listener(key, before, None)
         return True
 
@@ -165,6 +187,18 @@ def _words(manifest: Manifest) -> Iterator[str]:
         yield from filter(None, set(base_names(manifest)))
     elif manifest["kind"] in _LABELLED:
         yield from (f"{label}={value}" for label, value in pod_labels(manifest).items())
+
+
+def _author(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The newest manager of a pod template, unless that is this controller: all that is kept of ``managedFields``."""
+    entries = manifest["metadata"].get("managedFields") if manifest["kind"] in _LABELLED else None
+    owning = [
+        (str(entry.get("time", "")), sys.intern(str(entry.get("manager", ""))))
+        for entry in entries or ()
+        if "f:template" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+    ]
+    at, manager = max(owning, default=("", ""))
+    return (manager, at) if manager and manager != FIELD_MANAGER else None
 
 
 def _trimmed(manifest: Mapping[str, Any]) -> Manifest:

@@ -201,3 +201,47 @@ def test_the_index_finds_what_a_search_through_all_would_find(changes, labels):
 
 def names_of(manifests: list[Manifest]) -> list[str]:
     return sorted(str(manifest["metadata"]["name"]) for manifest in manifests)
+
+
+def managed(*managers: tuple[str, str, str]) -> list[dict[str, Any]]:
+    return [
+        {"manager": manager, "time": time, "fieldsV1": {"f:spec": {part: {}}}} if part else {"manager": manager}
+        for manager, time, part in managers
+    ]
+
+
+@pytest.mark.parametrize(
+    ("managers", "author"),
+    [
+        pytest.param(
+            [("helm", "2026-01-01T00:00:00Z", "f:template"), ("kubectl", "2026-01-02T00:00:00Z", "f:template")],
+            ("kubectl", "2026-01-02T00:00:00Z"),
+            id="the newest manager of the pod template",
+        ),
+        pytest.param(
+            [("helm", "2026-01-01T00:00:00Z", "f:template"), ("hpa", "2026-01-02T00:00:00Z", "f:replicas")],
+            ("helm", "2026-01-01T00:00:00Z"),
+            id="who scales it has not changed it",
+        ),
+        pytest.param([("canary-controller", "2026-01-01T00:00:00Z", "f:template")], ("", ""), id="not this controller"),
+        pytest.param([("kube-controller-manager", "", "")], ("", ""), id="not who writes its status"),
+    ],
+)
+def test_of_managed_fields_the_author_is_kept(managers, author):
+    it = Heard()
+    it.cache.put(deployment(1, metadata={**deployment(1)["metadata"], "managedFields": managed(*managers)}))
+    assert it.cache.author(KEY) == author
+    assert "managedFields" not in it.object(KEY)["metadata"]
+    it.cache.remove(KEY)
+    assert it.cache.author(KEY) == ("", "")
+
+
+def test_a_witness_hears_of_our_own_writes_too_until_it_leaves():
+    it, seen = Heard(), []
+    leave = it.cache.witness(lambda key, before, after: seen.append((before is None, after is None)))
+    it.cache.put(deployment(1), quietly=True)
+    it.cache.put(deployment(1))
+    it.cache.remove(KEY)
+    leave()
+    it.cache.put(deployment(9))
+    assert seen == [(True, False), (False, True)]
