@@ -57,14 +57,18 @@ class Measured:
     """What a metric said at one moment."""
 
     name: str = Field(description="Name of the metric.")
-    verdict: str = Field("", description="passed or failed; of a comparison PASS, FAIL or INCONCLUSIVE.")
-    value: Number | None = Field(None, description="Measured value of a threshold.")
-    ratio: Number | None = Field(None, description="Of a comparison: how many times the primary's the canary's was.")
-    low: Number | None = Field(None, description="Lower end of the interval of the ratio.")
-    high: Number | None = Field(None, description="Upper end of it. Absent if it has none.")
-    canary: Number | None = Field(None, description="Of a comparison: the canary's bad part (0 to 1), or its value.")
-    primary: Number | None = Field(None, description="The same of the primary.")
-    requests: Number | None = Field(None, description="Requests of the canary that counted so far.")
+    verdict: str = Field(default="", description="passed or failed; of a comparison PASS, FAIL or INCONCLUSIVE.")
+    value: Number | None = Field(default=None, description="Measured value of a threshold.")
+    ratio: Number | None = Field(
+        default=None, description="Of a comparison: how many times the primary's the canary's was."
+    )
+    low: Number | None = Field(default=None, description="Lower end of the interval of the ratio.")
+    high: Number | None = Field(default=None, description="Upper end of it. Absent if it has none.")
+    canary: Number | None = Field(
+        default=None, description="Of a comparison: the canary's bad part (0 to 1), or its value."
+    )
+    primary: Number | None = Field(default=None, description="The same of the primary.")
+    requests: Number | None = Field(default=None, description="Requests of the canary that counted so far.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_SMALL)
@@ -73,12 +77,12 @@ class Sample:
 
     at: Time = Field(description="When.")
     phase: Phase = Field(description="Phase of the rollout.")
-    weight: Integer = Field(0, description="Traffic weight of the canary that was set, in percent.")
-    observed: Number | None = Field(None, description="Percent of the requests that it had.")
-    mirrored: Boolean = Field(False, description="Whether traffic was mirrored to it.")
-    step: Integer = Field(0, description="Rounds done, where the analysis has rounds.")
-    failed_checks: Integer = Field(0, description="Failed checks so far.")
-    metrics: tuple[Measured, ...] = Field((), description="What the metrics said.")
+    weight: Integer = Field(default=0, description="Traffic weight of the canary that was set, in percent.")
+    observed: Number | None = Field(default=None, description="Percent of the requests that it had.")
+    mirrored: Boolean = Field(default=False, description="Whether traffic was mirrored to it.")
+    step: Integer = Field(default=0, description="Rounds done, where the analysis has rounds.")
+    failed_checks: Integer = Field(default=0, description="Failed checks so far.")
+    metrics: tuple[Measured, ...] = Field(default=(), description="What the metrics said.")
 
 
 class Rollout(Observed):
