@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
 from controller.api import Canary, parse_canary
-from controller.api.instruction import Instruction, Verb
+from controller.api.instruction import Verb
 from controller.api.names import ACTION_ANNOTATION
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.get import with_cluster
 from controller.cli.group import COMMANDS
 from controller.cli.options import CanaryName, ContextOption, InNamespaceOption
+from controller.shell.instructions import write_instruction
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import NotFound, Rejected
 from controller.shell.kubernetes.kinds import CANARY, SELF_REVIEW
@@ -77,13 +77,10 @@ async def instruct(kube: Kube, namespace: str, name: str, verb: Verb, percent: i
         CommandError: there is no such Canary, or no controller has seen it.
         ClusterError: the API does not answer, or the user may not write Canaries.
     """
-    status = (await read_canary(kube, namespace, name)).status
-    if not status.revision:
+    canary = await read_canary(kube, namespace, name)
+    if not canary.status.revision:
         raise CommandError(f"Canary {namespace}/{name} has no revision yet; is the controller running?")
-    nonce = max(int(time.time()), status.last_action.nonce + 1 if status.last_action else 0)
-    text = str(Instruction(verb, status.revision, nonce, await _user(kube), percent))
-    await kube.patch(CANARY, namespace, name, {"metadata": {"annotations": {ACTION_ANNOTATION: text}}})
-    return text
+    return await write_instruction(kube, canary, verb, await _user(kube), percent)
 
 
 async def await_answer(
@@ -129,4 +126,4 @@ async def _user(kube: Kube) -> str:
         )
     except (NotFound, Rejected):
         return ""
-    return "_".join(str(review["status"]["userInfo"]["username"]).split())[:100]
+    return str(review["status"]["userInfo"]["username"])

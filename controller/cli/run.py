@@ -48,6 +48,10 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         typer.Option(metavar="NAMESPACE", help="Watch this namespace only; all by default. Can be repeated."),
     ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", help="Port of /metrics and /healthz.")] = 8080,
+    page_port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="Port of the page on which rollouts are watched; none by default."),
+    ] = None,
     event_webhook: Annotated[
         str,
         typer.Option(
@@ -145,6 +149,7 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         allowed_gateways=_items(allowed_gateways),
         allowed_addresses=_items(allowed_addresses),
         port=port,
+        page_port=page_port,
         leader_election=leader_election not in FALSE,
         leader_election_namespace=leader_election_namespace,
         event_webhook=event_webhook,
@@ -178,11 +183,12 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 async def _operate(settings: Settings, environment: Mapping[str, str]) -> None:
     from controller.shell.kubernetes.access import find_access  # noqa: PLC0415 -- kopf and aiohttp take a second
     from controller.shell.operator import operate  # noqa: PLC0415 -- which `canary run --help` does not need
+    from controller.web.server import open_page  # noqa: PLC0415
 
     access = find_access(environment)
     log.info("Connecting to the Kubernetes API at %s", access.server)
     try:
-        await operate(access, settings)
+        await operate(access, settings, open_page)
     except StoppedError as error:
         log.critical("The controller stops: %s", error)
         logging.shutdown()

@@ -6,10 +6,10 @@ import asyncio
 import itertools
 import logging
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import kopf
 
@@ -46,14 +46,21 @@ FINISH_SECONDS = 5
 FLUSH_SECONDS = 3
 """How long a controller that is stopped goes on sending alerts, and then events."""
 
+PAGE_CONNECTIONS = 4
+PAGE_FIELD_MANAGER = "canary-page"
+
 EXIT_SECONDS = 8
 """How long kopf may take to end after our parts have ended."""
 SILENCE_SECONDS = 75
 """A watch on which not even a bookmark came for so long is dead; the API server sends one about every minute."""
 
 
-async def operate(access: Access, settings: Settings) -> None:
-    """Run the controller until SIGTERM or SIGINT.
+OpenPage: TypeAlias = Callable[[Cache, KubeClient, int], AbstractAsyncContextManager[int]]
+"""Serves the page on a port while it is open; what it writes goes through the client, and it yields the port."""
+
+
+async def operate(access: Access, settings: Settings, open_page: OpenPage | None = None) -> None:
+    """Run the controller until SIGTERM or SIGINT, with the page if the settings have a port for it.
 
     Raises:
         StartError: it cannot start.
@@ -76,6 +83,12 @@ async def operate(access: Access, settings: Settings) -> None:
         kube = KubeClient(cluster, access.server, metrics.count_request)
         outside = Outside(session, settings.allowed_addresses, trusted=settings.addresses)
         operator = _Operator(kube, outside, tasks, metrics, settings, election=election)
+        if open_page is not None and settings.page_port is not None:
+            # Not fenced: people may ask any replica, and their word is no decision of its own.
+            people = await stack.enter_async_context(access.open_session(connections=PAGE_CONNECTIONS))
+            client = KubeClient(people, access.server, metrics.count_request, PAGE_FIELD_MANAGER)
+            page = await stack.enter_async_context(open_page(operator.cache, client, settings.page_port))
+            log.info("The page is on port %d", page)
         await _run_kopf(access, settings, operator)
         if operator.ended.done() and not operator.ended.cancelled():
             raise StoppedError(operator.ended.result())

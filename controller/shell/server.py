@@ -37,21 +37,25 @@ async def serve(metrics: Metrics, tasks: CanaryTasks, port: int) -> AsyncIterato
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        listener = _listen(port)
+        listener = listen(port, "/metrics and /healthz")
         await web.SockSite(runner, listener).start()
         yield int(listener.getsockname()[1])
     finally:
         await runner.cleanup()
 
 
-def _listen(port: int) -> socket.socket:
-    """All addresses, of IPv6 too where there is any, on one port."""
+def listen(port: int, what: str) -> socket.socket:
+    """All addresses, of IPv6 too where there is any, on one port.
+
+    Raises:
+        StartError: the port is taken; it says for ``what`` it was wanted.
+    """
     try:
         if socket.has_dualstack_ipv6():
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
     except OSError as error:
-        raise StartError(f"Port {port} for /metrics and /healthz cannot be used: {error.strerror}") from error
+        raise StartError(f"Port {port} for {what} cannot be used: {error.strerror}") from error
 
 
 def health_problem(tasks: CanaryTasks) -> str:

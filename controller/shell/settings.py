@@ -43,6 +43,7 @@ class Settings:
         allowed_addresses: patterns of the host names that webhooks, metric providers and alerts may have; empty: all.
         namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
+        page_port: of the page; None: there is none.
         leader_election: whether several controllers run, of which one leads.
         leader_election_namespace: where their Lease is.
         event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
@@ -67,6 +68,7 @@ class Settings:
     allowed_addresses: Patterns = ()
     namespaces: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    page_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     leader_election: bool = False
     leader_election_namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] = "kube-system"
     event_webhook: OptionalUrl = ""

@@ -29,6 +29,47 @@ ul{color:var(--soft)}
 """
 
 
+PAGE_STYLE = """
+body{margin:0 auto 2rem}header,nav,form{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:center}
+header{padding:.7rem 0;border-bottom:1px solid var(--rule)}header h1{margin:0;font-size:1.15rem}a{color:var(--primary)}
+:focus-visible{outline:2px solid var(--primary);outline-offset:2px}
+input,select,button{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--soft);border-radius:.3rem;
+padding:.25rem .6rem}button{cursor:pointer}button:disabled{color:var(--soft);border-color:var(--rule);cursor:default}
+.note,.soft{color:var(--soft);font-size:.9rem}.cards{display:grid;gap:.7rem;padding:0;list-style:none;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr))}
+.card{border:1px solid var(--rule);border-left:.35rem solid var(--soft);border-radius:.3rem;padding:.5rem .8rem}
+.card p{margin:.3rem 0;overflow-wrap:anywhere}.card h2{margin:0;font-size:1rem;overflow-wrap:anywhere}
+.card.person{border-left-color:var(--bad)}.card.under-way{border-left-color:var(--canary)}
+.card.at-rest{border-left-color:var(--good)}.tag{white-space:nowrap;font-weight:600}
+.person .tag,.tag.person{color:var(--bad)}.under-way .tag,.tag.under-way{color:var(--canary)}
+.at-rest .tag,.tag.at-rest{color:var(--good)}svg.bar{height:.6rem;width:100%}.bar .all{fill:var(--rule)}
+.bar .set{fill:var(--canary)}.bar .seen{fill:var(--ink)}
+.lead{font-size:1.1rem;overflow-wrap:anywhere}.ladder{display:flex;flex-wrap:wrap;gap:.3rem;padding:0;list-style:none}
+.ladder li{border:1px solid var(--rule);border-radius:.3rem;padding:.1rem .5rem}.ladder .done{color:var(--good)}
+.ladder .now{border-color:var(--canary);color:var(--canary);font-weight:600}.ladder .next{color:var(--soft)}
+.columns{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}
+section{min-width:0}section h2{margin:1.2rem 0 .3rem}td{overflow-wrap:anywhere}.actions{list-style:none;padding:0}
+.actions li{margin:.35rem 0;display:grid;
+grid-template-columns:8.2rem 1fr;gap:.7rem;align-items:center}.refused,.away{color:var(--bad)}[hidden]{display:none}
+"""
+
+
+def served(title: str, body: str, *, live: str) -> str:
+    """A page that the controller serves, with its style and its script beside it, and a source of news.
+
+    Args:
+        title: text.
+        body: HTML; elements with an id are replaced as they change.
+        live: the path of the server-sent events.
+    """
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="/style.css"><script src="/page.js" defer></script></head>'
+        f'<body data-live="{escape(live)}">{body}</body></html>\n'
+    )
+
+
 def standalone(title: str, body: str) -> str:
     """A page in one file. ``title`` is text, ``body`` is HTML."""
     return (

@@ -34,6 +34,7 @@ class CanaryRow:
         message: what blocks the rollout, why it was rolled back, what its promotion left unproven, or what is wrong
             with the spec.
         receipt: what proves the version that the primary runs.
+        invalid: the spec is; the message says why.
     """
 
     namespace: str
@@ -52,6 +53,7 @@ class CanaryRow:
     reason: str = ""
     message: str = ""
     receipt: Receipt | None = None
+    invalid: bool = False
 
     @property
     def label(self) -> str:
@@ -84,7 +86,7 @@ def _row(manifest: Manifest, versions: Mapping[_Place, str]) -> CanaryRow:
         canary = parse_canary(manifest)
     except InvalidObject as error:
         problem = f"invalid: {error.problems[0]}"
-    status = canary.status if canary else _status(manifest)
+    status = canary.status if canary else read_status(manifest)
     analysis = canary.spec.analysis if canary else None
     return CanaryRow(
         namespace=namespace,
@@ -103,6 +105,7 @@ def _row(manifest: Manifest, versions: Mapping[_Place, str]) -> CanaryRow:
         reason=status.reason,
         message=problem or status.message or without_proof(status),
         receipt=status.receipt,
+        invalid=canary is None,
     )
 
 
@@ -111,7 +114,8 @@ def _place(manifest: Manifest) -> _Place:
     return str(manifest["kind"]), str(metadata.get("namespace", "")), str(metadata["name"])
 
 
-def _status(manifest: Manifest) -> CanaryStatus:
+def read_status(manifest: Manifest) -> CanaryStatus:
+    """The status, whatever the spec is like; an empty one if it cannot be read."""
     try:
         return CanaryStatus.model_validate(manifest.get("status") or {})
     except ValueError:

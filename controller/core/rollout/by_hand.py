@@ -51,14 +51,23 @@ def hear(tick: Tick) -> Heard | None:
 
 def _refusal(tick: Tick, asked: Instruction) -> str:
     """Why this cannot be done now, in one sentence; empty if it can."""
-    last, phase = tick.state.answered, tick.state.phase
+    last = tick.state.answered
     if last is not None and asked.nonce <= last.nonce:
         return f"nonce {asked.nonce} is not above {last.nonce}, the last one that was used"
     if asked.revision != tick.known_revision:
         return f"it is for revision {asked.revision}, but {tick.target_label} has {tick.known_revision or 'none yet'}"
+    return obstacle(tick, asked, moved_on=tick.moved_on)
+
+
+def obstacle(tick: Tick, asked: Instruction, *, moved_on: bool) -> str:
+    """Why this cannot be done now, whatever its revision and its nonce; empty if it can.
+
+    ``moved_on`` says whether the target has another revision than the one applied.
+    """
+    phase = tick.state.phase
     if phase not in ACTIONS[asked.verb]:
         return f"not possible in phase {phase or 'New'}, only in {', '.join(sorted(ACTIONS[asked.verb]))}"
-    if phase in ANALYSIS and tick.moved_on:
+    if phase in ANALYSIS and moved_on:
         return f"the rollout of revision {asked.revision} has not begun yet"
     check = _CHECKS.get(asked.verb)
     return check(tick, asked) if check else ""

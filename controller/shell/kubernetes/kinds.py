@@ -53,6 +53,10 @@ EVENT = Kind("Event", "events", "v1")
 LEASE = Kind("Lease", "leases", "coordination.k8s.io/v1")
 SELF_REVIEW = Kind("SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io/v1")
 """Answers who the caller is."""
+TOKEN_REVIEW = Kind("TokenReview", "tokenreviews", "authentication.k8s.io/v1")
+"""Answers whose token it is."""
+ACCESS_REVIEW = Kind("SubjectAccessReview", "subjectaccessreviews", "authorization.k8s.io/v1")
+"""Answers whether somebody may do something."""
 
 WORKLOADS = (DEPLOYMENT, DAEMON_SET)
 """What a target can be."""
@@ -69,7 +73,8 @@ CONFIGS = (CONFIG_MAP, SECRET)
 CONFIG_NAMES = frozenset(kind.name for kind in CONFIGS)
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (*WATCHED, *OPTIONAL, *CONFIGS, ALERT_PROVIDER, EVENT, LEASE, SELF_REVIEW)
+    kind.name: kind
+    for kind in (*WATCHED, *OPTIONAL, *CONFIGS, ALERT_PROVIDER, EVENT, LEASE, SELF_REVIEW, TOKEN_REVIEW, ACCESS_REVIEW)
 }
 
 

@@ -29,14 +29,19 @@ async def outside() -> AsyncIterator[Outside]:
 
 
 @asynccontextmanager
-async def serving(answers: web.Application | Respond, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """The address of a server on loopback: an application, or one handler for every request."""
+async def serving(
+    answers: web.Application | Respond, tls: ssl.SSLContext | None = None, *, cancelling: bool = False
+) -> AsyncIterator[str]:
+    """The address of a server on loopback: an application, or one handler for every request.
+
+    ``cancelling`` ends a handler whose client is gone.
+    """
     if isinstance(answers, web.Application):
         application = answers
     else:
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", answers)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=cancelling)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:

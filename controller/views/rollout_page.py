@@ -1,0 +1,231 @@
+"""One Canary as HTML: what is going on, its steps, metrics, both sides, and what a person can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import islice
+from urllib.parse import urlsplit
+
+from controller.api import Canary, Compare, InvalidObject, parse_canary
+from controller.api.metric import Metric
+from controller.api.status import CanaryStatus
+from controller.core.analysis.findings import Finding
+from controller.core.model import Facts, Routes
+from controller.core.objects.kinds import as_workload
+from controller.core.rollout.phases import ANALYSIS, UNDER_WAY
+from controller.core.rollout.strategies import Step, walk_steps
+from controller.views import words
+from controller.views.cards import path_of, tag, weight_bar
+from controller.views.html import served
+from controller.views.offers import Offer, find_offers
+from controller.views.rows import CanaryRow
+from controller.views.subject import Subject
+from controller.views.summary import summarize
+
+_SIGNS = {"passed": "✓", "PASS": "✓", "failed": "✕", "FAIL": "✕"}
+_MOST_STEPS = 60
+
+
+def render_rollout(subject: Subject) -> str:
+    """The whole page."""
+    sections = render_sections(subject)
+    namespace, name = subject.namespace, subject.name
+    left = "".join(sections[each] for each in ("summary", "steps", "actions"))
+    right = "".join(each for at, each in sections.items() if at not in ("summary", "steps", "actions"))
+    path = path_of(namespace, name)
+    return served(
+        f"{namespace}/{name}",
+        f'<header><h1>{escape(namespace)}/{escape(name)}</h1><nav><a href="/">All Canaries</a></nav></header>'
+        '<p class="away" role="status" id="away" hidden>The connection is lost; this page may be old.</p>'
+        f'<main class="columns" data-path="{escape(path)}"><div>{left}{_SIGN_IN}</div><div>{right}</div></main>',
+        live=f"{path}/live",
+    )
+
+
+_SIGN_IN = (
+    '<form id="token-form"><label>Token <input id="token" type="password" autocomplete="off" spellcheck="false"'
+    ' size="24"></label><span class="soft">A Kubernetes token of somebody who may update this Canary, as'
+    " <code>kubectl create token</code> prints it. It stays in this tab until it is closed or reloaded.</span></form>"
+    '<p id="answer" role="status"></p>'
+)
+"""Outside of the sections, so that news never touches what somebody types."""
+
+
+def render_sections(subject: Subject) -> Mapping[str, str]:
+    """Each part of the page by its id; one that does not change looks the same."""
+    summary = summarize(subject.manifest, *subject.workloads)
+    try:
+        canary = parse_canary(subject.manifest)
+    except InvalidObject:
+        canary = None
+    parts = {
+        "summary": f'{tag(summary)}<p class="lead">{escape(summary.sentence)}</p>{weight_bar(summary.row)}'
+        f"{_last_action(canary)}",
+        "steps": _steps(canary),
+        "actions": _actions(canary, subject),
+        "metrics": _metrics(canary, summary.row),
+        "sides": _sides(canary, subject),
+        "hooks": _hooks(canary),
+    }
+    return {name: f'<section id="{name}">{body}</section>' for name, body in parts.items()}
+
+
+def _last_action(canary: Canary | None) -> str:
+    last = canary.status.last_action if canary else None
+    if last is None:
+        return ""
+    verb = last.text.partition(" ")[0]
+    became = f'<span class="refused">refused: {escape(last.refused)}</span>' if last.refused else "done"
+    return f'<p class="soft">Last action: {escape(verb)} by {escape(last.by)}: {became}</p>'
+
+
+def _steps(canary: Canary | None) -> str:
+    """The ladder, where the rollout stands on it marked by a sign and a colour."""
+    if canary is None:
+        return ""
+    steps = list(islice(walk_steps(canary.spec.analysis, lambda _: False), _MOST_STEPS + 1))
+    reached, now = _reached(canary.status, steps)
+    rungs = [_rung(step, number, reached, now=now) for number, step in enumerate(steps[:_MOST_STEPS])]
+    more = "<li>and so on</li>" if steps[_MOST_STEPS:] else ""
+    return f'<h2>Steps</h2><ol class="ladder">{"".join(rungs)}{more}</ol>'
+
+
+def _reached(status: CanaryStatus, steps: Sequence[Step]) -> tuple[int, bool]:
+    """How many steps are done, and whether the rollout is on the next one; by hand it can be between two."""
+    if status.phase not in ANALYSIS:
+        return (len(steps) if status.phase in UNDER_WAY else 0), False
+    place = (status.iterations, status.canary_weight)
+    places = [(step.iterations, step.routes.canary_weight) for step in steps]
+    return sum(each < place for each in places), place in places and place != (0, 0)
+
+
+def _rung(step: Step, number: int, reached: int, *, now: bool) -> str:
+    state, sign = ("done", "✓ ") if number < reached else ("now", "▶ ") if now and number == reached else ("next", "")
+    current = ' aria-current="step"' if state == "now" else ""
+    return f'<li class="{state}"{current}>{sign}{_words(step.routes, step.iterations)}</li>'
+
+
+def _words(routes: Routes, iterations: int) -> str:
+    traffic = "mirror" if routes.mirrored else f"{routes.canary_weight}%"
+    return f"round {iterations}: {traffic}" if iterations else traffic
+
+
+def _metrics(canary: Canary | None, row: CanaryRow) -> str:
+    if canary is None or not canary.spec.analysis.metrics:
+        return ""
+    found = {each.metric: each for each in row.metrics}
+    rows = "".join(_metric(metric, found.get(metric.name)) for metric in canary.spec.analysis.metrics)
+    return (
+        f"<h2>Metrics</h2><table><tr><th>Metric</th><th>Found</th><th>Allowed</th><th>Requests</th></tr>{rows}</table>"
+    )
+
+
+def _metric(metric: Metric, finding: Finding | None) -> str:
+    verdict = finding.verdict if finding else "not measured yet"
+    sign = _SIGNS.get(verdict, "…")
+    tried = " (dry run)" if metric.dry_run else ""
+    colour = {"✓": "promoted", "✕": "harm"}.get(sign, "")
+    detail = f'<br><span class="soft">{escape(finding.detail)}</span>' if finding and finding.detail else ""
+    return (
+        f'<tr><td>{escape(metric.name)}{tried}</td><td><span class="{colour}">{sign} {escape(verdict)}</span>'
+        f" {_found(finding)}{detail}</td><td>{escape(_allowed(metric))}</td><td>{_requests(metric, finding)}</td></tr>"
+    )
+
+
+def _found(finding: Finding | None) -> str:
+    if finding is None:
+        return ""
+    if finding.value is not None:
+        return f"{finding.value:.4g}"
+    return words.ratio(finding.ratio) if finding.ratio is not None else ""
+
+
+def _allowed(metric: Metric) -> str:
+    if metric.compare:
+        return _limits(metric.compare)
+    bounds = metric.bounds
+    if bounds is None:
+        return ""
+    low, high = bounds.low, bounds.high
+    parts = (f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _limits(compare: Compare) -> str:
+    limits = compare.limits
+    return f"harmless to {limits.harmless_ratio:g}x, harmful from {limits.harmful_ratio:g}x the primary's"
+
+
+def _requests(metric: Metric, finding: Finding | None) -> str:
+    if finding is None or finding.requests is None:
+        return ""
+    least = metric.compare.min_requests if metric.compare else 0
+    needed = f" of at least {words.count(least)}" if least else ""
+    return f"{words.count(finding.requests)}{needed}"
+
+
+def _sides(canary: Canary | None, subject: Subject) -> str:
+    if canary is None:
+        return ""
+    status = canary.status
+    weight = f"{status.canary_weight}%" if not status.mirrored else "a copy"
+    seen = "" if status.observed_weight is None else f" ({status.observed_weight:.0f}% seen)"
+    columns = (
+        ("Primary", subject.primary, f"{100 - status.canary_weight}%"),
+        ("Canary", subject.target, f"{weight}{seen}"),
+    )
+    body = "".join(
+        f"<tr><th>{name}</th><td>{_images(workload)}</td><td>{_pods(workload)}</td><td>{traffic}</td></tr>"
+        for name, workload, traffic in columns
+    )
+    head = "<tr><th></th><th>Images</th><th>Pods ready</th><th>Traffic</th></tr>"
+    return f"<h2>Both sides</h2><table>{head}{body}</table>"
+
+
+def _images(workload: Mapping[str, object] | None) -> str:
+    if workload is None:
+        return "not there"
+    containers = as_workload(workload).template["spec"]["containers"]
+    return "<br>".join(escape(str(each.get("image", ""))) for each in containers)
+
+
+def _pods(workload: Mapping[str, object] | None) -> str:
+    if workload is None:
+        return ""
+    counts = as_workload(workload).counts
+    sign = "✓" if counts.ready >= counts.wanted else "…"
+    return f"{sign} {counts.ready} of {counts.wanted}"
+
+
+def _actions(canary: Canary | None, subject: Subject) -> str:
+    if canary is None:
+        return ""
+    facts = Facts(subject.now, canary, target=subject.target, primary=subject.primary)
+    offers = "".join(map(_offer, find_offers(facts)))
+    return (
+        f'<h2>Actions</h2><ul class="actions">{offers}</ul><p class="soft">To go back to the version before, apply it'
+        " to the target: the controller never writes what the target runs.</p>"
+    )
+
+
+def _offer(offer: Offer) -> str:
+    said = f"Not now: {offer.obstacle}." if offer.obstacle else offer.effect
+    return (
+        f'<li><button data-verb="{offer.verb}"{" disabled" if offer.obstacle else ""}'
+        f' aria-describedby="about-{offer.verb}">{offer.label}</button>'
+        f'<span class="soft" id="about-{offer.verb}">{escape(said)}</span></li>'
+    )
+
+
+def _hooks(canary: Canary | None) -> str:
+    rows = "".join(_hook_rows(canary)) if canary else ""
+    head = "<tr><th>Webhook</th><th>When</th><th>Who answers</th></tr>"
+    return f"<h2>Webhooks and gates</h2><table>{head}{rows}</table>" if rows else ""
+
+
+def _hook_rows(canary: Canary) -> Iterator[str]:
+    """Of a URL the host alone: the rest may have credentials."""
+    for hook in canary.spec.analysis.webhooks:
+        host = urlsplit(hook.url).hostname or "" if hook.url else "a person"
+        yield f"<tr><td>{escape(hook.name)}</td><td>{hook.hook_type}</td><td>{escape(host)}</td></tr>"

@@ -1,0 +1,37 @@
+"""What a page about one Canary is drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.core.model import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A Canary and what belongs to it, as the watch caches have them.
+
+    Attributes:
+        manifest: of the Canary, valid or not.
+        target, primary: its workloads; None where there is none.
+        now: the time.
+    """
+
+    manifest: Manifest
+    target: Manifest | None
+    primary: Manifest | None
+    now: datetime
+
+    @property
+    def namespace(self) -> str:
+        return str(self.manifest["metadata"].get("namespace", ""))
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def workloads(self) -> tuple[Manifest, ...]:
+        """Those that there are."""
+        return tuple(each for each in (self.target, self.primary) if each is not None)

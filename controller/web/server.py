@@ -1,0 +1,154 @@
+"""The page's own port: lists and pages of Canaries, their news, and what a person asks for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from controller.core.model import Manifest
+from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.client import Kube
+from controller.shell.kubernetes.kinds import Key
+from controller.shell.server import listen
+from controller.views.cards import Filter, render_list
+from controller.views.html import PAGE_STYLE, STYLE
+from controller.views.rollout_page import render_rollout
+from controller.views.subject import Subject
+from controller.web.board import Board
+from controller.web.feed import Feed
+from controller.web.live import MOST_PAGES, Draw, draw_cards, draw_sections, is_canary, send_news
+from controller.web.writing import Writing
+
+_SCRIPT = Path(__file__).with_name("page.js")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_MOST_BODY = 4096
+"""Bytes of what a person asks for."""
+_LONGEST = 300
+"""Characters of a filter that are looked at."""
+
+
+class Page:
+    """Everything that the page's port answers, from one cache."""
+
+    def __init__(self, cache: Cache, writing: Writing) -> None:
+        self.feed = Feed()
+        self._board = Board(cache, lambda: datetime.now(UTC))
+        self._writing = writing
+
+    def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
+        """A listener of the cache."""
+        self._board.changed(key, before, after)
+        self.feed.changed(key)
+
+    def application(self) -> web.Application:
+        """The routes; every answer has the headers that protect it, those without a route too."""
+        application = web.Application(client_max_size=_MOST_BODY)
+        application.on_response_prepare.append(_add_headers)
+        canary = "/canaries/{namespace}/{name}"
+        application.add_routes(
+            [
+                web.get("/", self._list),
+                web.get("/live", self._list_live),
+                web.get(canary, self._rollout),
+                web.get(f"{canary}/live", self._rollout_live),
+                web.post(f"{canary}/actions", self._act),
+                web.get("/style.css", _style),
+                web.get("/page.js", _script),
+            ]
+        )
+        return application
+
+    async def _list(self, request: web.Request) -> web.Response:
+        wanted = _filter(request)
+        cards = [card async for card in self._board.cards(wanted)]
+        return _html(render_list(cards, self._board.namespaces(), wanted))
+
+    async def _list_live(self, request: web.Request) -> web.StreamResponse:
+        return await self._live(request, is_canary, draw_cards(self._board, _filter(request)))
+
+    async def _rollout(self, request: web.Request) -> web.Response:
+        namespace, name = _place(request)
+        return _html(render_rollout(self._subject(namespace, name)))
+
+    async def _rollout_live(self, request: web.Request) -> web.StreamResponse:
+        namespace, name = _place(request)
+
+        def shown(key: Key) -> bool:
+            return key[1] == namespace and key in self._board.parts(namespace, name)
+
+        return await self._live(request, shown, draw_sections(self._board, namespace, name))
+
+    async def _live(self, request: web.Request, wanted: Callable[[Key], bool], draw: Draw) -> web.StreamResponse:
+        if len(self.feed) >= MOST_PAGES:
+            raise web.HTTPServiceUnavailable(text=f"{MOST_PAGES} pages are open already.\n")
+        with self.feed.subscribe(wanted) as subscription:
+            return await send_news(request, subscription, draw)
+
+    def _subject(self, namespace: str, name: str) -> Subject:
+        subject = self._board.subject(namespace, name)
+        if subject is None:
+            raise web.HTTPNotFound(text=f"There is no Canary {namespace}/{name}, or this controller does not see it.\n")
+        return subject
+
+    async def _act(self, request: web.Request) -> web.Response:
+        namespace, name = _place(request)
+        return await self._writing.answer(request, self._subject(namespace, name))
+
+
+@asynccontextmanager
+async def open_page(cache: Cache, kube: Kube, port: int) -> AsyncIterator[int]:
+    """Serve what ``cache`` has on all addresses until the block ends; yields the port, which the system chooses for 0.
+
+    ``kube`` writes what people ask for (`Writing`).
+
+    Raises:
+        StartError: the port is taken.
+    """
+    page = Page(cache, Writing(kube))
+    # A handler whose browser has gone is cancelled: an open page leaves nothing behind.
+    runner = web.AppRunner(page.application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    forget = cache.witness(page.changed)
+    try:
+        listener = listen(port, "the page")
+        await web.SockSite(runner, listener).start()
+        yield int(listener.getsockname()[1])
+    finally:
+        forget()
+        await runner.cleanup()
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html")
+
+
+async def _style(_: web.Request) -> web.Response:
+    return web.Response(text=STYLE + PAGE_STYLE, content_type="text/css")
+
+
+async def _script(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(_SCRIPT)
+
+
+def _place(request: web.Request) -> tuple[str, str]:
+    return request.match_info["namespace"], request.match_info["name"]
+
+
+def _filter(request: web.Request) -> Filter:
+    return Filter(**{each: request.query.get(each, "")[:_LONGEST] for each in ("namespace", "state", "name")})
