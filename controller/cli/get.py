@@ -55,7 +55,13 @@ async def with_cluster(context: str, ask: Callable[[Kube], Awaitable[T]]) -> T:
 
 
 async def find_rows(kube: Kube, name: str = "", namespace: str = "") -> tuple[CanaryRow, ...]:
-    """The Canaries of one namespace, or of all, by namespace and name.
+    """The Canaries of one namespace, or of all, by namespace and name; raises as `find_canaries`."""
+    found = await find_canaries(kube, name, namespace)
+    return read_rows(found, await _workloads(kube, namespace, found))
+
+
+async def find_canaries(kube: Kube, name: str = "", namespace: str = "") -> list[Manifest]:
+    """The Canaries of one namespace, or of all, as the API serves them.
 
     Raises:
         CommandError: there is none called ``name``, or the user may not list all namespaces.
@@ -70,7 +76,7 @@ async def find_rows(kube: Kube, name: str = "", namespace: str = "") -> tuple[Ca
     if name and not found:
         others = ", ".join(row.name for row in read_rows(listing.items)) or "none"
         raise CommandError(f"no Canary {name!r} in {namespace or 'any namespace'}; found: {others}")
-    return read_rows(found, await _workloads(kube, namespace, found))
+    return found
 
 
 async def _workloads(kube: Kube, namespace: str, canaries: Sequence[Manifest]) -> Sequence[Manifest]:

@@ -15,6 +15,8 @@ COMMANDS: Mapping[str, str] = {
     "run": "Run the controller.",
     "get": "Show the Canaries of a cluster and their evidence.",
     "watch": "Show the Canaries of a cluster and refresh until interrupted.",
+    "history": "Show the last rollouts of Canaries.",
+    "show": "Show one rollout: what was measured, and why it ended as it did.",
     "wait": "Wait until a revision is promoted, rolled back or superseded.",
     "promote": "Take the next step of a rollout now, or promote it.",
     "pause": "Keep a rollout at its weight; a bad canary is still rolled back.",
@@ -34,7 +36,9 @@ COMMANDS: Mapping[str, str] = {
 """The functions that are commands, with the first sentence of their help. Each is in the module of its name in
 `controller.cli`, or in that of `_MODULES`."""
 
-_MODULES = dict.fromkeys(("promote", "pause", "resume", "abort", "retry", "approve", "weight"), "by_hand")
+_MODULES = dict.fromkeys(("promote", "pause", "resume", "abort", "retry", "approve", "weight"), "by_hand") | {
+    "show": "history"
+}
 
 DEFAULT_COMMAND = "run"
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.api.canary import Canary
 from controller.api.history import History, Rollout, read_rollouts
 from controller.api.names import API_VERSION, CANARY_KIND, history_name
-from controller.core.history import joined, thinned
+from controller.core.history import Origin, from_rest, joined, see, thinned
 from controller.core.model import Manifest
 
 MOST_ROLLOUTS = 20
@@ -27,6 +28,17 @@ def merged(kept: History, seen: Sequence[Rollout]) -> History:
         number += before is None
         known[rollout.started_at] = joined(before, rollout) if before else rollout.model_copy(update={"number": number})
     return tuple(sorted(known.values(), key=lambda each: each.number))[-MOST_ROLLOUTS:]
+
+
+def up_to_date(kept: History, seen: Sequence[Rollout], canary: Canary) -> History:
+    """The rollouts that were kept with those seen since; where nobody has seen any, with what the status says."""
+    if not seen:
+        current = see(None, canary, None, Origin()).rollout
+        ended = from_rest(canary) if kept and kept[-1].outcome is None else None
+        if ended is not None and ended.started_at == kept[-1].started_at:
+            current = ended  # a controller that was killed before it could write the end
+        seen = [current] if current is not None else []
+    return merged(kept, seen)
 
 
 def history_data(live: Manifest | None, seen: Sequence[Rollout]) -> dict[str, str]:

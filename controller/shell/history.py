@@ -20,8 +20,8 @@ from controller.api.errors import CanaryError, InvalidObject
 from controller.api.history import History, Rollout
 from controller.api.parse import parse_canary
 from controller.api.status import CanaryStatus
-from controller.core.history import Origin, from_rest, has_moved, see
-from controller.core.kept import merged
+from controller.core.history import Origin, has_moved, see
+from controller.core.kept import merged, up_to_date
 from controller.core.model import Manifest
 from controller.core.objects.kinds import as_workload
 from controller.core.rollout.phases import UNDER_WAY
@@ -95,11 +95,11 @@ class HistoryKeeper:
         manifest = self._cache.get(key)
         if manifest is None:
             return ()
-        kept, known = await self._store.read(key, manifest), list(self._known(key))
-        if kept and kept[-1].outcome is None and not known:  # a controller that ended before it could say so
-            last = _at_rest(manifest)
-            known = [last] if last is not None and last.started_at == kept[-1].started_at else []
-        return merged(kept, known)
+        kept, known = await self._store.read(key, manifest), tuple(self._known(key))
+        try:
+            return up_to_date(kept, known, parse_canary(manifest))
+        except InvalidObject:
+            return merged(kept, known)
 
     async def run(self) -> None:
         """Write what has to be written, once `lead` was called; until then forget it in time. Never returns."""
@@ -230,13 +230,6 @@ def _status(manifest: Manifest | None) -> CanaryStatus | None:
     try:
         return CanaryStatus.model_validate({"startedAt": started})
     except ValidationError:
-        return None
-
-
-def _at_rest(manifest: Manifest) -> Rollout | None:
-    try:
-        return from_rest(parse_canary(manifest))
-    except InvalidObject:
         return None
 
 

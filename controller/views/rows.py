@@ -130,11 +130,11 @@ def _version_of(canary: Canary, key: tuple[str, str], versions: Mapping[_Place, 
 def _versions(manifest: Manifest) -> str:
     """Image tags and ready pods, as in ``6.1.0 (1/1)``."""
     workload = as_workload(manifest)
-    tags = [_tag(str(container["image"])) for container in workload.template["spec"]["containers"]]
+    tags = [tag_of(str(container["image"])) for container in workload.template["spec"]["containers"]]
     return f"{', '.join(tags)} ({workload.counts.ready}/{workload.counts.wanted})"
 
 
-def _tag(image: str) -> str:
+def tag_of(image: str) -> str:
     """The tag, else the first digits of the digest, else ``latest``."""
     name, _, digest = image.partition("@")
     _, _, tag = name.rpartition("/")[2].partition(":")
