@@ -3,16 +3,15 @@
 import time
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from controller.api import Phase
-from controller.cli.table import draw_canaries
+from controller.cli.tree import draw_scene
 from controller.views.rows import CanaryRow
 from sandbox.lifecycle import Sandbox
 from sandbox.running import SandboxError
-from sandbox.view import read_canaries
+from sandbox.view import read_canaries, read_scene
 
 WATCH_SECONDS = 900
 _BACKEND = "backend"
@@ -41,16 +40,15 @@ def _roll_out(sandbox: Sandbox, console: Console, backend: dict[str, Any], expec
 
 
 def _watch(sandbox: Sandbox, console: Console, before: CanaryRow) -> CanaryRow:
-    """Show all canaries until the backend's has begun something new and ended it. Raises SandboxError."""
+    """Show the rollout until the backend's has begun something new and ended it. Raises SandboxError."""
     deadline = time.monotonic() + WATCH_SECONDS
     shown = before
     with Live(console=console, refresh_per_second=2, transient=not console.is_terminal) as live:
         while time.monotonic() < deadline:
-            canaries = read_canaries(sandbox.node)
-            live.update(Group(draw_canaries(canaries), _events(sandbox)))
-            backend = next(each for each in canaries if each.name == _BACKEND)
+            backend = _backend(sandbox)
+            live.update(draw_scene(read_scene(sandbox.node, backend.namespace, backend.name)))
             if backend != shown and not console.is_terminal:
-                console.print(f"{backend.phase} {backend.weight}%, {backend.failed_checks} failed: {backend.message}")
+                console.print(f"{backend.phase} {backend.traffic}, {backend.failed} failed: {backend.message}")
             shown = backend
             if backend != before and backend.phase in (Phase.SUCCEEDED, Phase.FAILED):
                 return backend
@@ -64,13 +62,3 @@ def _backend(sandbox: Sandbox) -> CanaryRow:
     if not found:
         raise SandboxError("There is no canary named backend; `make up` deploys it.")
     return found[0]
-
-
-def _events(sandbox: Sandbox, count: int = 8) -> Text:
-    """The latest events of the backend's canary, as `kubectl describe` shows them."""
-    lines = sandbox.node.kubectl(
-        "get", "events", "-n", "prod", "--sort-by=.lastTimestamp", "--no-headers",
-        "--field-selector", f"involvedObject.kind=Canary,involvedObject.name={_BACKEND}",
-        "-o", "custom-columns=TYPE:.type,MESSAGE:.message", check=False,
-    )  # fmt: skip
-    return Text("\n".join(lines.splitlines()[-count:]), style="dim")

@@ -72,7 +72,7 @@ _CANARY_COLUMNS = (
 def custom_resource_definitions() -> tuple[dict[str, Any], ...]:
     """The manifests of the three CRDs."""
     return (
-        _definition(Canary, CANARY_PLURAL, _CANARY_COLUMNS),
+        _definition(Canary, CANARY_PLURAL, _CANARY_COLUMNS, short_names=("can",)),
         _definition(MetricTemplate, METRIC_TEMPLATE_PLURAL, (Column("Provider", "string", ".spec.provider.type"),)),
         _definition(AlertProvider, ALERT_PROVIDER_PLURAL, (Column("Type", "string", ".spec.type"),)),
     )
@@ -88,7 +88,9 @@ def render() -> dict[str, str]:
     }
 
 
-def _definition(model: type[BaseModel], plural: str, columns: Sequence[Column]) -> dict[str, Any]:
+def _definition(
+    model: type[BaseModel], plural: str, columns: Sequence[Column], short_names: Sequence[str] = ()
+) -> dict[str, Any]:
     kind = model.__name__
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -101,6 +103,7 @@ def _definition(model: type[BaseModel], plural: str, columns: Sequence[Column]) 
                 "listKind": f"{kind}List",
                 "plural": plural,
                 "singular": kind.lower(),
+                **({"shortNames": list(short_names)} if short_names else {}),
                 "categories": ["all"],
             },
             "scope": "Namespaced",

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from rich.console import Console
-
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.options import (
     AllNamespacesOption,
@@ -21,6 +19,7 @@ from controller.cli.options import (
     one_namespace,
 )
 from controller.cli.table import draw_canaries
+from controller.cli.tables import new_console
 from controller.core.model import Manifest
 from controller.core.objects.ownership import claims
 from controller.shell.kubernetes.access import find_access
@@ -95,7 +94,7 @@ def print_rows(rows: Sequence[CanaryRow], output: Output) -> None:
     if output is Output.JSON:
         print(json.dumps([_as_json(row) for row in rows], indent=2))
     else:
-        Console().print(draw_canaries(rows))
+        new_console().print(draw_canaries(rows))
 
 
 def _as_json(row: CanaryRow) -> dict[str, Any]:

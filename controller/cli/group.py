@@ -14,7 +14,7 @@ from controller.cli.flagger import translate
 COMMANDS: Mapping[str, str] = {
     "run": "Run the controller.",
     "get": "Show the Canaries of a cluster and their evidence.",
-    "watch": "Show the Canaries of a cluster and refresh until interrupted.",
+    "watch": "Show Canaries, or the rollout of one, until interrupted.",
     "history": "Show the last rollouts of Canaries.",
     "show": "Show one rollout: what was measured, and why it ended as it did.",
     "wait": "Wait until a revision is promoted, rolled back or superseded.",

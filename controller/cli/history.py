@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from controller.api import InvalidObject, parse_canary
@@ -28,7 +28,7 @@ from controller.cli.options import (
     OutputOption,
     one_namespace,
 )
-from controller.cli.tables import new_table
+from controller.cli.tables import new_console, new_table
 from controller.core.kept import is_history_of, merged, read_history, up_to_date
 from controller.core.model import Manifest
 from controller.shell.kubernetes.client import Kube
@@ -56,7 +56,7 @@ def history(
     if output is Output.JSON:
         print(json.dumps([_as_json(label, each) for label, rollouts in found for each in rollouts], indent=2))
     else:
-        Console().print(draw_histories(found))
+        new_console().print(draw_histories(found))
 
 
 @reports_errors
@@ -76,7 +76,7 @@ def show(  # noqa: PLR0917 -- typer passes them by name
     if output is Output.JSON:
         print(json.dumps(_as_json(label, rollout), indent=2))
     elif html is None:
-        Console().print(draw_rollout(label, rollout))
+        new_console().print(draw_rollout(label, rollout))
 
 
 async def find_histories(kube: Kube, name: str = "", namespace: str = "") -> list[tuple[str, History]]:
@@ -87,17 +87,23 @@ async def find_histories(kube: Kube, name: str = "", namespace: str = "") -> lis
         ClusterError: the API does not answer, or the user may not read ConfigMaps.
     """
     canaries = await find_canaries(kube, name, namespace)
-    found = await asyncio.gather(*(_history_of(kube, each) for each in canaries))
+    found = await asyncio.gather(*(history_of(kube, each) for each in canaries))
     labels = [f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in canaries]
     return sorted(zip(labels, found, strict=True))
 
 
-async def _history_of(kube: Kube, canary: Manifest) -> History:
+async def history_of(kube: Kube, canary: Manifest) -> History:
+    """The rollouts of one Canary, the one that is under way included. Raises ClusterError."""
     metadata = canary["metadata"]
     try:
         live = await kube.get(CONFIG_MAP, metadata["namespace"], history_name(metadata["name"]))
     except NotFound:
         live = None
+    return rollouts_of(canary, live)
+
+
+def rollouts_of(canary: Manifest, live: Manifest | None) -> History:
+    """The same, of what the cluster has under the name of its history."""
     kept = read_history(live) if live is not None and is_history_of(canary, live) else ()
     try:
         return up_to_date(kept, (), parse_canary(canary))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Container
 
+from rich.console import Console
 from rich.table import Table
+
+PIPE_WIDTH = 1000
+"""Characters of a line where nobody says how wide it may be: a message stays on one line, and is found by ``grep``."""
+
+
+def new_console() -> Console:
+    """As wide as the terminal; in a pipe nothing is folded, unless ``COLUMNS`` says how wide it is."""
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
 
 
 def new_table(*columns: str, right: Container[str] = ()) -> Table:

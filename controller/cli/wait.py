@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.api import Canary, CanaryError, CanaryStatus, Phase
+from controller.api import Canary, CanaryError, CanaryStatus, Phase, Strategy
 from controller.api.durations import parse_duration
 from controller.api.webhook import HookType
 from controller.cli.by_hand import read_canary
@@ -175,7 +175,7 @@ async def follow(
                 raise
             await sleep(POLL_SECONDS)
             continue
-        if (line := _line(status)) != shown:
+        if (line := _line(canary)) != shown:
             show(f"{namespace}/{name}: {line}")
             shown = line
         seen = seen or revision in (status.revision, status.last_applied_spec)
@@ -203,6 +203,10 @@ def find_end(status: CanaryStatus, revision: str, *, seen: bool) -> End | None:
     return End.SUPERSEDED if seen and status.revision != revision else None
 
 
-def _line(status: CanaryStatus) -> str:
-    words = (status.phase or "(new)", f"{status.canary_weight}%" if status.canary_weight else "", status.message)
-    return " ".join(word for word in words if word)
+def _line(canary: Canary) -> str:
+    status, analysis = canary.status, canary.spec.analysis
+    rounds = 0 if analysis.strategy is Strategy.WEIGHTED else analysis.iterations or 0
+    traffic = f"{status.canary_weight}%" if status.canary_weight else ""
+    if 0 < status.iterations <= rounds:
+        traffic = f"round {status.iterations} of {rounds}"
+    return " ".join(word for word in (status.phase or "(new)", traffic, status.message) if word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from html import escape
 
@@ -50,8 +51,8 @@ def measured(value: Measured) -> str:
     """``0.4``, or ``1.2x (0.8 to 1.9)``."""
     if value.ratio is None:
         return "-" if value.value is None else f"{value.value:.4g}"
-    high = "more" if value.high is None else f"{value.high:.2g}"
-    return words.ratio(value.ratio) + (f" ({value.low:.2g} to {high})" if value.low is not None else "")
+    between = None if value.low is None else (value.low, math.inf if value.high is None else value.high)
+    return words.ratio(value.ratio) + words.interval(between)
 
 
 def limit_words(limit: Limit) -> str:

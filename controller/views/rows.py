@@ -12,6 +12,7 @@ from controller.core.analysis.findings import Finding, find_all
 from controller.core.model import Manifest
 from controller.core.objects.kinds import as_workload
 from controller.core.rollout.conditions import without_proof
+from controller.core.rollout.phases import Reason
 from controller.core.status import state_from_status
 
 _Place: TypeAlias = tuple[str, str, str]
@@ -58,6 +59,13 @@ class CanaryRow:
     @property
     def label(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def failed(self) -> str:
+        """Failed checks and how many cause a rollback, as in ``2/10``; all of them where they did."""
+        ended = self.phase is Phase.FAILED and self.reason == Reason.CHECKS_FAILED and self.threshold
+        failed = self.threshold if ended else self.failed_checks
+        return f"{failed}/{self.threshold}" if self.threshold else str(failed)
 
     @property
     def traffic(self) -> str:

@@ -31,6 +31,14 @@ def ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2g}x" if value < 10 else f"{value:,.0f}x"
 
 
+def interval(between: tuple[float, float] | None) -> str:
+    """`` (0.8 to 1.9)``, behind a ratio; empty where there is none."""
+    if between is None:
+        return ""
+    low, high = between
+    return f" ({low:.2g} to {high:.2g})" if math.isfinite(high) else f" ({low:.2g} or more)"
+
+
 def probability(value: float) -> str:
     return f"{value:.2g}"
 

@@ -36,13 +36,27 @@ def selector_text(workload: Manifest) -> str:
 
 def trouble_of(workload: Manifest, pods: Sequence[Manifest]) -> str:
     """What is wrong with the newest pod of a workload that is not ready and says why; empty where none does."""
-    key = workload["kind"], workload["metadata"]["name"]
-    own = (pod for pod in pods if key in _workloads_of(pod) and not _is_ready(pod))
-    for pod in sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True):
+    for pod in pods_of(workload, pods):
+        if _is_ready(pod):
+            continue
         if reason := next(_reasons(pod), ""):
             shown = reason if len(reason) <= SHOWN else f"{reason[: SHOWN - 1]}…"
             return f"pod {pod['metadata']['name']} {shown}"
     return ""
+
+
+def pods_of(workload: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
+    """The pods of a workload that stay, the newest first."""
+    key = workload["kind"], workload["metadata"]["name"]
+    own = [pod for pod in pods if key in _workloads_of(pod)]
+    return sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
+
+
+def pod_state(pod: Manifest) -> tuple[bool, str]:
+    """Whether a pod is ready, and its state in words: ``ready``, ``starts``, or what is wrong with it."""
+    if _is_ready(pod):
+        return True, "ready"
+    return False, next(_reasons(pod), "starts")
 
 
 def image_ids(workload: Manifest, pods: Sequence[Manifest]) -> dict[str, str]:

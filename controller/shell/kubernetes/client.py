@@ -39,9 +39,9 @@ class Kube(Protocol):
         ...
 
     async def list(
-        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = "", fields: str = ""
     ) -> Listing:
-        """Read all objects of a kind, of the whole cluster where no namespace is given; by labels where one is."""
+        """Read all objects of a kind, of the whole cluster without a namespace; by labels and fields if given."""
         ...
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
@@ -92,10 +92,11 @@ class KubeClient:
         return await self._send("GET", kind, kind.path(namespace, name), verb="get")
 
     async def list(
-        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = "", fields: str = ""
     ) -> Listing:
         items: list[Manifest] = []
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        query |= {"fieldSelector": fields} if fields else {}
         while True:
             page = await self._send(
                 "GET",

@@ -10,12 +10,15 @@ import pytest
 from rich.console import Console
 
 from controller.api import Phase, parse_canary
+from controller.cli.get import print_rows
+from controller.cli.options import Output
 from controller.cli.table import draw_canaries
 from controller.core.analysis.findings import Finding
 from controller.core.probes import NoValues
 from controller.core.status import state_from_status
 from controller.views.rows import CanaryRow, read_rows
 from tests.builders import AB_TESTING, BLUE_GREEN, WEIGHTED, canary_manifest, make_deployment
+from tests.golden_files import assert_golden_text
 from tests.unit.cli.rollouts import ANALYSIS, rolling_out
 from tests.unit.core.cluster import rolled_out
 
@@ -111,23 +114,34 @@ def drawn(*rows: CanaryRow, width: int = 80) -> str:
     return capture.get()
 
 
-def test_canaries_come_first_then_their_metrics_then_their_messages():
-    rows = read_rows([canary_manifest(name="other"), rolling_out(bad=300).canary])
-    lines = [line.split() for line in drawn(*rows).splitlines()]
-    assert lines[:3] == [
-        ["CANARY", "STATUS", "TRAFFIC", "FAILED"],
-        ["prod/backend", "Failed", "0%", "0/3"],
-        ["prod/other", "(new)", "0%", "0/3"],
-    ]
-    assert lines[4:6] == [
-        ["CANARY", "METRIC", "VALUE", "RATIO", "P", "VERDICT"],
-        ["prod/backend", "error-rate", "0.5", "passed"],
-    ]
-    name, ratio, p_value, verdict = lines[6]
-    assert (name, ratio, verdict) == ("errors", "30x", "FAIL")
-    assert float(p_value) < 0.05
-    assert lines[7] == ["latency", "-", "1", "INCONCLUSIVE"]
-    assert lines[9][:5] == ["prod/backend:", "Rolling", "back", "backend.prod", "errors:"]
+def test_each_canary_is_a_block_with_its_versions_its_metrics_and_its_message():
+    workloads = [make_deployment(image="podinfo:6.1.1"), make_deployment("backend-primary", image="podinfo:6.1.0")]
+    rows = read_rows([canary_manifest(name="other"), rolling_out(bad=300).canary], workloads)
+    assert_golden_text("cli/get.txt", without_trailing_space(drawn(*rows)))
+
+
+def without_trailing_space(shown: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in shown.splitlines())
+
+
+def test_in_a_pipe_a_message_is_on_one_line(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    message = "Halt backend.prod advancement " + "error-rate 100.00 > 1; " * 8
+    (row,) = read_rows([canary_manifest()])
+    print_rows([replace(row, message=message)], Output.TABLE)
+    assert f"  {message}".rstrip() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        pytest.param({"phase": "Progressing", "failedChecks": 2}, "2/3", id="under way"),
+        pytest.param({"phase": "Failed", "reason": "ChecksFailed"}, "3/3", id="they have ended it"),
+        pytest.param({"phase": "Failed", "reason": "CanaryHarmful"}, "0/3", id="something else has"),
+    ],
+)
+def test_a_canary_that_was_rolled_back_keeps_its_failed_checks(status, failed):
+    assert read_row(canary_manifest() | {"status": status}).failed == failed
 
 
 def test_without_canaries_the_table_says_so():
@@ -174,6 +188,9 @@ def test_workloads_show_image_and_ready_replicas(image, ready, pods):
     assert (row.primary, row.canary) == ("", pods)
 
 
+METRIC = "request-success-rate-of-checkout"
+
+
 def test_nothing_is_cut_where_the_table_is_wider_than_the_terminal():
     message = "Halt checkout-frontend.shop-production advancement request-success-rate-of-checkout 98.00% < 99% " * 3
     row = CanaryRow(
@@ -188,23 +205,18 @@ def test_nothing_is_cut_where_the_table_is_wider_than_the_terminal():
         threshold=15,
         primary="2026.01.01-0123456789abcdef (10/10)",
         canary="2026.01.02-fedcba9876543210 (10/10)",
-        metrics=(Finding("request-success-rate-of-checkout", "INCONCLUSIVE", "", value=99.99, ratio=2, p_value=0.1),),
+        metrics=(
+            Finding("request-success-rate-of-checkout", "INCONCLUSIVE", "", ratio=2, interval=(1.5, 2.5), p_value=0.1),
+        ),
         message=message,
     )
     shown = drawn(row)
     assert max(len(line) for line in shown.splitlines()) <= 80
-    kept = sorted(character for line in shown.splitlines()[1:] for character in line if not character.isspace())
-    cells = (row.label, row.phase, row.traffic, "12/15", row.primary, row.canary)
-    metric = (
-        "CANARY METRIC VALUE RATIO P VERDICT",
-        row.label,
-        row.metrics[0].metric,
-        "99.99",
-        "2x",
-        "0.1",
-        "INCONCLUSIVE",
-    )
-    said = "".join((*cells, *metric, f"{row.label}:", message))
+    kept = sorted(character for line in shown.splitlines() for character in line if not character.isspace())
+    cells = (row.label, row.phase, f"{row.traffic}, failed checks 12/15")
+    versions = f"primary {row.primary}, canary {row.canary}"
+    metric = ("METRIC FOUND P VERDICT", row.metrics[0].metric, "2x (1.5 to 2.5)", "0.1", "INCONCLUSIVE")
+    said = "".join((*cells, versions, *metric, message))
     assert kept == sorted(character for character in said if not character.isspace())
 
 

@@ -95,12 +95,14 @@ class FakeKube:
         return copy.deepcopy(self._stored((kind.name, namespace, name)))
 
     async def list(
-        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = ""
+        self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = "", fields: str = ""
     ) -> Listing:
         self._requested("list", kind.name)
         items = [item for key, item in self._objects.items() if key[0] == kind.name and namespace in ("", key[1])]
         wanted = dict(part.split("=") for part in selector.split(",") if part)
         items = [item for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()]
+        for path, value in (part.split("=") for part in fields.split(",") if part):
+            items = [item for item in items if _at(item, path) == value]
         shown = [_metadata(item) if metadata_only else item for item in items]
         return Listing(tuple(copy.deepcopy(shown)), str(self._version))
 
@@ -154,6 +156,12 @@ class FakeKube:
         stored = self._stored(key_of(manifest))
         if stored["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
             raise Conflict(f"PUT {manifest['kind']}", 409, "the object has been modified")
+
+
+def _at(item: Any, path: str) -> Any:
+    for part in path.split("."):
+        item = item.get(part, {})
+    return item
 
 
 def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
