@@ -19,7 +19,7 @@ from stack.controller import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
 
 _UID = 10001
-_PORT = 8080
+_PORT, _PAGE_PORT = 8080, 8081
 _SECRET_FOLDER = "/etc/metrics-server"  # noqa: S105 -- where the Secret is mounted
 _VOLUME = "metrics-server"
 
@@ -71,7 +71,7 @@ class CanaryController(pulumi.ComponentResource):
                 ),
                 opts=child_options(self, opts, formerly=config.name),
             )
-        ports = [core.v1.ServicePortArgs(name="http", port=_PORT, target_port="http")]
+        ports = [core.v1.ServicePortArgs(name=port, port=number, target_port=port) for port, number in _ports(config)]
         core.v1.Service(
             name,
             # Not awaited: with replicas 0 it has no endpoint, as configured.
@@ -91,6 +91,7 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
     return [
         "run",
         *_metrics_server(args),
+        *([f"--page-port={_PAGE_PORT}"] if config.page.enabled else []),
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
         *(f"--max-rollouts={number}" for number in (config.max_rollouts,) if number),
@@ -113,6 +114,10 @@ def _metrics_server(args: CanaryControllerArgs) -> list[str]:
         *(f"--metrics-server-header={name}: {value}" for name, value in headers),
         *([f"--metrics-server-secret={_SECRET_FOLDER}"] if args.metrics_secret else []),
     ]
+
+
+def _ports(config: ControllerConfig) -> list[tuple[str, int]]:
+    return [("http", _PORT), *([("page", _PAGE_PORT)] if config.page.enabled else [])]
 
 
 def _metadata(name: str, annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
@@ -177,7 +182,7 @@ def _build_container(args: CanaryControllerArgs, image: str) -> core.v1.Containe
         image=image,
         image_pull_policy="IfNotPresent",
         args=build_arguments(args),
-        ports=[core.v1.ContainerPortArgs(name="http", container_port=_PORT)],
+        ports=[core.v1.ContainerPortArgs(name=port, container_port=number) for port, number in _ports(config)],
         readiness_probe=probe,
         liveness_probe=probe,
         resources=resource_requirements(config.resources),

@@ -21,6 +21,9 @@ _ALL_FAIL = "hey -z 2m -q 10 -c 2 http://backend-canary.prod:9898/status/500"
 
 def demonstrate(sandbox: Sandbox, console: Console) -> None:
     """Roll out both versions, each until it has ended as it should. Raises SandboxError if one ends otherwise."""
+    console.print(
+        f"Watch it on a page, too: http://127.0.0.1:{sandbox.node.instance.ports().page}/canaries/prod/backend"
+    )
     console.rule("A good version: backend 6.1.1")
     _roll_out(sandbox, console, {"tag": "6.1.1", "analysis": _FASTER}, expected=Phase.SUCCEEDED)
     console.rule("A bad version: backend 6.1.2, which answers with errors")

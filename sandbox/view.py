@@ -47,6 +47,7 @@ def address_table(instance: Instance) -> Table:
     table = Table(title="Open", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_row("Rollouts", f"http://127.0.0.1:{ports.page}/")
     table.add_row("Gateway", f"http://127.0.0.1:{ports.gateway}/")
     table.add_row("Prometheus", f"http://127.0.0.1:{ports.prometheus}/api/v1/query?query=up")
     table.add_row("Kubernetes API", instance.api_url)

@@ -61,6 +61,14 @@ class TrustConfig(Model):
     )
 
 
+class PageConfig(Model):
+    enabled: Boolean = Field(
+        True,
+        description="Serve the page on which rollouts are watched and steered, inside the cluster: `canary open` leads "
+        "to it (docs/page.md).",
+    )
+
+
 class ControllerConfig(Model):
     enabled: Boolean = Field(
         True,
@@ -102,6 +110,7 @@ class ControllerConfig(Model):
     trust: TrustConfig = Field(
         TrustConfig(), description="What the authors of Canaries may use; everything by default (docs/security.md)."
     )
+    page: PageConfig = PageConfig()
     args: list[Text] = Field(default_factory=list, description="Additional command line arguments.")
     pull_secrets: list[ObjectName] = Field(
         default_factory=list, description="Secrets for the registry of its image, in the namespace of its pods."

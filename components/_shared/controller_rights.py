@@ -36,6 +36,12 @@ _ELECTION: Sequence[Rule] = (
 )
 """What the controller needs in its own namespace, to lead."""
 
+_PEOPLE: Sequence[Rule] = (
+    Rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
+    Rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
+)
+"""To ask who somebody on the page is, and what they may: of the whole cluster, so a Role cannot grant it."""
+
 _READ_ONLY: Sequence[Rule] = tuple(
     Rule(rule.group, rule.resources, _READ) for rule in RULES if {*_READ} <= {*rule.verbs}
 )
@@ -43,7 +49,7 @@ _READ_ONLY: Sequence[Rule] = tuple(
 
 def build_rights(config: ControllerConfig) -> Mapping[str, Sequence[Rule]]:
     """Everywhere, or in `namespaces` only, with read access to the namespace of the metric templates."""
-    rights = {EVERYWHERE: RULES}
+    rights: dict[str, Sequence[Rule]] = {EVERYWHERE: [*RULES, *(_PEOPLE if config.page.enabled else ())]}
     if config.namespaces:
         rights = dict.fromkeys(read_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, RULES)
     return rights | {ISTIO_NAMESPACE: [*rights.get(ISTIO_NAMESPACE, ()), *_ELECTION]}

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "watch": "Show Canaries, or the rollout of one, until interrupted.",
     "history": "Show the last rollouts of Canaries.",
     "show": "Show one rollout: what was measured, and why it ended as it did.",
+    "open": "Open the page of the rollouts in a browser.",
     "wait": "Wait until a revision is promoted, rolled back or superseded.",
     "promote": "Take the next step of a rollout now, or promote it.",
     "pause": "Keep a rollout at its weight; a bad canary is still rolled back.",

@@ -19,7 +19,7 @@ from controller.core.model import Facts
 from controller.shell.allowance import Allowance
 from controller.shell.instructions import write_instruction
 from controller.shell.kubernetes.client import Kube
-from controller.shell.kubernetes.errors import ClusterError
+from controller.shell.kubernetes.errors import ClusterError, Rejected
 from controller.views.offers import find_offers
 from controller.views.subject import Subject
 from controller.web.access import User, find_user, may_update
@@ -55,7 +55,7 @@ class Writing:
             text = await write_instruction(self._kube, canary, verb, user.name)
         except ClusterError as error:
             log.warning("An action from the page could not be written: %s", error)
-            raise web.HTTPBadGateway(text="The Kubernetes API did not take it; see the controller's log.\n") from None
+            raise web.HTTPBadGateway(text=_REFUSED if isinstance(error, Rejected) else _NO_ANSWER) from None
         log.info("%s asked for %s on %s.%s", user.name, verb, canary.name, canary.namespace)
         return web.json_response({"asked": text, "by": user.name})
 
@@ -69,6 +69,8 @@ class Writing:
 
 
 _RIGHT = "flagger.app needs the verb update in its namespace"
+_REFUSED = "The Kubernetes API does not let this controller do that: it may lack the right to review tokens.\n"
+_NO_ANSWER = "The Kubernetes API did not answer; see the controller's log.\n"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 

@@ -65,7 +65,7 @@ def _dependencies(cache: Cache) -> Layer:
 
 def _source(cache: Cache) -> Layer:
     digest = hashlib.sha256(f"{FORMAT} {_LAUNCHERS} {_LAUNCHER}".encode())
-    for file in sorted((REPO / "controller").rglob("*.py")):
+    for file in sorted(each for each in (REPO / "controller").rglob("*") if each.suffix in (".py", ".js")):
         digest.update(str(file.relative_to(REPO)).encode() + b"\0" + file.read_bytes())
 
     def make(folder: Path) -> None:

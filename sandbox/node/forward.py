@@ -26,7 +26,11 @@ _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of setns(2)
 _CHUNK = 1 << 16
 
 # Service and port that each forwarded name leads to.
-SERVICES = {"gateway": ("istio-system", "istio-gateway", 80), "prometheus": ("istio-system", "prometheus", 9090)}
+SERVICES = {
+    "gateway": ("istio-system", "istio-gateway", 80),
+    "prometheus": ("istio-system", "prometheus", 9090),
+    "page": ("istio-system", "canary-controller", 8081),
+}
 
 
 class Network:

@@ -22,10 +22,11 @@ class Ports:
     api: int
     gateway: int
     prometheus: int
+    page: int
 
 
 # What a first sandbox gets when nothing else has them.
-WANTED = Ports(api=6443, gateway=8080, prometheus=9090)
+WANTED = Ports(api=6443, gateway=8080, prometheus=9090, page=8081)
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ class Instance:
     def ports(self) -> Ports:
         """The instance's ports: chosen at its first start, and the same from then on."""
         file = self.state / "ports.json"
-        if not file.exists():
+        chosen = json.loads(file.read_text()) if file.exists() else {}
+        if chosen.keys() != vars(WANTED).keys():  # of a sandbox that is older than one of the ports, too
             self.state.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(vars(_choose_ports())))
-        return Ports(**json.loads(file.read_text()))
+            chosen = vars(_choose_ports()) | chosen
+            file.write_text(json.dumps(chosen))
+        return Ports(**chosen)
 
     @property
     def api_url(self) -> str:

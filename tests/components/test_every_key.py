@@ -143,6 +143,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.trust.hosts": (["[*]"], {}),
     "controller.trust.gateways": (["istio-system/*"], {}),
     "controller.trust.addresses": (["*.{namespace}"], {}),
+    "controller.page.enabled": (False, {}),
     "controller.args": (["--event-webhook=http://events.example"], {}),
     "controller.resources.requests": (RESOURCES, {}),
     "controller.resources.limits": (RESOURCES, {}),
