@@ -15,7 +15,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help dist setup up demo down status preview test check unit apiserver e2e format generate bench bench-preview bench-evidence bench-analysis
+.PHONY: help dist setup up demo down status preview test check unit apiserver browser e2e format generate bench bench-preview bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,9 +65,13 @@ check: setup ## style, types, layers, generated files; no cluster
 unit: setup ## the controller against fakes, the program against Pulumi's mocks; no cluster
 	@$(PYTEST) -n 2 tests/unit tests/components
 
-apiserver: setup ## against a real kube-apiserver
+apiserver: setup browser ## against a real kube-apiserver
 	@$(PYTHON) -m sandbox build
 	@$(PYTEST) -n 2 tests/apiserver
+
+browser: ## Chromium, for the tests of the page; without it they are skipped
+	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium > /dev/null; } \
+	  || echo "Chromium is not there and cannot be installed: the tests of the page in a browser are skipped"
 
 e2e: setup ## in a sandbox of their own, with real traffic
 	@$(PYTEST) tests/e2e
