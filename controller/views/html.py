@@ -31,7 +31,8 @@ ul{color:var(--soft)}
 
 PAGE_STYLE = """
 body{margin:0 auto 2rem}header,nav,form{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:center}
-header{padding:.7rem 0;border-bottom:1px solid var(--rule)}header h1{margin:0;font-size:1.15rem;overflow-wrap:anywhere}a{color:var(--primary)}
+header{padding:.7rem 0;border-bottom:1px solid var(--rule)}header h1{margin:0;font-size:1.15rem;overflow-wrap:anywhere}
+a{color:var(--primary)}
 select{max-width:13rem}input{max-width:100%}:focus-visible{outline:2px solid var(--primary);outline-offset:2px}
 input,select,button{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--soft);border-radius:.3rem;
 padding:.25rem .6rem}button{cursor:pointer}button:disabled{color:var(--soft);border-color:var(--rule);cursor:default}
@@ -48,8 +49,8 @@ grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr))}
 .ladder li{border:1px solid var(--rule);border-radius:.3rem;padding:.1rem .5rem}.ladder .done{color:var(--good)}
 .ladder .now{border-color:var(--canary);color:var(--canary);font-weight:600}.ladder .next{color:var(--soft)}
 .columns{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}
-section{min-width:0;overflow-x:auto}section h2{margin:1.2rem 0 .3rem}td{overflow-wrap:anywhere}.actions{list-style:none;padding:0}
-.actions li{margin:.35rem 0;display:grid;
+section{min-width:0;overflow-x:auto}section h2{margin:1.2rem 0 .3rem}td{overflow-wrap:anywhere}
+.actions{list-style:none;padding:0}.actions li{margin:.35rem 0;display:grid;
 grid-template-columns:8.2rem 1fr;gap:.7rem;align-items:center}.refused,.away{color:var(--bad)}[hidden]{display:none}
 """
 
