@@ -8,6 +8,8 @@ from html import escape
 from urllib.parse import quote, urlencode
 
 from controller.api import Phase
+from controller.api.history import Rollout
+from controller.views.chart import sparkline
 from controller.views.html import served
 from controller.views.rows import CanaryRow
 from controller.views.summary import Summary, Urgency
@@ -86,8 +88,8 @@ def _select(name: str, options: dict[str, str], chosen: str) -> str:
     return f'<select name="{name}">{choices}</select>'
 
 
-def render_card(summary: Summary) -> str:
-    """One Canary. Cards are sorted by ``data-order``."""
+def render_card(summary: Summary, current: Rollout | None = None) -> str:
+    """One Canary, with the rollout that is under way or has just ended. Cards are sorted by ``data-order``."""
     row = summary.row
     failed = f"{row.failed_checks} of {row.threshold} failed checks" if row.failed_checks and row.threshold else ""
     facts = [each for each in (_versions(row), failed) if each]
@@ -95,7 +97,7 @@ def render_card(summary: Summary) -> str:
         f'<li class="card {summary.urgency.word}" id="{escape(card_id(row.namespace, row.name))}"'
         f' data-order="{escape(sort_key(summary))}"><h2><a href="{escape(path_of(row.namespace, row.name))}">'
         f"{escape(row.label)}</a></h2>"
-        f"{tag(summary)}<p>{escape(summary.sentence)}</p>{weight_bar(row)}"
+        f"{tag(summary)}<p>{escape(summary.sentence)}</p>{weight_bar(row)}{_spark(current)}"
         f'<p class="soft">{escape(" · ".join(facts))}</p></li>'
     )
 
@@ -129,6 +131,11 @@ def weight_bar(row: CanaryRow) -> str:
         f'<title>{words}</title><rect class="all" width="100" height="4"/>'
         f'<rect class="set" width="{row.weight}" height="4"/>{mark}</svg><p class="soft">{words}</p>'
     )
+
+
+def _spark(current: Rollout | None) -> str:
+    weights = [float(each.weight) for each in current.samples] if current else []
+    return sparkline("weight by look", weights) if any(weights) else ""
 
 
 def _versions(row: CanaryRow) -> str:

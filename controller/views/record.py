@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from typing import Literal
 
 from controller.api.history import Limit, Measured, Rollout
 from controller.views import words
-from controller.views.chart import Level, Line, chart, legend
+from controller.views.chart import Band, Level, Line, chart, legend
 from controller.views.html import figure, standalone
 from controller.views.rows import tag_of
 
@@ -75,14 +76,19 @@ def render_record(label: str, rollout: Rollout) -> str:
 def render_course(rollout: Rollout) -> str:
     """The same as part of a page."""
     facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in facts_of(rollout))
-    plots = "".join((_weights(rollout), *(_plot(rollout, limit) for limit in rollout.limits)))
     verdicts = "".join(
         f"<tr><td>{escape(each.name)}</td><td>{escape(each.verdict)}{' (dry run)' if each.dry_run else ''}</td>"
         f"<td>{escape(each.detail)}</td></tr>"
         for each in rollout.verdicts
     )
     table = f"<h2>Verdicts</h2><table><tr><th>Metric</th><th>Verdict</th><th></th></tr>{verdicts}</table>"
-    return f'<table>{facts}</table><div class="plots">{plots}</div>{table if verdicts else ""}'
+    return f"<table>{facts}</table>{render_plots(rollout)}{table if verdicts else ''}"
+
+
+def render_plots(rollout: Rollout) -> str:
+    """The traffic and each metric by look, as part of a page."""
+    plots = "".join((_weights(rollout), *(_plot(rollout, limit) for limit in rollout.limits)))
+    return f'<div class="plots">{plots}</div>'
 
 
 def _weights(rollout: Rollout) -> str:
@@ -96,18 +102,28 @@ def _weights(rollout: Rollout) -> str:
 def _plot(rollout: Rollout, limit: Limit) -> str:
     """The values of one metric with their bounds; of a comparison the ratio and its interval, harm shown."""
     found = [next((m for m in each.metrics if m.name == limit.name), None) for each in rollout.samples]
-    bounds: tuple[tuple[str, str, float | None], ...]
-    if limit.harmful is not None:
-        lines = [
-            Line("canary", "times the primary's", [each.ratio if each else None for each in found]),
-            Line("weight", "lower end", [each.low if each else None for each in found]),
-            Line("weight", "upper end", [each.high if each else None for each in found]),
-        ]
-        bounds = (("good", "harmless up to", limit.harmless), ("bad", "harmful from", limit.harmful))
-    else:
-        lines = [Line("canary", "canary", [each.value if each else None for each in found])]
-        bounds = (("bad", "minimum", limit.minimum), ("bad", "maximum", limit.maximum))
-    levels = [Level(style, name, value) for style, name, value in bounds if value is not None]
-    drawn = chart(f"{limit.name} by look", lines, levels=levels, label=lambda value: f"{value:.4g}")
     caption = f"{limit.name}{' (dry run)' if limit.dry_run else ''}: dashed is {limit_words(limit) or 'no limit'}"
-    return figure(caption, drawn, legend(lines))
+    if limit.harmful is not None:
+        return figure(caption, *_compared(limit, limit.harmful, found))
+    line = Line("canary", "canary", [each.value if each else None for each in found])
+    sides: tuple[tuple[str, float | None, Literal["above", "below"]], ...]
+    sides = (("minimum", limit.minimum, "below"), ("maximum", limit.maximum, "above"))
+    levels = [Level("bad", name, value, zone) for name, value, zone in sides if value is not None]
+    drawn = chart(f"{limit.name} by look", [line], levels=levels, label=lambda value: f"{value:.4g}")
+    return figure(caption, drawn, legend([line]))
+
+
+def _compared(limit: Limit, harmful: float, found: Sequence[Measured | None]) -> tuple[str, str]:
+    """Chart and legend of a ratio with its interval; harm begins at the upper line."""
+    lines = [Line("canary", "times the primary's", [each.ratio if each else None for each in found])]
+    band = Band(
+        "canary",
+        "interval",
+        [each.low if each else None for each in found],
+        [each.high if each else None for each in found],
+    )
+    levels = [Level("bad", "harmful from", harmful, "above")]
+    levels += [Level("good", "harmless up to", limit.harmless)] if limit.harmless is not None else []
+    title, label = f"{limit.name} by look", words.ratio
+    drawn = chart(title, lines, levels=levels, bands=[band], label=label, logarithmic=True)
+    return drawn, legend([*lines, band])

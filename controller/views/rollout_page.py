@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
-from itertools import islice
 from urllib.parse import urlsplit
 
 from controller.api import Canary, Compare, InvalidObject, parse_canary
+from controller.api.history import History, Rollout
 from controller.api.metric import Metric
-from controller.api.status import CanaryStatus
 from controller.core.analysis.findings import Finding
-from controller.core.model import Facts, Routes
+from controller.core.model import Facts
 from controller.core.objects.kinds import as_workload
-from controller.core.rollout.phases import ANALYSIS, UNDER_WAY
-from controller.core.rollout.strategies import Step, walk_steps
 from controller.views import words
 from controller.views.cards import path_of, tag, weight_bar
 from controller.views.html import served
+from controller.views.ladder import Mark, ladder
 from controller.views.offers import Offer, find_offers
+from controller.views.record import change_of, outcome_of, render_course, render_plots
 from controller.views.rows import CanaryRow
 from controller.views.subject import Subject
 from controller.views.summary import summarize
 
 _SIGNS = {"passed": "✓", "PASS": "✓", "failed": "✕", "FAIL": "✕"}
-_MOST_STEPS = 60
+_CURRENT = {Mark.NOW: ' aria-current="step"'}
+
+_COLUMNS = (("summary", "steps", "actions"), ("metrics", "sides", "past"), ("course", "hooks"))
+"""The sections, as they are side by side on a screen that is wide enough."""
 
 
 def render_rollout(subject: Subject) -> str:
     """The whole page."""
     sections = render_sections(subject)
     namespace, name = subject.namespace, subject.name
-    left = "".join(sections[each] for each in ("summary", "steps", "actions"))
-    right = "".join(each for at, each in sections.items() if at not in ("summary", "steps", "actions"))
+    first, *others = ("".join(sections[each] for each in column) for column in _COLUMNS)
+    rest = "".join(f"<div>{each}</div>" for each in others)
     path = path_of(namespace, name)
     return served(
         f"{namespace}/{name}",
         f'<header><h1>{escape(namespace)}/{escape(name)}</h1><nav><a href="/">All Canaries</a></nav></header>'
         '<p class="away" role="status" id="away" hidden>The connection is lost; this page may be old.</p>'
-        f'<main class="columns" data-path="{escape(path)}"><div>{left}{_SIGN_IN}</div><div>{right}</div></main>',
+        f'<main class="columns" data-path="{escape(path)}"><div>{first}{_SIGN_IN}</div>{rest}</main>',
         live=f"{path}/live",
     )
 
@@ -62,11 +64,13 @@ def render_sections(subject: Subject) -> Mapping[str, str]:
     parts = {
         "summary": f'{tag(summary)}<p class="lead">{escape(summary.sentence)}</p>{weight_bar(summary.row)}'
         f"{_last_action(canary)}",
-        "steps": _steps(canary),
+        "steps": _steps(canary, subject.rollouts),
         "actions": _actions(canary, subject),
         "metrics": _metrics(canary, summary.row),
         "sides": _sides(canary, subject),
+        "course": _course(subject.rollouts),
         "hooks": _hooks(canary),
+        "past": _past(subject),
     }
     return {name: f'<section id="{name}">{body}</section>' for name, body in parts.items()}
 
@@ -80,35 +84,47 @@ def _last_action(canary: Canary | None) -> str:
     return f'<p class="soft">Last action: {escape(verb)} by {escape(last.by)}: {became}</p>'
 
 
-def _steps(canary: Canary | None) -> str:
+def _steps(canary: Canary | None, rollouts: History) -> str:
     """The ladder, where the rollout stands on it marked by a sign and a colour."""
-    if canary is None:
+    rungs = ladder(canary, rollouts[-1] if rollouts else None) if canary else ()
+    drawn = "".join(
+        f'<li class="{rung.mark.name.lower()}"{_CURRENT.get(rung.mark, "")}>{rung.mark.value} {escape(rung.words)}</li>'
+        for rung in rungs
+    )
+    return f'<h2>Steps</h2><ol class="ladder">{drawn}</ol>' if rungs else ""
+
+
+def _course(rollouts: History) -> str:
+    """The rollout that is under way, or was the last."""
+    if not rollouts:
         return ""
-    steps = list(islice(walk_steps(canary.spec.analysis, lambda _: False), _MOST_STEPS + 1))
-    reached, now = _reached(canary.status, steps)
-    rungs = [_rung(step, number, reached, now=now) for number, step in enumerate(steps[:_MOST_STEPS])]
-    more = "<li>and so on</li>" if steps[_MOST_STEPS:] else ""
-    return f'<h2>Steps</h2><ol class="ladder">{"".join(rungs)}{more}</ol>'
+    last = rollouts[-1]
+    return f"<h2>Course of {escape(change_of(last))}: {escape(outcome_of(last))}</h2>{render_plots(last)}"
 
 
-def _reached(status: CanaryStatus, steps: Sequence[Step]) -> tuple[int, bool]:
-    """How many steps are done, and whether the rollout is on the next one; by hand it can be between two."""
-    if status.phase not in ANALYSIS:
-        return (len(steps) if status.phase in UNDER_WAY else 0), False
-    place = (status.iterations, status.canary_weight)
-    places = [(step.iterations, step.routes.canary_weight) for step in steps]
-    return sum(each < place for each in places), place in places and place != (0, 0)
+def _past(subject: Subject) -> str:
+    rows = "".join(_past_row(subject, rollout) for rollout in reversed(subject.rollouts) if rollout.outcome)
+    head = "<tr><th></th><th>Version</th><th>Outcome</th><th>Started (UTC)</th><th>Took</th><th>By</th></tr>"
+    return f"<h2>Last rollouts</h2><table>{head}{rows}</table>" if rows else ""
 
 
-def _rung(step: Step, number: int, reached: int, *, now: bool) -> str:
-    state, sign = ("done", "✓ ") if number < reached else ("now", "▶ ") if now and number == reached else ("next", "")
-    current = ' aria-current="step"' if state == "now" else ""
-    return f'<li class="{state}"{current}>{sign}{_words(step.routes, step.iterations)}</li>'
+def _past_row(subject: Subject, rollout: Rollout) -> str:
+    path = f"{path_of(subject.namespace, subject.name)}/rollouts/{rollout.number}"
+    took = "" if rollout.seconds is None else words.duration(rollout.seconds)
+    cells = (change_of(rollout), outcome_of(rollout), words.moment(rollout.started_at), took, rollout.by)
+    link = f'<a href="{escape(path)}">{rollout.number}</a>' if rollout.number else ""
+    return f"<tr><td>{link}</td>{''.join(f'<td>{escape(each)}</td>' for each in cells)}</tr>"
 
 
-def _words(routes: Routes, iterations: int) -> str:
-    traffic = "mirror" if routes.mirrored else f"{routes.canary_weight}%"
-    return f"round {iterations}: {traffic}" if iterations else traffic
+def render_past(subject: Subject, rollout: Rollout) -> str:
+    """The page of one rollout of the past."""
+    title, path = (
+        f"Rollout {rollout.number} of {subject.namespace}/{subject.name}",
+        path_of(subject.namespace, subject.name),
+    )
+    nav = f'<nav><a href="{escape(path)}">{escape(subject.name)}</a> <a href="/">All Canaries</a></nav>'
+    header = f"<header><h1>{escape(title)}: {escape(outcome_of(rollout))}</h1>{nav}</header>"
+    return served(title, f"{header}<main>{render_course(rollout)}</main>")
 
 
 def _metrics(canary: Canary | None, row: CanaryRow) -> str:
@@ -126,10 +142,10 @@ def _metric(metric: Metric, finding: Finding | None) -> str:
     sign = _SIGNS.get(verdict, "…")
     tried = " (dry run)" if metric.dry_run else ""
     colour = {"✓": "promoted", "✕": "harm"}.get(sign, "")
-    detail = f'<br><span class="soft">{escape(finding.detail)}</span>' if finding and finding.detail else ""
+    said = f'<tr><td class="soft" colspan="4">{escape(finding.detail)}</td></tr>' if finding and finding.detail else ""
     return (
         f'<tr><td>{escape(metric.name)}{tried}</td><td><span class="{colour}">{sign} {escape(verdict)}</span>'
-        f" {_found(finding)}{detail}</td><td>{escape(_allowed(metric))}</td><td>{_requests(metric, finding)}</td></tr>"
+        f" {_found(finding)}</td><td>{escape(_allowed(metric))}</td><td>{_requests(metric, finding)}</td></tr>{said}"
     )
 
 
@@ -154,7 +170,7 @@ def _allowed(metric: Metric) -> str:
 
 def _limits(compare: Compare) -> str:
     limits = compare.limits
-    return f"harmless to {limits.harmless_ratio:g}x, harmful from {limits.harmful_ratio:g}x the primary's"
+    return f"harmless to {limits.harmless_ratio:g}x, harmful from {limits.harmful_ratio:g}x"
 
 
 def _requests(metric: Metric, finding: Finding | None) -> str:

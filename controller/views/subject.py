@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from controller.api.history import History
 from controller.core.model import Manifest
 
 
@@ -16,12 +17,14 @@ class Subject:
         manifest: of the Canary, valid or not.
         target, primary: its workloads; None where there is none.
         now: the time.
+        rollouts: what is known of its rollouts, the oldest first.
     """
 
     manifest: Manifest
     target: Manifest | None
     primary: Manifest | None
     now: datetime
+    rollouts: History = ()
 
     @property
     def namespace(self) -> str:

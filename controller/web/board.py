@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
 from controller.core.model import Manifest
 from controller.core.objects.ownership import claims
+from controller.shell.history import HistoryKeeper
 from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes.errors import ClusterError
 from controller.shell.kubernetes.kinds import CANARY, WORKLOADS, Key
 from controller.views.cards import Filter, render_card, sort_key
 from controller.views.subject import Subject
@@ -22,15 +25,17 @@ _WORKLOADS = frozenset(kind.name for kind in WORKLOADS)
 
 
 class Board:
-    """Draws from the cache, and asks the cluster for nothing.
+    """Draws from the cache, and asks the cluster for nothing but the record of rollouts that were written since.
 
     Args:
         cache: what the watches have shown.
+        history: the rollouts of each Canary.
         clock: the time.
     """
 
-    def __init__(self, cache: Cache, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cache: Cache, history: HistoryKeeper, clock: Callable[[], datetime]) -> None:
         self._cache = cache
+        self._history = history
         self._clock = clock
         self._cards: dict[Key, tuple[_Versions, Summary, str]] = {}
 
@@ -58,7 +63,7 @@ class Board:
         known = self._cards.get(key)
         if known is None or known[0] != versions:
             summary = summarize(subject.manifest, *subject.workloads)
-            known = self._cards[key] = (versions, summary, render_card(summary))
+            known = self._cards[key] = (versions, summary, render_card(summary, self._history.current(key)))
         return (sort_key(known[1]), known[2]) if wanted.has(known[1]) else None
 
     def changed(self, key: Key, _before: Manifest | None, after: Manifest | None) -> None:
@@ -73,6 +78,15 @@ class Board:
             return None
         target, primary = _workloads(manifest)
         return Subject(manifest, self._find(target), self._find(primary), self._clock())
+
+    async def with_rollouts(self, subject: Subject) -> Subject:
+        """The same with its rollouts; where the past cannot be read, with the one under way."""
+        key = (CANARY.name, subject.namespace, subject.name)
+        try:
+            return replace(subject, rollouts=await self._history.read(key))
+        except ClusterError:
+            current = self._history.current(key)
+            return replace(subject, rollouts=(current,) if current else ())
 
     def parts(self, namespace: str, name: str) -> frozenset[Key]:
         """The objects that the page of a Canary shows."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
 from aiohttp import web
@@ -27,14 +27,14 @@ WRITE_SECONDS = 10.0
 GATHER_SECONDS = 0.2
 """Changes that come together are drawn once."""
 
-Draw: TypeAlias = Callable[[list[Key]], Iterator[tuple[str, str | None]]]
+Draw: TypeAlias = Callable[[list[Key]], AsyncIterator[tuple[str, str | None]]]
 """Elements by their id, with the HTML that they are now; None: it is gone."""
 
 
 def draw_cards(board: Board, wanted: Filter) -> Draw:
     """The cards of the Canaries that have changed."""
 
-    def draw(changed: list[Key]) -> Iterator[tuple[str, str | None]]:
+    async def draw(changed: list[Key]) -> AsyncIterator[tuple[str, str | None]]:
         for key in changed:
             card = board.card(key, wanted)
             yield card_id(*key[1:]), card[1] if card else None
@@ -46,9 +46,9 @@ def draw_sections(board: Board, namespace: str, name: str) -> Draw:
     """The parts of one Canary's page that look other than before."""
     shown: dict[str, str] = {}
 
-    def draw(_: list[Key]) -> Iterator[tuple[str, str | None]]:
+    async def draw(_: list[Key]) -> AsyncIterator[tuple[str, str | None]]:
         subject = board.subject(namespace, name)
-        sections = render_sections(subject) if subject else {}
+        sections = render_sections(await board.with_rollouts(subject)) if subject else {}
         for each in {**shown, **sections}:
             if shown.get(each) != sections.get(each):
                 yield each, sections.get(each)
@@ -66,16 +66,16 @@ async def send_news(request: web.Request, subscription: Subscription, draw: Draw
     """Send what changes until the page is closed, or does not read."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
-    await _send(response, "retry: 3000\n\n" + _events(draw, []))
+    await _send(response, "retry: 3000\n\n" + await _events(draw, []))
     while True:
         changed = await subscription.changes(BEAT_SECONDS)
-        if not await _send(response, _events(draw, changed) if changed else ": \n\n"):
+        if not await _send(response, await _events(draw, changed) if changed else ": \n\n"):
             return response
         await asyncio.sleep(GATHER_SECONDS)
 
 
-def _events(draw: Draw, changed: list[Key]) -> str:
-    return "".join(f"data: {json.dumps({'id': at, 'html': html})}\n\n" for at, html in draw(changed))
+async def _events(draw: Draw, changed: list[Key]) -> str:
+    return "".join([f"data: {json.dumps({'id': at, 'html': html})}\n\n" async for at, html in draw(changed)])
 
 
 async def _send(response: web.StreamResponse, text: str) -> bool:

@@ -1,14 +1,16 @@
 // The page's only script: puts news in place, and sends what a person asks for. Without it the page shows the same.
 "use strict";
 
-const away = document.getElementById("away");
-const news = new EventSource(document.body.dataset.live);
-news.onopen = () => { away.hidden = true; };
-news.onerror = () => { away.hidden = false; };
-news.onmessage = (event) => {
-  const { id, html } = JSON.parse(event.data);
-  put(id, html);
-};
+if (document.body.dataset.live) {
+  const away = document.getElementById("away");
+  const news = new EventSource(document.body.dataset.live);
+  news.onopen = () => { away.hidden = true; };
+  news.onerror = () => { away.hidden = false; };
+  news.onmessage = (event) => {
+    const { id, html } = JSON.parse(event.data);
+    put(id, html);
+  };
+}
 
 // An element by its id: replaced, added to the list in its order, or taken away. The server has escaped its text.
 function put(id, html) {

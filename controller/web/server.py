@@ -10,13 +10,14 @@ from pathlib import Path
 from aiohttp import web
 
 from controller.core.model import Manifest
+from controller.shell.history import HistoryKeeper
 from controller.shell.informer.cache import Cache
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.kinds import Key
 from controller.shell.server import listen
 from controller.views.cards import Filter, render_list
 from controller.views.html import PAGE_STYLE, STYLE
-from controller.views.rollout_page import render_rollout
+from controller.views.rollout_page import render_past, render_rollout
 from controller.views.subject import Subject
 from controller.web.board import Board
 from controller.web.feed import Feed
@@ -42,9 +43,9 @@ _LONGEST = 300
 class Page:
     """Everything that the page's port answers, from one cache."""
 
-    def __init__(self, cache: Cache, writing: Writing) -> None:
+    def __init__(self, cache: Cache, history: HistoryKeeper, writing: Writing) -> None:
         self.feed = Feed()
-        self._board = Board(cache, lambda: datetime.now(UTC))
+        self._board = Board(cache, history, lambda: datetime.now(UTC))
         self._writing = writing
 
     def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
@@ -63,6 +64,7 @@ class Page:
                 web.get("/live", self._list_live),
                 web.get(canary, self._rollout),
                 web.get(f"{canary}/live", self._rollout_live),
+                web.get(f"{canary}/rollouts/{{number:[0-9]+}}", self._past),
                 web.post(f"{canary}/actions", self._act),
                 web.get("/style.css", _style),
                 web.get("/page.js", _script),
@@ -80,7 +82,15 @@ class Page:
 
     async def _rollout(self, request: web.Request) -> web.Response:
         namespace, name = _place(request)
-        return _html(render_rollout(self._subject(namespace, name)))
+        return _html(render_rollout(await self._board.with_rollouts(self._subject(namespace, name))))
+
+    async def _past(self, request: web.Request) -> web.Response:
+        subject = await self._board.with_rollouts(self._subject(*_place(request)))
+        number = request.match_info["number"]
+        found = next((each for each in subject.rollouts if str(each.number) == number), None)
+        if found is None:
+            raise web.HTTPNotFound(text=f"No rollout {number} of {subject.namespace}/{subject.name} is kept.\n")
+        return _html(render_past(subject, found))
 
     async def _rollout_live(self, request: web.Request) -> web.StreamResponse:
         namespace, name = _place(request)
@@ -108,15 +118,15 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(cache: Cache, kube: Kube, port: int) -> AsyncIterator[int]:
-    """Serve what ``cache`` has on all addresses until the block ends; yields the port, which the system chooses for 0.
+async def open_page(cache: Cache, history: HistoryKeeper, kube: Kube, port: int) -> AsyncIterator[int]:
+    """Serve what ``cache`` and ``history`` have on all addresses, until the block ends; yields the port.
 
-    ``kube`` writes what people ask for (`Writing`).
+    ``kube`` writes what people ask for (`Writing`). For port 0 the system chooses one.
 
     Raises:
         StartError: the port is taken.
     """
-    page = Page(cache, Writing(kube))
+    page = Page(cache, history, Writing(kube))
     # A handler whose browser has gone is cancelled: an open page leaves nothing behind.
     runner = web.AppRunner(page.application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
 from controller.core.model import Manifest
+from controller.shell.history import HistoryKeeper
 from controller.shell.informer.cache import Cache
 from controller.web.server import Page
 from controller.web.writing import Writing
@@ -98,7 +99,8 @@ async def open_scene(*manifests: Mapping[str, Any]) -> AsyncIterator[Scene]:
     """The page over these objects."""
     kube = Cluster(*manifests)
     cache = Cache(lambda *_: None)
-    page = Page(cache, Writing(kube))
+    history = HistoryKeeper(kube, cache)
+    page = Page(cache, history, Writing(kube))
     cache.witness(page.changed)
     for each in manifests:
         cache.put(each)

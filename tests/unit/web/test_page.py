@@ -84,13 +84,48 @@ async def test_a_rollout_is_shown_with_its_steps_metrics_sides_and_actions():
         page = await scene.get("/canaries/prod/backend")
     text = visible(unescape(page))
     assert summarize(*manifests(cluster)).sentence in text
-    assert re.search(r"✓ 10% ✓ 20% ▶ 30% 40%", text)
+    assert re.search(r"✓ 10% ✓ 20% ● 30% ○ 40%", text)
     assert "error-rate ✓ passed 0.5" in text
-    assert re.search(r"errors ✓ PASS 2x .* harmless to 1.25x, harmful from 9x the primary's 2,000", text)
+    assert re.search("errors ✓ PASS 2x harmless to 1.25x, harmful from 9x 2,000 errors 2% of 2,000 requests", text)
     assert re.search(r"Primary \S+1 … 0 of 1 70% Canary \S+2 … 0 of 1 30%", text)
     assert "Pause Keeps the canary at 30% of the traffic." in text
     assert "Next step Takes the next step now, if the checks pass: 40% of the traffic." in text
     assert "Retry Not now: not possible in phase Progressing, only in Failed." in text
+
+
+def stages(bad: int = 20) -> list[dict[str, Any]]:
+    """A Canary from look to look, as a watch shows it."""
+    return [{**canary_of(looks, bad)} for looks in (0, 1, 2)]
+
+
+def canary_of(looks: int, bad: int) -> dict[str, Any]:
+    return rolling_out(bad=bad, looks=looks).canary
+
+
+async def test_the_course_of_a_rollout_is_drawn_with_its_harm_zone_and_its_interval():
+    async with open_scene(*manifests(rolling_out(looks=0))) as scene:
+        scene.put(*stages())
+        page = await scene.get("/canaries/prod/backend")
+        listed = await scene.get("/")
+    assert 'class="zone bad"' in page
+    assert 'class="band canary"' in page
+    assert "errors: dashed is harm from 9x" in page
+    assert 'class="spark"' in listed
+
+
+async def test_a_rollout_of_the_past_has_a_row_and_a_page():
+    failed = rolling_out(bad=300, looks=3)
+    async with open_scene(*manifests(rolling_out(looks=1))) as scene:
+        scene.put(failed.canary)
+        page = await scene.get("/canaries/prod/backend")
+        row = re.search(r'<a href="(/canaries/prod/backend/rollouts/1)">1</a>(.*?)</tr>', page)
+        assert row is not None
+        assert "rolled back (CanaryHarmful)" in visible(row[2])
+        past = visible(unescape(await scene.get(row[1])))
+        assert "Rollout 1 of prod/backend: rolled back (CanaryHarmful)" in past
+        assert "because Rolling back backend.prod errors: errors 30%" in past
+        async with scene.session.get(f"{scene.address}/canaries/prod/backend/rollouts/7") as response:
+            assert (response.status, "No rollout 7" in await response.text()) == (404, True)
 
 
 async def test_a_canary_with_an_invalid_spec_says_what_is_wrong():
@@ -171,8 +206,8 @@ async def test_a_card_that_leaves_the_filter_is_taken_away():
 async def test_of_a_rollout_only_the_parts_that_changed_are_sent():
     cluster = rolling_out()
     async with open_scene(*manifests(cluster)) as scene, scene.news("/canaries/prod/backend/live") as news:
-        first = [(await news.next())[0] for _ in range(6)]
-        assert first == ["summary", "steps", "actions", "metrics", "sides", "hooks"]
+        first = [(await news.next())[0] for _ in range(8)]
+        assert first == ["summary", "steps", "actions", "metrics", "sides", "course", "hooks", "past"]
         _, target, _ = manifests(cluster)
         scene.put({**target, "status": {**target["status"], "readyReplicas": 1}}, at_rest("somebody-else"))
         at, html = await news.next()
