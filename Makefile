@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 # sandbox: a cluster of its own, without Docker. current: the kube context of the stack, else kubectl's.
 CLUSTER ?= sandbox
+$(if $(filter-out sandbox current,$(CLUSTER)),$(error CLUSTER is sandbox or current, and not "$(CLUSTER)"))
 STACK ?= dev
 ON := $(if $(filter current,$(CLUSTER)),current,)
 
@@ -15,7 +16,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
 
-.PHONY: help dist setup up demo down status preview test check unit apiserver browser e2e format generate bench bench-preview bench-evidence bench-analysis
+.PHONY: help dist setup up demo down status shell preview test check unit everything apiserver browser e2e format generate bench bench-preview bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,24 +37,27 @@ setup: .venv/.locked ## the Python environment, exactly as locked
 
 # --- the main job -------------------------------------------------------------------------------------------------------
 
-up: setup ## Istio, monitoring, gateway, controller and two canaries (CLUSTER=current: on your own cluster)
-	@$(PYTHON) -m sandbox $(ON) up
+up: setup ## Istio, monitoring, gateway, controller and two canaries (CLUSTER=current: your own cluster; WAIT=1: follow rollouts)
+	@$(PYTHON) -m sandbox $(ON) up $(if $(WAIT),--wait) $(if $(ON),$(if $(YES),--yes))
 
 demo: setup ## a good version promoted and a bad one rolled back, live
-	@$(PYTHON) -m sandbox demo
+	@$(PYTHON) -m sandbox $(ON) demo
 
 status: setup ## the canaries, and the addresses to open
-	@$(PYTHON) -m sandbox status
+	@$(PYTHON) -m sandbox $(ON) status
+
+shell: setup ## a shell whose kubectl, canary and pulumi work on the sandbox
+	@$(PYTHON) -m sandbox shell
 
 down: setup ## remove all that `make up` made
-	@$(PYTHON) -m sandbox $(ON) down
+	@$(PYTHON) -m sandbox $(ON) down $(if $(ON),$(if $(YES),--yes))
 
 preview: setup ## what `up` would do, as the comment of a pull request (STACK="dev prod")
 	@$(PYTHON) -m preview $(addprefix --stack=,$(STACK)) $(OPTIONS)
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 
-test: check unit apiserver e2e ## every test
+test: check unit everything apiserver e2e ## every test
 
 check: setup ## style, types, layers, generated files; no cluster
 	@.venv/bin/ruff check
@@ -73,7 +77,10 @@ browser: ## Chromium, for the tests of the page; without it they are skipped
 	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium > /dev/null; } \
 	  || echo "Chromium is not there and cannot be installed: the tests of the page in a browser are skipped"
 
-e2e: setup ## in a sandbox of their own, with real traffic
+everything: setup # with the version of Istio before, for the test of an upgrade
+	@$(PYTHON) -m sandbox build istio-before
+
+e2e: everything ## in sandboxes of their own, with real traffic
 	@$(PYTEST) tests/e2e
 
 # --- upkeep -------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,6 @@ from stack.namespace import NamespaceSettings
 NAME = "canary-on-istio"
 _OF_APPS = ("namespace", "namespaces", "apps", "targets", "load_tester", "rollouts", "promotion", "blocked", "secrets")
 """Sections of a stack that a platform has no use for; the values of `secrets` would not be known here."""
-_NO_WORKSHOP = {"frontend": None, "backend": None}
-"""A stack has the apps of the workshop unless it says otherwise."""
 _NO_PLATFORM = {part: {"enabled": False} for part in ("istio", "gateway", "crds", "controller", "loadTester")}
 _NAMESPACE = ("namespace", FieldInfo(annotation=str, description="The namespace, which is there."))
 _ANALYSIS = (
@@ -44,7 +42,7 @@ class Platform(_Component):
 
     def __init__(self, name: str, args: Arguments, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        sections = {**whole(args), "apps": _NO_WORKSHOP, "namespace": {"create": False}}
+        sections = {**whole(args), "namespace": {"create": False}}
         platform = make_platform(parse(sections, NAME), self._inside, prefix=f"{name}-")
         self.gateway_service = pulumi.Output.from_input(platform.gateway_service)
         self.prometheus_url = pulumi.Output.from_input(platform.prometheus_url)
@@ -75,7 +73,7 @@ class CanaryApp(_Component):
         config = {key: value for key, value in whole(args).items() if key not in ("name", "namespace")}
         sections = {
             **_NO_PLATFORM,
-            "apps": {**_NO_WORKSHOP, app: config},
+            "apps": {app: config},
             "namespace": {"name": where, "create": False},
         }
         settings = parse(sections, NAME).apps[app]

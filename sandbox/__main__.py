@@ -16,9 +16,12 @@ from sandbox import demo as demonstration
 from sandbox import lifecycle
 from sandbox.build.artefacts import build as build_all
 from sandbox.deploy import current as current_cluster
+from sandbox.deploy.program import prepare
 from sandbox.node.instance import Instance
+from sandbox.node.node import Node
 from sandbox.paths import Cache
 from sandbox.preflight import check
+from sandbox.rollouts import tell_rollouts
 from sandbox.running import SandboxError
 from sandbox.view import address_table, read_canaries
 
@@ -34,13 +37,22 @@ PASS_ON = {
     "ignore_unknown_options": True,
     "help_option_names": [],
 }
+_INTERRUPTED = 130
+_READS_CONFIG = ("get",)
+_RUNS_PROGRAM = ("up", "preview", "refresh", "destroy")
+"""Commands of Pulumi that need the program's configuration as it is now."""
 Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow each rollout to its end, and fail with it.")]
 
 
 @app.command()
-def build() -> None:
+def build(
+    also: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Optional recipes of versions.toml.")
+    ] = None,
+) -> None:
     """Build or download everything the sandbox runs."""
-    build_all(Cache.default(), console)
+    build_all(Cache.default(), console, *(also or ()))
 
 
 @app.command()
@@ -53,15 +65,16 @@ def preflight() -> None:
 @app.command()
 def up(
     cluster_only: Annotated[bool, typer.Option("--cluster-only", help="Without the Pulumi program.")] = False,
+    wait: Wait = False,
 ) -> None:
     """Start the cluster, deploy the program and wait until the canaries are initialized."""
     started = time.monotonic()
-    if cluster_only:
-        lifecycle.start(console=console)
-    else:
-        lifecycle.up(console=console)
+    sandbox = lifecycle.start(console=console) if cluster_only else lifecycle.up(console=console)
     status()
     console.print(f"Up after {time.monotonic() - started:.0f} s.")
+    if not cluster_only:
+        env = os.environ | sandbox.engine.shell_environment()
+        tell_rollouts(console, lifecycle.our_canaries(sandbox), env, follow=wait)
 
 
 @app.command()
@@ -84,8 +97,8 @@ def demo() -> None:
 @app.command()
 def down() -> None:
     """End the sandbox and remove everything it left."""
-    lifecycle.down()
-    console.print(f"The sandbox {Instance.named().name!r} is removed.")
+    name = Instance.named().name
+    console.print(f"The sandbox {name!r} is removed." if lifecycle.down() else f"There is no sandbox {name!r}.")
 
 
 @app.command(context_settings=PASS_ON)
@@ -99,23 +112,52 @@ def kubectl(context: typer.Context) -> None:
 @app.command(context_settings=PASS_ON)
 def pulumi(context: typer.Context) -> None:
     """Run pulumi on the sandbox's stack."""
+    words = [each for each in context.args if not each.startswith("-")]
+    if words[:1] == ["config"] and words[1:2] != [] and words[1] not in _READS_CONFIG:
+        raise SandboxError("The sandbox's stack is made of Pulumi.dev.yaml at each `make up`: change it there.")
     engine = lifecycle.attach().engine
+    if words[:1] and words[0] in _RUNS_PROGRAM:
+        prepare(lifecycle.attach().node)
     command = engine.command(*context.args)
     sys.exit(subprocess.run(command, env=os.environ | engine.environment(), check=False).returncode)
 
 
 @app.command()
 def env() -> None:
-    """Print shell commands that point kubectl and pulumi at the sandbox: `eval "$(python -m sandbox env)"`."""
-    engine = lifecycle.attach().engine
-    for name, value in engine.environment().items():
+    """Print the environment of `make shell` as commands of a shell, for scripts."""
+    for name, value in lifecycle.attach().engine.shell_environment().items():
         print(f"export {name}={shlex.quote(value)}")
 
 
+@app.command(context_settings=PASS_ON)
+def shell(context: typer.Context) -> None:
+    """Open a shell whose kubectl, canary and pulumi work on the sandbox; or run a command there."""
+    environment = os.environ | lifecycle.attach().engine.shell_environment()
+    if not context.args:
+        console.print("kubectl, canary and pulumi work on the sandbox here; `exit` leaves this shell.")
+    command = context.args or [os.environ.get("SHELL", "/bin/bash")]
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
 @current_app.command("up")
-def current_up(sure: Sure = False) -> None:
+def current_up(sure: Sure = False, wait: Wait = False) -> None:
     """Deploy to the kube context of the stack, or the current one, with the official Pulumi CLI."""
-    current_cluster.deploy_to_current(console, sure=sure)
+    current_cluster.deploy_to_current(console, sure=sure, wait=wait)
+
+
+@current_app.command("status")
+def current_status() -> None:
+    """Show the canaries of that cluster, and how to open what is there."""
+    current_cluster.show_current(console)
+
+
+@current_app.command("demo")
+def current_demo() -> None:
+    """The demonstration is the sandbox's own."""
+    raise SandboxError(
+        "The demo changes versions as it likes, so it is for the sandbox alone. On your cluster, change a tag in"
+        " Pulumi.dev.yaml, and run `make up CLUSTER=current WAIT=1`."
+    )
 
 
 @current_app.command("down")
@@ -131,8 +173,20 @@ def main() -> None:
     except SandboxError as error:
         Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit("Interrupted; run the same command again to continue.")
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # typer's own, without a word
+            Console(stderr=True).print(f"Interrupted. {_what_runs_on()}", soft_wrap=True)
+        raise
+
+
+def _what_runs_on() -> str:
+    instance = Instance.named()
+    if not Node(instance, Cache.default()).init:
+        return "Nothing runs; the same command goes on where this one stopped."
+    return (
+        f"The sandbox {instance.name!r} runs on, with all that it was told: the same command goes on where this one"
+        " stopped, `make status` says what there is, and `make down` removes it."
+    )
 
 
 if __name__ == "__main__":

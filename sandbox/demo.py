@@ -1,6 +1,14 @@
-"""The demonstration: a good version of the backend is promoted, a bad one rolled back, both watched live."""
+"""The demonstration: a good version of the backend is promoted, a bad one rolled back, both watched live.
 
+The bad one is podinfo with its own switch for random errors. The users are the load test of the backend's Service,
+whom the weights concern as everybody; what they saw is asked of Prometheus.
+"""
+
+import json
 import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +24,26 @@ from sandbox.view import read_canaries, read_scene
 WATCH_SECONDS = 900
 _BACKEND = "backend"
 _FASTER = {"interval": "10s"}
-_ALL_FAIL = "hey -z 2m -q 10 -c 2 http://backend-canary.prod:9898/status/500"
+_GOOD = ("6.1.2", "6.1.0")
+"""The one that is not promoted yet; 6.1.1 is left for the README's next step."""
+_BAD = {"tag": "6.1.1", "config": {"PODINFO_RANDOM_ERROR": "true"}}
+_SEEN = (
+    'sum(increase(istio_requests_total{{reporter="source",destination_workload_namespace="prod",'
+    'destination_workload=~"backend|backend-primary"{more}}}[{seconds}s]))'
+)
+_FAILED = ',response_code=~"5.."'
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What users saw: requests, and those that ended in an error of the server."""
+
+    requests: float
+    failed: float
+
+    def __str__(self) -> str:
+        share = 100 * self.failed / self.requests if self.requests else 0.0
+        return f"users sent {self.requests:,.0f} requests, and {self.failed:,.0f} ({share:.1f}%) ended in an error"
 
 
 def demonstrate(sandbox: Sandbox, console: Console) -> None:
@@ -24,22 +51,37 @@ def demonstrate(sandbox: Sandbox, console: Console) -> None:
     console.print(
         f"Watch it on a page, too: http://127.0.0.1:{sandbox.node.instance.ports().page}/canaries/prod/backend"
     )
-    console.rule("A good version: backend 6.1.1")
-    _roll_out(sandbox, console, {"tag": "6.1.1", "analysis": _FASTER}, expected=Phase.SUCCEEDED)
-    console.rule("A bad version: backend 6.1.2, which answers with errors")
-    load_test = {"metadata": {"cmd": _ALL_FAIL}}
-    bad = {"tag": "6.1.2", "analysis": _FASTER | {"webhooks": {"load-test": load_test}}}
-    _roll_out(sandbox, console, bad, expected=Phase.FAILED)
-    console.print("The good version was promoted; the bad one was rolled back, and users never left the good one.")
+    tag = next(each for each in _GOOD if each not in _backend(sandbox).primary)
+    console.rule(f"A good version: backend {tag}")
+    seen = _roll_out(sandbox, console, {"tag": tag, "analysis": _FASTER}, expected=Phase.SUCCEEDED)
+    console.print(f"Promoted. Meanwhile {seen}.")
+    console.rule(f"A bad version: backend {_BAD['tag']}, of which one answer in nine is an error")
+    seen = _roll_out(sandbox, console, {**_BAD, "analysis": _FASTER}, expected=Phase.FAILED)
+    console.print(f"Rolled back. Meanwhile {seen}.")
+    console.print("The backend is as the demo has left it; the next `make up` gives it the version of Pulumi.dev.yaml.")
 
 
-def _roll_out(sandbox: Sandbox, console: Console, backend: dict[str, Any], expected: Phase) -> None:
-    before = _backend(sandbox)
+def _roll_out(sandbox: Sandbox, console: Console, backend: dict[str, Any], expected: Phase) -> Seen:
+    before, began = _backend(sandbox), time.monotonic()
     console.print("Deploying with Pulumi")
     sandbox.deploy({"canary-on-istio:apps": {_BACKEND: backend}}, quiet=True)
     ended = _watch(sandbox, console, before)
     if ended.phase != expected:
         raise SandboxError(f"The backend should be {expected} now, and is {ended.phase}: {ended.message}")
+    seconds = round(time.monotonic() - began)
+    return Seen(*(_ask(sandbox, _SEEN.format(more=more, seconds=seconds)) for more in ("", _FAILED)))
+
+
+def _ask(sandbox: Sandbox, query: str) -> float:
+    """The number that Prometheus answers; 0 where it has none. Raises SandboxError."""
+    port = sandbox.node.instance.ports().prometheus
+    url = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found = json.load(answer)["data"]["result"]
+    except OSError as error:
+        raise SandboxError(f"{url} does not answer: {error}") from None
+    return float(found[0]["value"][1]) if found else 0.0
 
 
 def _watch(sandbox: Sandbox, console: Console, before: CanaryRow) -> CanaryRow:

@@ -10,7 +10,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +22,16 @@ from sandbox.build.artefacts import build
 from sandbox.deploy.engine import Engine
 from sandbox.deploy.program import deploy, prepare
 from sandbox.deploy.project import read_configured
-from sandbox.node.cluster import start_cluster
+from sandbox.node.cluster import is_running, start_cluster
 from sandbox.node.instance import Instance
 from sandbox.node.node import Node
 from sandbox.paths import Cache
 from sandbox.preflight import check
 from sandbox.running import SandboxError
-from sandbox.view import read_canaries
+from sandbox.view import frontend_url, read_canaries
 
 CANARY_SECONDS = 180
+GATEWAY_SECONDS = 60
 _UNFINISHED = (Phase.NEW, Phase.INITIALIZING)
 
 
@@ -52,38 +54,75 @@ class Sandbox:
         return self.node.kubectl(*arguments, stdin=stdin, check=check)
 
 
-def up(name: str | None = None, extra: Mapping[str, Any] | None = None, *, console: Console | None = None) -> Sandbox:
-    """Bring everything up from any state, until the canaries are initialized. Raises SandboxError."""
+def up(
+    name: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    console: Console | None = None,
+    optional: Sequence[str] = (),
+) -> Sandbox:
+    """Bring everything up from any state, until the canaries are initialized. Raises SandboxError.
+
+    `extra` is more stack configuration, `optional` what else of `versions.toml` the node is to have.
+    """
     console = console or Console()
     read_configured()  # a mistake in the file is reported before anything is built
-    sandbox = start(name, console=console)
+    sandbox = start(name, console=console, optional=optional)
     console.print("Deploying with Pulumi")
     sandbox.deploy(extra)
     wait_for_canaries(sandbox)
+    wait_for_gateway(sandbox)
     return sandbox
 
 
-def start(name: str | None = None, *, console: Console) -> Sandbox:
+def start(name: str | None = None, *, console: Console, optional: Sequence[str] = ()) -> Sandbox:
     """Build what is missing and bring the cluster up, without deploying anything. Raises SandboxError."""
     node = Node(Instance.named(name), Cache.default())
     check(node.cache)
-    plan = build(node.cache, console)
+    plan = build(node.cache, console, *optional)
     console.print(f"{node.instance.name!r} is running" if node.init else f"Starting the cluster {node.instance.name!r}")
     start_cluster(node, plan.all_images())
     return Sandbox(node, prepare(node))
 
 
+def wait_for_gateway(sandbox: Sandbox) -> None:
+    """Wait until the frontend answers at the address that is printed; a stack without one has no such address.
+
+    Raises SandboxError after `GATEWAY_SECONDS`.
+    """
+    if "prod/frontend" not in our_canaries(sandbox):
+        return
+    url, deadline = frontend_url(sandbox.node.instance), time.monotonic() + GATEWAY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SandboxError(f"{url} does not answer after {GATEWAY_SECONDS} s: {error}") from None
+        time.sleep(0.5)
+
+
+def our_canaries(sandbox: Sandbox) -> list[str]:
+    """The canaries of the program, each as ``namespace/name``. Raises SandboxError."""
+    found: list[str] = json.loads(sandbox.engine.read("stack", "output", "canaries", "--json", "--stack", "dev"))
+    return found
+
+
 def attach(name: str | None = None) -> Sandbox:
-    """The running sandbox of that name. Raises SandboxError if there is none."""
+    """The running sandbox of that name. Raises SandboxError if there is none, or it does not answer."""
     node = Node(Instance.named(name), Cache.default())
-    if not node.init:
+    if not is_running(node):
         raise SandboxError(f"The sandbox {node.instance.name!r} is not running; `make up` starts it.")
     return Sandbox(node, Engine(node.instance, node.cache))
 
 
-def down(name: str | None = None) -> None:
-    """End the sandbox and remove everything it left. Raises SandboxError if something stays."""
-    Node(Instance.named(name), Cache.default()).stop()
+def down(name: str | None = None) -> bool:
+    """End the sandbox and remove everything it left; whether there was one. Raises SandboxError if something stays."""
+    node = Node(Instance.named(name), Cache.default())
+    existed = node.instance.state.exists()
+    node.stop()
+    return existed
 
 
 def wait_for_canaries(sandbox: Sandbox) -> None:
@@ -92,7 +131,7 @@ def wait_for_canaries(sandbox: Sandbox) -> None:
 
     Raises SandboxError after `CANARY_SECONDS`.
     """
-    ours = json.loads(sandbox.engine.read("stack", "output", "canaries", "--json", "--stack", "dev"))
+    ours = our_canaries(sandbox)
     deadline = time.monotonic() + CANARY_SECONDS
     while True:
         canaries = [each for each in read_canaries(sandbox.node) if each.label in ours]

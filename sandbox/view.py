@@ -48,8 +48,13 @@ def address_table(instance: Instance) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("Rollouts", f"http://127.0.0.1:{ports.page}/")
-    table.add_row("Gateway", f"http://127.0.0.1:{ports.gateway}/")
+    table.add_row("Frontend, through the gateway", frontend_url(instance))
     table.add_row("Prometheus", f"http://127.0.0.1:{ports.prometheus}/api/v1/query?query=up")
     table.add_row("Kubernetes API", instance.api_url)
-    table.add_row("KUBECONFIG", str(instance.kubeconfig))
+    table.add_row("kubectl, canary, pulumi", "make shell")
     return table
+
+
+def frontend_url(instance: Instance) -> str:
+    """An address that answers in every browser: podinfo's page itself loads scripts from the internet."""
+    return f"http://127.0.0.1:{instance.ports().gateway}/version"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pulumi
@@ -42,12 +43,24 @@ def load() -> StackConfig:
     prefix = f"{project}:"
     given = pulumi_config.get_config_env() | pulumi_config.CONFIG.get()
     raw = {key.removeprefix(prefix): _parse(value) for key, value in given.items() if key.startswith(prefix)}
-    if problems := [*_about_secrets(project, {key: pulumi_config.is_config_secret(prefix + key) for key in raw})]:
-        raise ConfigError(project, problems)
-    if flat := [key for key in raw if set(key) & set(".[")]:
-        message = "unknown field: a key of a section is set with `pulumi config set --path`"
-        raise ConfigError(project, [Problem(key, message) for key in flat])
-    return parse(raw, project)
+    flat = [key for key in raw if set(key) & set(".[")]
+    problems = [
+        *_misspelt(project, given),
+        *(Problem(key, "unknown field: a key of a section is set with `pulumi config set --path`") for key in flat),
+    ]
+    secrets = [*_about_secrets(project, {key: pulumi_config.is_config_secret(prefix + key) for key in raw})]
+    if secrets:  # what else is wrong would be said with the values
+        raise ConfigError(project, [*problems, *secrets])
+    return parse({key: value for key, value in raw.items() if key not in flat}, project, problems)
+
+
+def _misspelt(project: str, given: Iterable[str]) -> Iterator[Problem]:
+    """Keys that are meant for this project and have another prefix: Pulumi would leave them out without a word."""
+    for key in given:
+        prefix, _, name = key.rpartition(":")
+        is_alike = prefix.startswith(project) or difflib.get_close_matches(prefix, [project], cutoff=0.75)
+        if prefix != project and is_alike:
+            yield Problem(name, f"set as {key}, which no program reads; did you mean {project}:{name}?")
 
 
 def _about_secrets(project: str, are_secret: Mapping[str, bool]) -> Iterator[Problem]:
@@ -77,8 +90,8 @@ def load_cluster(rollouts: RolloutsConfig) -> ClusterAccess:
     return ClusterAccess(kubeconfig, provider.get("context") or "")
 
 
-def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
-    """`raw` merged over the defaults and validated; `project` is for the keys in messages.
+def parse(raw: Mapping[str, Any], project: str, known: Sequence[Problem] = ()) -> StackConfig:
+    """`raw` merged over the defaults and validated; `project` is for the keys in messages, `known` is wrong already.
 
     Raises:
         ConfigError: listing everything that is wrong.
@@ -87,11 +100,22 @@ def parse(raw: Mapping[str, Any], project: str) -> StackConfig:
     try:
         config = StackConfig.model_validate(whole)
     except ValidationError as error:
-        raise ConfigError(project, list(problems_of(error, StackConfig, whole))) from None
+        found = [_with_name_meant(each) for each in problems_of(error, StackConfig, whole)]
+        raise ConfigError(project, [*known, *found]) from None
     problems = [*find_problems(config)] or [*find_barred(config.promotion, config.blocked, config.images)]
-    if problems:
-        raise ConfigError(project, problems)
+    if known or problems:
+        raise ConfigError(project, [*known, *problems])
     return config
+
+
+def _with_name_meant(problem: Problem) -> Problem:
+    """An app that lacks something may be one of the workshop's, misspelt: those lack nothing."""
+    section, _, rest = problem.path.partition(".")
+    name, _, _ = rest.partition(".")
+    meant = difflib.get_close_matches(name, workshop_apps("", GatewayConfig(), ""), n=1)
+    if section != "apps" or not problem.message.startswith("Required value") or not meant or name in meant:
+        return problem
+    return Problem(problem.path, f"{problem.message} Or did you mean apps.{meant[0]}, which has all it needs?")
 
 
 def _parse(value: Any) -> Any:

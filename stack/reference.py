@@ -43,7 +43,7 @@ config:
 
 - A key that is not listed here, or a value out of range, fails the preview, with all errors at once.
 - What a stack sets in `apps`, in `targets` or in Helm values is merged over the defaults: mappings key by key, anything
-  else replaces the default. In `apps`, `null` removes a default (`apps.frontend: null` removes the frontend).
+  else replaces the default. An app is there if `apps` names it.
 - `metrics`, `webhooks` and `alerts` of an app may be mappings by name, as above, or lists as in a Canary; a list
   replaces the defaults.
 - An app that sets another strategy (`iterations`, `stepWeight` or `stepWeights`) than its default replaces it.
@@ -86,13 +86,14 @@ def render() -> str:
         for info in StackConfig.model_fields.values()
     )
     namespace = NamespaceConfig().name
+    workshop = workshop_apps(namespace, GatewayConfig(), IstioConfig().gateway_service)
     apps = complete(
-        {},
+        {name: {} for name in workshop},
         namespace=namespace,
         load_tester=LoadTesterConfig(),
         templates=ISTIO_NAMESPACE,
         alerts={},
-        workshop=workshop_apps(namespace, GatewayConfig(), IstioConfig().gateway_service),
+        workshop=workshop,
     )
     example = yaml.safe_dump({"canary-on-istio:apps": apps}, sort_keys=False, width=120)
     return "".join([HEAD, *sections, APPS, f"```yaml\n{example}```\n"])

@@ -1,4 +1,4 @@
-"""The apps of a stack that sets nothing: those of the workshop; and how a stack's own settings are merged over them.
+"""What an app starts from, those of the workshop above all; and how a stack's own settings are merged over it.
 
 These are plain mappings in the shape of the stack's configuration, validated after the merge (stack/load.py), so that
 a stack can change one threshold without repeating the rest.
@@ -45,8 +45,8 @@ def complete(
 ) -> dict[str, Any]:
     """The apps, or the targets, of a namespace, each merged over its defaults.
 
-    Those of the workshop are there unless set to None; any other starts from the analysis of `backend` without its
-    webhooks. What is not a mapping stays as it is, for the validation to refuse.
+    An app that has a name of `workshop` starts from that one; any other from the analysis of `backend` without its
+    webhooks. What is None is left out; what else is no mapping stays as it is, for the validation to refuse.
 
     Args:
         entries: what the stack sets, by name.
@@ -54,7 +54,7 @@ def complete(
         load_tester: gets the webhooks without `url`, where it is enabled.
         templates: namespace of the metric templates and alert providers.
         alerts: whom the stack tells of its rollouts, by name.
-        workshop: the apps that are there anyway.
+        workshop: the workshop's apps, by name.
     """
     workshop = workshop or {}
     hook_url = f"http://{LOAD_TESTER}.{namespace}/" if load_tester.enabled else None
@@ -66,7 +66,7 @@ def complete(
 
     return {
         name: _complete_app(base(name), entry, hook_url) if isinstance(entry, Mapping) else entry
-        for name, entry in ({name: {} for name in workshop} | dict(entries)).items()
+        for name, entry in entries.items()
         if entry is not None
     }
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from sandbox.build.debian import install_packages, make_base_layer, missing_pack
 from sandbox.build.gobuild import build_go
 from sandbox.build.images import plan_images
 from sandbox.build.layers import Image, Layer
-from sandbox.build.recipes import Debian, GoBuild, Recipe, Wheel, artefact_name, load
+from sandbox.build.recipes import Debian, GoBuild, Recipe, Versions, Wheel, artefact_name, load
 from sandbox.build.steps import Step, run_steps
 from sandbox.paths import Cache
 from sandbox.running import find_uv, run_logged
@@ -35,16 +35,21 @@ class Plan:
         return [image() for image in self.images]
 
 
-def build(cache: Cache, console: Console) -> Plan:
-    """Make all artefacts that are missing, then drop what only building needed. Raises SandboxError."""
-    plan = plan_all(cache)
+def build(cache: Cache, console: Console, *optional: str) -> Plan:
+    """Make all artefacts that are missing, then drop what only building needed.
+
+    Of what is optional, `optional` are the recipes to make too; what is there of the others stays. Raises SandboxError.
+    """
+    versions = load()
+    plan = plan_all(cache, versions, optional)
+    known = plan_all(cache, versions, [recipe.name for recipe in versions.recipes])
     with _one_builder(cache, console):
         missing = missing_packages()
         if missing:
             console.print(f"Installing Debian packages: {', '.join(missing)}")
             install_packages(missing, cache.logs / "apt.log")
         run_steps(plan.steps, cache.work, console)
-        _drop_stale(cache, {step.target.name for step in plan.steps})
+        _drop_stale(cache, {step.target.name for step in known.steps})
         _discard(cache.work)
     return plan
 
@@ -55,8 +60,8 @@ def _discard(folder: Path) -> None:
         folder.rename(folder.with_name(f"{folder.name}-{time.time_ns()}"))
     doomed = [str(each) for each in folder.parent.glob(f"{folder.name}-*")]  # those of a removal that was cut short too
     if doomed:
-        command = ["ionice", "-c3", "nice", "-n19", "rm", "-rf", "--", *doomed]
-        subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = ["setsid", "--fork", "ionice", "-c3", "nice", "-n19", "rm", "-rf", "--", *doomed]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def base_layer(cache: Cache) -> Layer:
@@ -64,13 +69,14 @@ def base_layer(cache: Cache) -> Layer:
     return Layer(cache.artefacts / load().debian.artefact)
 
 
-def plan_all(cache: Cache) -> Plan:
+def plan_all(cache: Cache, versions: Versions, optional: Collection[str] = ()) -> Plan:
     """Every artefact as a step: the Go toolchain, the Debian base, wheels, Go builds, images."""
-    versions = load()
     toolchain = _step(versions.toolchain, versions.toolchain, cache, ())
     recipes: dict[str, Step] = {}
     needs = [toolchain]
     for recipe in versions.recipes:
+        if isinstance(recipe, GoBuild) and recipe.optional and recipe.name not in optional:
+            continue
         recipes[recipe.name] = _step(recipe, versions.toolchain, cache, tuple(needs))
         if isinstance(recipe, GoBuild) and len(needs) == 1:
             needs.append(recipes[recipe.name])  # compiles what the others share; beside it they would do so too
@@ -84,6 +90,8 @@ def plan_all(cache: Cache) -> Plan:
     layers: list[Step] = []
     images: list[Callable[[], Image]] = []
     for image in plan_images(cache, versions):
+        if not recipes.keys() >= {*image.uses}:
+            continue
         used = [recipes[name] for name in image.uses]
         target = cache.artefacts / image.artefact(step.target.name for step in used)
         layers.append(Step(f"{image.name} image", target, image.writer(), seconds=3, needs=tuple(used)))

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sandbox.build.layers import Entry, Image, Layer, write_layer
-from sandbox.build.recipes import FORMAT, Versions
+from sandbox.build.recipes import FORMAT, ISTIO_BEFORE, Versions
 from sandbox.paths import Cache
 
 _ISTIO_USER = "1337"
@@ -66,24 +66,26 @@ def plan_images(cache: Cache, versions: Versions) -> list[ImagePlan]:
         ImagePlan(
             "coredns", names["coredns"], ("coredns",), (*_SCRATCH, _binary(cache, "coredns", "coredns")), ("/coredns",)
         ),
-        _proxy(cache, names["proxy"]),
-        _pilot(cache, names["pilot"]),
+        _proxy(cache.root, cache, names["proxy"]),
+        _pilot(cache.root, names["pilot"]),
         _prometheus(cache, names["prometheus"]),
         _load_tester(cache, names["load-tester"]),
         *(_podinfo(cache, names["podinfo"], version) for version in ("6.1.0", "6.1.1", "6.1.2")),
+        _proxy(before := cache.root / ISTIO_BEFORE, cache, names["proxy-before"], ISTIO_BEFORE),
+        _pilot(before, names["pilot-before"], ISTIO_BEFORE),
     ]
 
 
-def _proxy(cache: Cache, reference: str) -> ImagePlan:
+def _proxy(istio: Path, cache: Cache, reference: str, recipe: str = "istio") -> ImagePlan:
     """Envoy and pilot-agent on Debian, since the agent's init container runs iptables."""
     return ImagePlan(
-        "proxyv2",
+        reference.rpartition("/")[2].replace(":", "-"),
         reference,
-        ("istio", "envoy"),
+        (recipe, "envoy"),
         (
-            _binary(cache, "pilot-agent", "usr/local/bin/pilot-agent"),
+            Entry("usr/local/bin/pilot-agent", source=istio / "bin/pilot-agent", mode=0o755),
             _binary(cache, "envoy", "usr/local/bin/envoy"),
-            Entry("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", source=cache.share / "envoy_bootstrap.json"),
+            _bootstrap(istio),
         ),
         ("/usr/local/bin/pilot-agent",),
         based=True,
@@ -91,19 +93,24 @@ def _proxy(cache: Cache, reference: str) -> ImagePlan:
     )
 
 
-def _pilot(cache: Cache, reference: str) -> ImagePlan:
+def _pilot(istio: Path, reference: str, recipe: str = "istio") -> ImagePlan:
     return ImagePlan(
-        "pilot",
+        reference.rpartition("/")[2].replace(":", "-"),
         reference,
-        ("istio",),
+        (recipe,),
         (
             *_SCRATCH,
-            _binary(cache, "pilot-discovery", "usr/local/bin/pilot-discovery"),
-            Entry("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", source=cache.share / "envoy_bootstrap.json"),
+            Entry("usr/local/bin/pilot-discovery", source=istio / "bin/pilot-discovery", mode=0o755),
+            _bootstrap(istio),
         ),
         ("/usr/local/bin/pilot-discovery",),
         user=_ISTIO_USER,
     )
+
+
+def _bootstrap(istio: Path) -> Entry:
+    """Of both: the template that comes with that version."""
+    return Entry("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", source=istio / "share/envoy_bootstrap.json")
 
 
 def _prometheus(cache: Cache, reference: str) -> ImagePlan:

@@ -31,12 +31,13 @@ class GoBuild:
     """Commands built in one of our Go modules, `source`, whose go.mod has the versions of all that goes into them.
 
     `commands` maps a path in the artefact to the Go package, `copy` one to a file or folder of `module`; `variables`
-    are string variables that the linker sets.
+    are string variables that the linker sets. An `optional` one is made only when it is asked for by its name.
     """
 
     name: str
     commands: dict[str, str]
     seconds: int
+    optional: bool = False
     source: str = "go/programs"
     module: str = ""
     variables: dict[str, str] = field(default_factory=dict)
@@ -48,6 +49,8 @@ class GoBuild:
 
 
 Recipe = Wheel | GoBuild
+ISTIO_BEFORE = "istio-before"
+"""The optional recipe: the minor version of Istio before the one that a sandbox has."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def artefact_name(recipe: Recipe, toolchain: Wheel) -> str:
     """`NAME-HASH`, where the hash covers all that the result depends on: recipe, toolchain and our own module."""
     parts = asdict(recipe)
     parts.pop("seconds")
+    parts.pop("optional", None)
     digest = hashlib.sha256(json.dumps([FORMAT, parts], sort_keys=True).encode())
     if isinstance(recipe, GoBuild):
         digest.update(f"{toolchain.package}=={toolchain.version}".encode())

@@ -1,10 +1,12 @@
 """The same program on a cluster that the user already has: `make up CLUSTER=current`."""
 
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,7 +17,8 @@ from rich.prompt import Confirm
 from sandbox.deploy.project import STACK
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO, state_root
-from sandbox.running import SandboxError
+from sandbox.rollouts import tell_rollouts
+from sandbox.running import SandboxError, find_uv
 
 _TOOLS = {
     "pulumi": "the Pulumi CLI, from Pulumi's installation page",
@@ -31,19 +34,49 @@ class Context:
     server: str
 
 
-def deploy_to_current(console: Console, *, sure: bool) -> None:
-    """Run `pulumi up` on the user's own backend and the stack's cluster. Raises SandboxError."""
+def deploy_to_current(console: Console, *, sure: bool, wait: bool = False) -> None:
+    """Run `pulumi up` on the user's own backend and the stack's cluster, then tell of the rollouts.
+
+    `sure` asks nothing, and neither does Pulumi; `wait` follows the rollouts to their end. Raises SandboxError.
+    """
     _find_tools()
     _pulumi("stack", "select", "--create", STACK)
     _confirm(console, "install Istio, monitoring, a gateway and canaried apps", sure=sure)
-    _pulumi("up", "--stack", STACK)
+    _pulumi("up", "--stack", STACK, *(["--yes"] if sure else []))
+    listed = _run("pulumi", "--cwd", str(REPO), "stack", "output", "canaries", "--json", "--stack", STACK)
+    with _kubeconfig() as env:
+        tell_rollouts(console, json.loads(listed.stdout) if listed.returncode == 0 else [], env, follow=wait)
+
+
+def show_current(console: Console) -> None:
+    """The canaries of the stack's cluster, and how to open what serves them. Raises SandboxError."""
+    _find_tools()
+    console.print(f"Context {stack_context().name!r}")
+    with _kubeconfig() as env:
+        shown = subprocess.run([str(Path(sys.executable).with_name("canary")), "get"], env=env, check=False)
+    if shown.returncode != 0:
+        raise SandboxError("The canaries could not be read; the cause stands above.")
+    console.print("Gateway: kubectl -n istio-system port-forward service/istio-gateway 8080:80")
+    console.print("Grafana: kubectl -n istio-system port-forward service/grafana 3000:80")
+
+
+@contextmanager
+def _kubeconfig() -> Iterator[Mapping[str, str]]:
+    """The environment in which `canary` sees the cluster that Pulumi does."""
+    with ExitStack() as files:
+        options = _kubectl_options(_stack_settings(), files)
+        view = _run("kubectl", *options, "config", "view", "--minify", "--flatten", "-o", "yaml")
+        file = files.enter_context(NamedTemporaryFile("w", suffix=".kubeconfig"))
+        file.write(view.stdout)
+        file.flush()
+        yield os.environ | {"KUBECONFIG": file.name}
 
 
 def remove_from_current(console: Console, *, sure: bool) -> None:
     """Run `pulumi destroy` on the user's own backend and the stack's cluster. Raises SandboxError."""
     _find_tools()
     _confirm(console, "remove everything that this stack has installed", sure=sure)
-    _pulumi("destroy", "--stack", STACK)
+    _pulumi("destroy", "--stack", STACK, *(["--yes"] if sure else []))
 
 
 def stack_context() -> Context:
@@ -123,6 +156,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _pulumi(*arguments: str) -> None:
-    status = subprocess.run(["pulumi", "--cwd", str(REPO), *arguments], check=False).returncode
+    """Its language host looks for uv on the PATH, as `toolchain: uv` in Pulumi.yaml says."""
+    env = os.environ | {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(find_uv()).parent)])}
+    status = subprocess.run(["pulumi", "--cwd", str(REPO), *arguments], env=env, check=False).returncode
     if status != 0:
         raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")

@@ -1,8 +1,11 @@
 """The Pulumi engine, run for one sandbox: its own home, plugins and state, and nothing that looks for a network."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +23,30 @@ class Engine:
     instance: Instance
     cache: Cache
 
+    def shell_environment(self) -> dict[str, str]:
+        """For a person's own shell: `kubectl`, `canary` and `pulumi` work on this sandbox.
+
+        Its `pulumi` is `python -m sandbox pulumi`: so nothing of Pulumi's own settings is there to mislead another.
+        """
+        wrapper = self.instance.state / "bin" / "pulumi"
+        wrapper.parent.mkdir(parents=True, exist_ok=True)
+        command = shlex.join([f"CANARY_SANDBOX={self.instance.name}", sys.executable, "-m", "sandbox", "pulumi"])
+        wrapper.write_text(f'#!/bin/sh\nexec env {command} "$@"\n')
+        wrapper.chmod(0o755)
+        search = [
+            str(wrapper.parent),
+            str(Path(sys.executable).parent),
+            str(self.cache.bin),
+            os.environ.get("PATH", ""),
+        ]
+        return {
+            "PATH": os.pathsep.join(search),
+            "KUBECONFIG": str(self.instance.kubeconfig),
+            "CANARY_SANDBOX": self.instance.name,
+        }
+
     def environment(self) -> dict[str, str]:
-        """The environment in which `pulumi` works on this sandbox, also for a person's own shell."""
+        """The environment in which `pulumi` works on this sandbox."""
         home = self.instance.state / "pulumi"
         search = [str(Path(sys.executable).parent), str(self.cache.bin), os.environ.get("PATH", "")]
         return {
@@ -40,6 +65,7 @@ class Engine:
         home = self.instance.state / "pulumi"
         install(home / "home", self.cache, Path(sys.executable))
         (home / "backend").mkdir(parents=True, exist_ok=True)
+        drop_dead_locks(home / "backend" / ".pulumi" / "locks")
         self.run("stack", "select", "--create", STACK, quiet=True)
 
     def run(self, *arguments: str, quiet: bool = False) -> None:
@@ -63,6 +89,15 @@ class Engine:
     def command(self, *arguments: str) -> list[str]:
         """The command line of `pulumi` on the project."""
         return [str(self.cache.bin / "pulumi"), "--cwd", str(project_folder(self.instance)), *arguments]
+
+
+def drop_dead_locks(locks: Path) -> None:
+    """Remove what updates left that were killed. Pulumi keeps a stack locked until somebody runs `pulumi cancel`."""
+    for lock in locks.rglob("*.json"):
+        with suppress(OSError, ValueError):
+            process = Path("/proc", str(json.loads(lock.read_text())["pid"]), "comm")
+            if not process.exists() or process.read_text().strip() != "pulumi":
+                lock.unlink()
 
 
 def diagnostics(log: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.build.recipes import Versions
+from sandbox.build.recipes import ISTIO_BEFORE, Versions
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO, Cache
 from sandbox.running import SandboxError
@@ -75,11 +75,13 @@ def overlay(instance: Instance, cache: Cache, versions: Versions, controller: st
 
 def link_charts(instance: Instance, cache: Cache, versions: Versions) -> Path:
     """The folder with Istio's charts, by version."""
-    link = project_folder(instance).parent / "charts" / tag_of(versions.images["pilot"])
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(cache.share / "charts")
-    return link.parent
+    folder = project_folder(instance).parent / "charts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for image, share in (("pilot", cache.share), ("pilot-before", cache.root / ISTIO_BEFORE / "share")):
+        link = folder / tag_of(versions.images[image])
+        link.unlink(missing_ok=True)
+        link.symlink_to(share / "charts")
+    return folder
 
 
 def tag_of(image: str) -> str:

@@ -69,7 +69,7 @@ class Instance:
         return Cgroup(f"canary-sandbox-{self.name}")
 
     def ports(self) -> Ports:
-        """The instance's ports: chosen at its first start, and the same from then on."""
+        """The instance's ports: chosen at its first start, and the same from then on, as long as they are free."""
         file = self.state / "ports.json"
         chosen = json.loads(file.read_text()) if file.exists() else {}
         if chosen.keys() != vars(WANTED).keys():  # of a sandbox that is older than one of the ports, too
@@ -78,12 +78,17 @@ class Instance:
             file.write_text(json.dumps(chosen))
         return Ports(**chosen)
 
+    def renew_ports(self) -> None:
+        """Before a start: choose another for each port that some other program has taken since the last one."""
+        kept = self.ports()
+        (self.state / "ports.json").write_text(json.dumps(vars(_choose_ports(kept))))
+
     @property
     def api_url(self) -> str:
         return f"https://127.0.0.1:{self.ports().api}"
 
 
-def _choose_ports() -> Ports:
-    wanted = vars(WANTED)
+def _choose_ports(preferred: Ports = WANTED) -> Ports:
+    wanted = vars(preferred)
     spare = free_ports(len(wanted))
     return Ports(**{name: port if is_free(port) else spare.pop() for name, port in wanted.items()})

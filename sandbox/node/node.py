@@ -53,6 +53,7 @@ class Node:
         instance = self.instance
         instance.state.mkdir(parents=True, exist_ok=True)
         instance.state.chmod(0o700)
+        instance.renew_ports()
         pki = create_pki(instance.pki.folder, _API_NAMES, [FIRST_SERVICE, NODE_ADDRESS, "127.0.0.1"])
         write_kubeconfig(instance.inner_kubeconfig, f"https://{NODE_ADDRESS}:6443", pki)
         write_kubeconfig(instance.kubeconfig, instance.api_url, pki)

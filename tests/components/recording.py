@@ -199,10 +199,12 @@ def run_program(
 ) -> Recording:
     """The program of this repository.
 
-    `config` is the stack's, by section, with an image for the controller; `more` are other keys, whole and as text;
-    `secret` the whole keys that Pulumi holds as secrets; `stacks` and `mesh` as in `Recording`.
+    `config` is the stack's, by section, with an image for the controller and the workshop's apps, unless it sets them
+    to None; `more` are other keys, whole and as text; `secret` the whole keys that Pulumi holds as secrets; `stacks`
+    and `mesh` as in `Recording`.
     """
     sections = {"controller": {"image": IMAGE}, **(config or {})}
+    sections["apps"] = {"frontend": {}, "backend": {}, **sections.get("apps", {})}
     texts = {f"{PROJECT}:{key}": json.dumps(value) for key, value in sections.items()}
 
     def program() -> None:

@@ -49,6 +49,7 @@ def test_the_controller_gets_its_settings_as_arguments() -> None:
     assert controller_arguments(run_program({"controller": settings})) == [
         "run",
         "--metrics-server=http://prometheus.istio-system:9090",
+        "--page-port=8081",
         "--log-level=debug",
         "--minimum-interval=2s",
         "--max-rollouts=5",
@@ -69,7 +70,7 @@ def test_what_canaries_may_use_becomes_options_of_the_controller() -> None:
         "addresses": ["*.{namespace}"],
     }
     program = run_program({"controller": {"image": IMAGE, "namespaces": ["prod"], "trust": trust}})
-    assert controller_arguments(program)[6:] == [
+    assert controller_arguments(program)[7:] == [
         "--namespace=prod",
         "--no-cross-namespace-refs=true",
         "--allowed-hosts=[*],shop.example",
@@ -163,6 +164,17 @@ def test_a_configuration_that_is_not_valid_registers_nothing() -> None:
 def test_keys_of_other_projects_and_providers_are_ignored(program: Recording) -> None:
     others = {"kubernetes:context": "kind", "other-project:isto": "{}"}
     assert len(run_program(more=others).resources) == len(program.resources)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["canary-on-istio-dev", "canary-on-isto", "canary_on_istio", "Canary-on-Istio", "canaryonistio"]
+)
+def test_a_key_whose_prefix_is_meant_to_be_the_projects_is_refused_with_all_else_that_is_wrong(prefix: str) -> None:
+    more = {f"{prefix}:apps": "{}", f"{PROJECT}:apps.backend.tag": "6.1.1"}
+    with pytest.raises(ConfigError) as refused:
+        run_program({"isto": {}}, more=more)
+    assert [problem.path for problem in refused.value.problems] == ["apps", "apps.backend.tag", "isto"]
+    assert f"set as {prefix}:apps, which no program reads; did you mean {PROJECT}:apps?" in str(refused.value)
 
 
 def test_a_section_that_is_a_bare_text_is_refused_and_not_a_crash() -> None:

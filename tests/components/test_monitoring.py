@@ -352,7 +352,7 @@ def test_another_server_of_the_controller_gets_none_of_it() -> None:
     other = {"controller": {"image": IMAGE, "metricsServer": "http://other.example"}}
     pod = controller_of(run_program({**other, "observability": {"prometheus": SECURED}}))
     (container,) = pod["containers"]
-    assert container["args"][1:3] == ["--metrics-server=http://other.example", "--log-level=info"]
+    assert container["args"][1:3] == ["--metrics-server=http://other.example", "--page-port=8081"]
     assert ("volumes" in pod, "volumeMounts" in container) == (False, False)
 
 

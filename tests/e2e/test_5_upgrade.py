@@ -1,8 +1,4 @@
-"""Apps and gateway move from one istiod to another while users go on.
-
-The sandbox has one version of Istio. So the second istiod is of the same build under the number of the next minor
-version: what is tested is the move, not that two versions of Istio understand each other.
-"""
+"""Apps and gateway move from a minor version of Istio to the next one while users go on, in a sandbox of their own."""
 
 from __future__ import annotations
 
@@ -10,38 +6,47 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.build.recipes import load
-from sandbox.deploy.project import project_folder, tag_of
+from sandbox.build.recipes import ISTIO_BEFORE, load
+from sandbox.deploy.project import tag_of
+from sandbox.lifecycle import down
+from sandbox.node.instance import Instance
 from sandbox.running import SandboxError
 from stack.merge import merge
+from tests.e2e.conftest import KEEP
 from tests.e2e.traffic import SteadyUsers
-from tests.e2e.world import World
+from tests.e2e.world import STACK, World
 
-HERE, NEXT = tag_of(load().images["pilot"]), "1.32.0"
+BEFORE, HERE = (tag_of(load().images[name]) for name in ("pilot-before", "pilot"))
+REVISION = "-".join(HERE.split(".")[:2])
 APPS = ("backend", "frontend")
 
 
 @pytest.fixture(scope="module")
-def mesh(world: World) -> World:
-    """The charts of the next version, and its images, are those of this one."""
-    charts = project_folder(world.sandbox.node.instance).parent / "charts"
-    if not (charts / NEXT).exists():
-        (charts / NEXT).symlink_to((charts / HERE).resolve())
+def mesh(instance: Instance) -> Iterator[World]:
+    """A sandbox that begins with the version before."""
+    name = f"{instance.name}-upgrade"
+    if not KEEP:
+        down(name)
+    world = World.from_nothing(name, merge(STACK, {"canary-on-istio:istio": {"version": BEFORE}}), [ISTIO_BEFORE])
     world.settle(*APPS)
-    return world
+    for app in APPS:
+        world.wait_for_scale(app, 0)
+    targets = f"app in ({', '.join(APPS)})"
+    world.kubectl("wait", "--for=delete", "pod", "--namespace=prod", f"--selector={targets}", "--timeout=90s")
+    yield world
+    world.close()
+    if not KEEP:
+        down(name)
 
 
 def deploy(world: World, istio: Mapping[str, Any], revision: str) -> None:
-    values = merge(
-        world.stack.get("canary-on-istio:istio", {}).get("values", {}), {"istiod": {"global": {"tag": HERE}}}
-    )
-    world.stack["canary-on-istio:istio"] = {**istio, "values": values}
+    world.stack["canary-on-istio:istio"] = istio
     world.deploy_stack({"canary-on-istio:namespace": {"revision": revision}})
 
 
@@ -66,14 +71,14 @@ def test_an_istiod_that_pods_need_is_not_taken_from_them(mesh: World):
     assert {*proxies(mesh)} == {"default"}
     refused = r"revision default\) would be removed, and \d+ pods still have its proxy"
     with pytest.raises(SandboxError, match=refused):
-        deploy(mesh, {"revisions": {"stable": NEXT}}, "stable")
+        deploy(mesh, {"revisions": {"stable": HERE}}, "stable")
     assert istiods(mesh) == ["istiod"]
 
 
 def test_the_next_one_comes_beside_it_and_no_pod_changes(mesh: World):
     pods, mark = proxies(mesh), mesh.mark()
-    deploy(mesh, {"version": HERE, "revisions": {"next": NEXT}}, "stable")
-    assert (istiods(mesh), proxies(mesh)) == (["istiod", "istiod-1-32"], pods)
+    deploy(mesh, {"version": BEFORE, "revisions": {"next": HERE}}, "stable")
+    assert (istiods(mesh), proxies(mesh)) == (["istiod", f"istiod-{REVISION}"], pods)
     assert [sight for sight in mesh.sights[mark:] if sight.phase == "Progressing"] == []
     assert output(mesh)["left"] == pods
 
@@ -81,18 +86,18 @@ def test_the_next_one_comes_beside_it_and_no_pod_changes(mesh: World):
 def test_users_lose_nothing_while_apps_and_gateway_move_to_the_new_proxies_as_canaries(mesh: World):
     mark, routes = mesh.mark(), len(mesh.routes)
     with SteadyUsers(mesh.gateway, per_second=50) as users:
-        deploy(mesh, {"version": HERE, "revisions": {"next": NEXT}, "gatewayRevision": "next"}, "next")
+        deploy(mesh, {"version": BEFORE, "revisions": {"next": HERE}, "gatewayRevision": "next"}, "next")
         for app in APPS:
             mesh.wait_for_phase(app, "Progressing", after=mark)
             mesh.wait_for_phase(app, "Succeeded", after=mark)
             mesh.wait_for_scale(app, 0)
         assert len(set(mesh.weights_since("backend", routes))) > 2, "step by step"
         mark = mesh.mark()
-        deploy(mesh, {"revisions": {"stable": NEXT}}, "stable")
+        deploy(mesh, {"revisions": {"stable": HERE}}, "stable")
     assert (users.lost, users.calls > 1000) == ([], True)
-    assert istiods(mesh) == ["istiod-1-32"]
-    assert {*proxies(mesh)} == {"1-32"}
+    assert istiods(mesh) == [f"istiod-{REVISION}"]
+    assert {*proxies(mesh)} == {REVISION}
     assert [sight for sight in mesh.sights[mark:] if sight.phase == "Progressing"] == [], "they had the right proxy"
-    assert output(mesh) == {"stable": {"version": NEXT, "revision": "1-32"}, "left": {}}
+    assert output(mesh) == {"stable": {"version": HERE, "revision": REVISION}, "left": {}}
     preview = mesh.preview("--expect-no-changes")
     assert preview.returncode == 0, preview.stdout + preview.stderr

@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -113,8 +113,8 @@ class World:
             watcher.start()
 
     @classmethod
-    def from_nothing(cls, name: str, stack: Mapping[str, Any] = STACK) -> Self:
-        return cls(up(name, stack), merge(stack))
+    def from_nothing(cls, name: str, stack: Mapping[str, Any] = STACK, optional: Sequence[str] = ()) -> Self:
+        return cls(up(name, stack, optional=optional), merge(stack))
 
     def close(self) -> None:
         """Stop watching."""

@@ -30,7 +30,7 @@ from tests.builders import canary_manifest
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")))
-STACK = {
+STACK: dict[str, Any] = {
     "controller": {"image": "registry.example/canary-controller:1.0"},
     "apps": {
         "shop": {"image": "registry.example/shop", "tag": "1.4.2", "service": {"port": 80}},
@@ -38,7 +38,7 @@ STACK = {
     },
 }
 """Of the stacks in the documentation, what each block leaves out."""
-PROGRAMS = ("actionlint", "canary", "cosign", "git", "helm", "kubectl", "pulumi", "pytest", "python", "uv")
+PROGRAMS = ("actionlint", "canary", "cosign", "git", "helm", "kind", "kubectl", "pulumi", "pytest", "python", "uv")
 INCOMPLETE = (click.exceptions.MissingParameter, click.exceptions.BadOptionUsage)
 WRITTEN = "".join((REPOSITORY / page).read_text() for page in PAGES)
 
@@ -89,8 +89,11 @@ def stack_of(found: dict[str, Any]) -> dict[str, Any]:
     """The sections of a stack file, or of Pulumi.yaml, where each value is under `value`."""
     sections = {key.removeprefix("canary-on-istio:"): value for key, value in found.get("config", found).items()}
     plain = {key: value["value"] if [*value] == ["value"] else value for key, value in sections.items()}
-    enabled = plain.get("controller", {}).get("enabled", True)
-    return merge({"apps": STACK["apps"]} if not enabled else STACK, plain)
+    named = plain.get("apps", STACK["apps"])
+    left_out = STACK | {"apps": {name: app for name, app in STACK["apps"].items() if name in named}}
+    if not plain.get("controller", {}).get("enabled", True):
+        del left_out["controller"]
+    return merge(left_out, plain)
 
 
 @pytest.mark.parametrize("text", list(blocks("yaml")))

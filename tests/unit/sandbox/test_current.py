@@ -2,6 +2,7 @@ import io
 import json
 import re
 import stat
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from sandbox.deploy.current import Context, deploy_to_current, is_ours, stack_context
 from sandbox.node.instance import Instance
+from sandbox.paths import REPO
 from sandbox.running import SandboxError
 
 CONFIG = {
@@ -41,7 +43,9 @@ class Tools:
 def tools(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return Tools(tmp_path)
+    tools = Tools(tmp_path)
+    tools("uv")
+    return tools
 
 
 def deploy(*, sure: bool) -> None:
@@ -104,8 +108,30 @@ def test_one_who_is_sure_is_not_asked_and_the_official_cli_does_the_work(tools):
     pulumi = [line.split()[2:] for line in tools.calls.read_text().splitlines() if line.startswith("--cwd")]
     assert [each for each in pulumi if each[0] != "config"] == [
         ["stack", "select", "--create", "dev"],
-        ["up", "--stack", "dev"],
+        ["up", "--stack", "dev", "--yes"],
+        ["stack", "output", "canaries", "--json", "--stack", "dev"],
     ]
+
+
+def test_a_cluster_that_is_misspelt_is_refused_and_the_sandbox_left_alone():
+    made = subprocess.run(["make", "up", "CLUSTER=curent"], cwd=REPO, capture_output=True, text=True, check=False)
+    assert made.returncode != 0
+    assert 'CLUSTER is sandbox or current, and not "curent"' in made.stderr
+
+
+@pytest.mark.parametrize(
+    ("goal", "command"),
+    [
+        ("up YES=1 WAIT=1", "current up --wait --yes"),
+        ("down YES=1", "current down --yes"),
+        ("status", "current status"),
+        ("demo", "current demo"),
+    ],
+)
+def test_each_goal_is_about_the_cluster_that_is_named(goal, command):
+    arguments = ["make", "--dry-run", *goal.split(), "CLUSTER=current"]
+    planned = subprocess.run(arguments, cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert planned.split()[-len(command.split()) :] == command.split()
 
 
 def test_a_failing_pulumi_is_an_error(tools):

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import sys
 import tomllib
 
@@ -35,6 +36,16 @@ def test_ports_are_chosen_once_and_kept(tmp_path):
     ports = instance.ports()
     assert instance.ports() == ports
     assert len({*vars(ports).values()}) == 4
+
+
+def test_a_port_that_another_program_took_since_is_replaced_and_the_others_stay(tmp_path):
+    instance = Instance("test", tmp_path)
+    before = instance.ports()
+    with socket.create_server(("127.0.0.1", before.gateway)):
+        instance.renew_ports()
+    after = instance.ports()
+    assert after.gateway != before.gateway
+    assert vars(after) | {"gateway": before.gateway} == vars(before)
 
 
 def test_free_ports_are_free_and_differ():

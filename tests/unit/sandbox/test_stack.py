@@ -45,7 +45,7 @@ def test_the_program_is_configured_with_what_only_the_sandbox_knows(instance):
         "canary-on-istio:loadTester": {"image": load().images["load-tester"]},
     }
     charts = {each.name: str(each.readlink()) for each in (project_folder(instance).parent / "charts").iterdir()}
-    assert charts == {"1.31.0": "/cache/share/charts"}
+    assert charts == {"1.31.0": "/cache/share/charts", "1.30.4": "/cache/istio-before/share/charts"}
 
 
 def test_a_stack_whose_istiods_all_have_revisions_has_no_version_beside_them(instance):
@@ -66,7 +66,7 @@ def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance
     assert yaml.safe_load((folder / "Pulumi.yaml").read_text())["main"] == str(REPO)
     assert stack["encryptionsalt"] == "v1:salt"
     assert stack["config"]["canary-on-istio:controller"]["image"] == "controller:2"
-    assert stack["config"]["canary-on-istio:apps"] == {"backend": {"tag": "6.1.1"}}
+    assert stack["config"]["canary-on-istio:apps"] == {"frontend": {"tag": "6.1.0"}, "backend": {"tag": "6.1.1"}}
 
 
 def test_a_stack_file_that_is_not_yaml_is_one_sentence(tmp_path, monkeypatch):

@@ -252,6 +252,15 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             )
         ],
     ),
+    "an app of the workshop, misspelt": (
+        {"apps": {"bakend": {"tag": "6.1.1"}}},
+        [
+            (
+                "apps.bakend.service: Required value: `spec.service` of the Canary. Or did you mean apps.backend, "
+                "which has all it needs?"
+            )
+        ],
+    ),
     "a tag that YAML reads as a fraction": (
         {"apps": {"backend": {"tag": 1.10}}},
         ['apps.backend.tag: Invalid value: 1.1: must be a text: put it in quotes, as in "1.10"'],

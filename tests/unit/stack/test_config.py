@@ -23,7 +23,11 @@ DIGEST = "0" * 64
 
 
 def parsed(raw: Mapping[str, Any] | None = None) -> StackConfig:
-    return parse({"controller": IMAGE, **(raw or {})}, PROJECT)
+    """Of a stack with the workshop's apps, unless it sets them to None."""
+    sections = {"controller": IMAGE, **(raw or {})}
+    if isinstance(apps := sections.get("apps", {}), Mapping):
+        sections["apps"] = {"frontend": {}, "backend": {}, **apps}
+    return parse(sections, PROJECT)
 
 
 def problems(raw: Mapping[str, Any]) -> list[str]:
@@ -55,7 +59,12 @@ def test_lists_every_error_at_once() -> None:
 # --- what is accepted -------------------------------------------------------------------------------------------------
 
 
-def test_by_default_the_apps_are_those_of_the_workshop() -> None:
+def test_a_stack_has_the_apps_that_it_names() -> None:
+    assert [*parse({"controller": IMAGE}, PROJECT).apps] == []
+    assert [*parse({"controller": IMAGE, "apps": {"backend": {}, "frontend": None}}, PROJECT).apps] == ["backend"]
+
+
+def test_the_workshops_apps_need_no_more_than_their_names() -> None:
     apps = parsed().apps
     frontend, backend = apps["frontend"].analysis, apps["backend"].analysis
     assert list(apps) == ["frontend", "backend"]

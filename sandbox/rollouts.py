@@ -1,0 +1,52 @@
+"""What an update has set going: the rollouts of the stack's canaries, told and followed by `canary wait`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+
+from sandbox.running import SandboxError
+
+UNDER_WAY = "timed out"
+"""What `canary wait` says of a rollout that goes on when its time is over."""
+_LOOK = "--timeout=1s"
+
+
+def tell_rollouts(console: Console, canaries: Sequence[str], env: Mapping[str, str], *, follow: bool) -> None:
+    """Say which of the canaries, each as ``namespace/name``, have a rollout; follow them to their end, if asked.
+
+    Raises:
+        SandboxError: one that was followed was not promoted.
+    """
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(lambda each: _look(each, env), canaries)]
+    begun = [each for each, outcome in zip(canaries, found, strict=True) if outcome == UNDER_WAY]
+    if not begun:
+        console.print("No rollout is under way: each app runs the version that it was given.")
+        return
+    console.print(f"Under way: the rollout of {', '.join(begun)}.")
+    if not follow:
+        console.print("`make up WAIT=1` follows it to its end; so does `canary watch` in `make shell`.")
+        return
+    bad = [each for each in begun if subprocess.run(_wait(each), env=env, check=False).returncode != 0]
+    if bad:
+        raise SandboxError(f"Not promoted: {', '.join(bad)}; the cause stands above.")
+
+
+def _look(canary: str, env: Mapping[str, str]) -> str:
+    """How the rollout of what the target asks for now has ended, in one word; empty if it cannot be said."""
+    said = subprocess.run(
+        [*_wait(canary), _LOOK, "--output=json"], env=env, capture_output=True, text=True, check=False
+    ).stdout
+    return str(json.loads(said)["outcome"]) if said else ""
+
+
+def _wait(canary: str) -> list[str]:
+    namespace, _, name = canary.partition("/")
+    return [str(Path(sys.executable).with_name("canary")), "wait", name, f"--namespace={namespace}"]
