@@ -58,6 +58,15 @@ class Metrics:
         self._counted = self._gauge(
             "canary_comparison_requests", "Requests that counted in this rollout.", *compared, "side", "result"
         )
+        self._limit = self._gauge(
+            "canary_metric_limit",
+            "What a metric is judged by: min and max of a value, harmless and harmful of a ratio.",
+            *compared,
+            "bound",
+        )
+        self._state = self._gauge(
+            "canary_state", "1 for the phase that a Canary is in, and what happened last.", *canary, "phase", "reason"
+        )
         outcome = (*canary, "deployment_strategy", "analysis_status")
         self._successes = self._counter("flagger_canary_successes", "Canaries promoted.", *outcome)
         self._failures = self._counter("flagger_canary_failures", "Canaries rolled back.", *outcome)
@@ -68,6 +77,13 @@ class Metrics:
             (*canary, "outcome"),
             registry=self.registry,
             buckets=ROLLOUT_SECONDS,
+        )
+        self._ended = self._counter(
+            "canary_rollouts",
+            "Rollouts that have ended, by outcome and reason.",
+            *canary,
+            "outcome",
+            "reason",
         )
         self._ticks = self._counter("canary_ticks", "Reconciliations of a Canary, by result.", *canary, "result")
         self._lateness = Histogram(
@@ -113,6 +129,8 @@ class Metrics:
         self._status.labels(target, namespace).set(_STATUS.get(after.phase, 1))
         self._weight.labels(canary.names.primary, namespace).set(after.routes.primary_weight)
         self._weight.labels(target, namespace).set(after.routes.canary_weight)
+        self._standing(target, namespace, before, after)
+        self._limits(canary, after)
         self._measured(canary, after.checks)
         self._compared(target, namespace, after.evidence)
         if after.phase is not before.phase:
@@ -128,12 +146,35 @@ class Metrics:
             self._successes,
             self._failures,
             self._rollouts,
+            self._ended,
+            self._state,
+            self._limit,
             *self._comparisons,
         )
         for metric, owner in (*((each, name) for each in by_canary), *((each, target) for each in by_target)):
             metric.remove_by_labels({"name": owner, "namespace": namespace})
         for workload in (target, f"{target}-primary"):
             self._weight.remove_by_labels({"workload": workload, "namespace": namespace})
+
+    def _standing(self, name: str, namespace: str, before: State, after: State) -> None:
+        """One series for each Canary: the one before goes."""
+        if (before.phase, before.reason) != (after.phase, after.reason):
+            self._state.remove_by_labels({"name": name, "namespace": namespace})
+        self._state.labels(name, namespace, after.phase.value, after.reason).set(1)
+
+    def _limits(self, canary: Canary, after: State) -> None:
+        """While a rollout is under way: they are drawn beside what is measured."""
+        labels = {"name": canary.names.target, "namespace": canary.namespace}
+        self._limit.remove_by_labels(labels)
+        for metric in canary.spec.analysis.metrics if after.phase in UNDER_WAY else ():
+            low, high = metric.bounds or (None, None)
+            harm = metric.compare.limits if metric.compare else None
+            bounds = {"min": low, "max": high} | (
+                {"harmless": harm.harmless_ratio, "harmful": harm.harmful_ratio} if harm else {}
+            )
+            for bound, value in bounds.items():
+                if value is not None:
+                    self._limit.labels(*labels.values(), metric.name, bound).set(value)
 
     def _measured(self, canary: Canary, checks: Iterable[Check]) -> None:
         """The values that thresholds judge; of a metric that compares too it is the first of two checks."""
@@ -184,6 +225,7 @@ class Metrics:
             return
         seconds = (ended_at - before.started_at).total_seconds()
         self._rollouts.labels(canary.names.target, canary.namespace, outcome.value).observe(seconds)
+        self._ended.labels(canary.names.target, canary.namespace, outcome.value, after.reason).inc()
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)

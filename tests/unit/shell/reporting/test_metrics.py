@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import aiohttp
 import pytest
@@ -271,3 +272,59 @@ async def fetch(port: int, path: str, status: int = 200) -> str:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
         assert response.status == status
         return await response.text()
+
+
+def test_where_a_canary_stands_is_one_series():
+    metrics, canary = Metrics("1.2.3"), make_canary()
+    states = (State(), State(Phase.PROGRESSING, reason="Started"), State(Phase.FAILED, reason="ChecksFailed"))
+    for before, now in pairwise(states):
+        metrics.observe_status(canary, before, now)
+    found = [
+        sample.labels
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "canary_state"
+    ]
+    assert found == [{**BACKEND, "phase": "Failed", "reason": "ChecksFailed"}]
+
+
+def test_limits_are_published_while_a_rollout_is_under_way():
+    metrics = Metrics("1.2.3")
+    compared = {"name": "errors", "compare": {"errors": {}, "harmfulRatio": 3}}
+    canary = make_canary(analysis={**WEIGHTED, "metrics": [ERROR_RATE, compared]})
+    metrics.observe_status(canary, State(), State(Phase.PROGRESSING))
+    limits = {
+        (metric, bound): value(metrics, "canary_metric_limit", **BACKEND, metric=metric, bound=bound)
+        for metric, bound in (("error-rate", "max"), ("error-rate", "min"), ("errors", "harmful"), ("errors", "max"))
+    }
+    assert limits == {
+        ("error-rate", "max"): 1,
+        ("error-rate", "min"): None,
+        ("errors", "harmful"): 3,
+        ("errors", "max"): None,
+    }
+    metrics.observe_status(canary, State(Phase.PROGRESSING), State(Phase.FAILED))
+    assert value(metrics, "canary_metric_limit", **BACKEND, metric="errors", bound="harmful") is None
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome", "reason"),
+    [
+        pytest.param(
+            {"phase": Phase.FAILED, "reason": "CanaryHarmful"}, "rolled_back", "CanaryHarmful", id="rolled back"
+        ),
+        pytest.param({"phase": Phase.FAILED, "reason": "Aborted"}, "aborted", "Aborted", id="aborted"),
+        pytest.param(
+            {"phase": Phase.PROGRESSING, "reason": "Restarted", "started_at": NOW + timedelta(seconds=60)},
+            "superseded",
+            "Restarted",
+            id="superseded",
+        ),
+    ],
+)
+def test_a_rollout_that_has_ended_is_counted_with_its_reason(after, outcome, reason):
+    metrics = Metrics("1.2.3")
+    before = State(Phase.PROGRESSING, started_at=NOW, begun_at=NOW)
+    ended = {"started_at": NOW, "transitioned_at": NOW + timedelta(seconds=60), **after}
+    metrics.observe_status(make_canary(), before, State(**ended))
+    assert value(metrics, "canary_rollouts_total", **BACKEND, outcome=outcome, reason=reason) == 1
