@@ -58,6 +58,11 @@ class PrometheusConfig(Model):
         description="Also scrape pods outside of istio-system by their annotations `prometheus.io/scrape`, "
         "`prometheus.io/port` and `prometheus.io/path`. Series get the labels `namespace` and `pod`.",
     )
+    container_metrics: Boolean = Field(
+        True,
+        description="Also scrape CPU, memory and network of pods from the kubelets, for the dashboards; Prometheus may "
+        "then read the nodes.",
+    )
     scrape_configs: list[dict[str, Any]] = Field(
         default_factory=list,
         description="More jobs, as in Prometheus' `scrape_configs`, with static targets or pods.",
@@ -89,7 +94,7 @@ class PrometheusConfig(Model):
 
 
 class GrafanaConfig(Model):
-    enabled: Boolean = Field(True, description="Install Grafana with the canary dashboard.")
+    enabled: Boolean = Field(True, description="Install Grafana with dashboards of canaries, rollouts and controller.")
     repository: ChartRepository = Field(
         "https://grafana-community.github.io/helm-charts", description="Repository of the Grafana chart."
     )

@@ -6,99 +6,125 @@ Its uid and variables are those of Flagger's own dashboard, so existing links ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
+from components.observability.panels import WINDOW, Dashboard, Panel, Row, variable
 from controller.api import promql
 
-DASHBOARD_FILE = "istio-canary.json"
-
-_SOURCE = {"type": "prometheus", "uid": "prometheus"}
-_WINDOW = "$__rate_interval"
-_WIDTH, _HEIGHT = 8, 8
+_CANARY = 'namespace="$namespace", name="$canary"'
+_PODS = {"primary": "$primary-.+", "canary": "$canary-[0-9a-f]+-[a-z0-9]{5}"}
+"""The pods of each side; the canary's name is the beginning of the primary's."""
 
 
-def build_dashboard() -> dict[str, Any]:
-    """A Grafana dashboard, as its JSON model."""
-    panels = [_rate(), _error_rate(), _latency(0.99), _weight(), _checks(), _latency(0.5)]
-    return {
-        "uid": "flagger-istio",
-        "title": "Istio Canary",
-        "tags": ["canary", "istio"],
-        "schemaVersion": 39,
-        "refresh": "10s",
-        "time": {"from": "now-15m", "to": "now"},
-        "templating": {"list": _variables()},
-        "panels": [panel | {"id": i + 1, "gridPos": _position(i)} for i, panel in enumerate(panels)],
-    }
-
-
-def _variables() -> list[dict[str, Any]]:
+def canary_dashboard() -> Dashboard:
+    """One Canary: its rollout, its traffic, its pods."""
     workloads = f'label_values({promql.REQUESTS}{{destination_workload_namespace="$namespace"}}, destination_workload)'
+    return Dashboard(
+        "flagger-istio",
+        "Istio Canary",
+        [Row("Rollout", _rollout()), Row("Requests", _requests()), Row("Pods", _pods())],
+        [
+            variable("namespace", f"label_values({promql.REQUESTS}, destination_workload_namespace)"),
+            variable("primary", workloads, "/.*-primary$/"),
+            variable("canary", workloads, "/^(?!.*-primary$).*$/"),
+        ],
+        {"Rollout": f'canary_state{{{_CANARY}, phase!~"|Initialized|Succeeded"}}'},
+    )
+
+
+def _rollout() -> list[Panel]:
+    sides = 'flagger_canary_weight{namespace="$namespace", workload=~"$primary|$canary"}'
+    seen = {side: promql.request_rate(promql.destination('"$namespace"', f'"${side}"'), WINDOW) for side in _PODS}
+    share = f"100 * {seen['canary']} / ({seen['canary']} + ({seen['primary']} or on() vector(0)))"
+    limits = f"canary_metric_limit{{{_CANARY}, bound=~"
+    evidence = f"canary_comparison_evidence{{{_CANARY}}}"
     return [
-        _variable("namespace", f"label_values({promql.REQUESTS}, destination_workload_namespace)"),
-        _variable("primary", workloads, "/.*-primary$/"),
-        _variable("canary", workloads, "/^(?!.*-primary$).*$/"),
+        Panel("Traffic weight", "percent", {"{{ workload }}": sides, "requests that the canary had": share}),
+        Panel(
+            "Metric checks, last value",
+            "none",
+            {
+                "{{ metric }}": f"flagger_canary_metric_analysis{{{_CANARY}}}",
+                "limit: {{ metric }} {{ bound }}": f'{limits}"min|max"}}',
+            },
+            dashed="limit: .*",
+        ),
+        Panel(
+            "Comparison: how many times the primary's",
+            "none",
+            {
+                "{{ metric }}": f"canary_comparison_ratio{{{_CANARY}}}",
+                "limit: {{ metric }} {{ bound }}": f'{limits}"harmless|harmful"}}',
+            },
+            dashed="limit: .*",
+        ),
+        Panel(
+            "Comparison: evidence",
+            "none",
+            {"{{ metric }} {{ direction }}": evidence},
+            logarithmic=True,
+            about="fail: that the canary is worse, it fails from metrics/risk; pass: that it is no harm, from 1/risk.",
+        ),
+        Panel(
+            "Comparison: requests that counted",
+            "none",
+            {"{{ metric }} {{ side }} {{ result }}": f"canary_comparison_requests{{{_CANARY}}}"},
+        ),
+        Panel("State", "none", {"{{ phase }}: {{ reason }}": f"canary_state{{{_CANARY}}}"}, kind="state-timeline"),
     ]
 
 
-def _variable(name: str, query: str, regex: str = "") -> dict[str, Any]:
+def _requests() -> list[Panel]:
+    return [
+        Panel("Requests", "reqps", _both(promql.request_rate)),
+        Panel("Success rate (not 5xx)", "percent", _both(promql.success_rate)),
+        Panel("Error rate (5xx)", "percent", _both(promql.error_rate)),
+        *(
+            Panel(f"Latency, {quantile:.0%} of requests", "ms", _both(partial(promql.latency, quantile=quantile)))
+            for quantile in (0.5, 0.9, 0.99)
+        ),
+        Panel("Requests by code", "reqps", _both(partial(_by, "response_code"), " {{ response_code }}"), width=12),
+        Panel(
+            "Requests by caller", "reqps", _both(partial(_by, "source_workload"), " {{ source_workload }}"), width=12
+        ),
+    ]
+
+
+def _pods() -> list[Panel]:
+    """Of the kubelets; empty without `observability.prometheus.containerMetrics`."""
+    return [
+        Panel("CPU by pod", "short", _of_pods('container_cpu_usage_seconds_total{container!=""', rate=True)),
+        Panel("Memory by pod", "bytes", _of_pods('container_memory_working_set_bytes{container!=""', rate=False)),
+        Panel(
+            "Network by pod: received and sent",
+            "Bps",
+            {
+                f"{legend} {way}": query
+                for way, name in (("in", "receive"), ("out", "transmit"))
+                for legend, query in _of_pods(
+                    f'container_network_{name}_bytes_total{{interface!="lo"', rate=True
+                ).items()
+            },
+        ),
+    ]
+
+
+def _of_pods(series: str, *, rate: bool) -> Mapping[str, str]:
+    selected = {side: f'{series}, namespace="$namespace", pod=~"{pods}"}}' for side, pods in _PODS.items()}
     return {
-        "name": name,
-        "type": "query",
-        "datasource": _SOURCE,
-        "query": query,
-        "regex": regex,
-        "refresh": 2,
-        "sort": 1,
+        f"{side} {{{{ pod }}}}": f"sum by (pod) ({f'rate({found}[{WINDOW}])' if rate else found})"
+        for side, found in selected.items()
     }
 
 
-def _position(index: int) -> dict[str, int]:
-    """Three panels a row, over Grafana's 24 columns."""
-    row, column = divmod(index, 3)
-    return {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT}
+def _by(label: str, series: str, window: str) -> str:
+    return f"sum by ({label}) (rate({promql.REQUESTS}{{{series}}}[{window}]))"
 
 
-def _rate() -> dict[str, Any]:
-    return _panel("Requests", "reqps", _both(promql.request_rate))
-
-
-def _error_rate() -> dict[str, Any]:
-    return _panel("Error rate (5xx)", "percent", _both(promql.error_rate))
-
-
-def _latency(quantile: float) -> dict[str, Any]:
-    query = partial(promql.latency, quantile=quantile)
-    return _panel(f"Latency, {quantile:.0%} of requests", "ms", _both(query))
-
-
-def _weight() -> dict[str, Any]:
-    query = 'flagger_canary_weight{namespace="$namespace", workload=~"$primary|$canary"}'
-    return _panel("Traffic weight", "percent", {"{{ workload }}": query})
-
-
-def _checks() -> dict[str, Any]:
-    query = 'flagger_canary_metric_analysis{namespace="$namespace", name="$canary"}'
-    return _panel("Metric checks, last value", "none", {"{{ metric }}": query})
-
-
-def _both(query: Callable[[str, str], str]) -> dict[str, str]:
+def _both(query: Callable[[str, str], str], more: str = "") -> dict[str, str]:
     """`query` for the primary and for the canary."""
-    return {side: query(promql.destination('"$namespace"', f'"${side}"'), _WINDOW) for side in ("primary", "canary")}
-
-
-def _panel(title: str, unit: str, queries: dict[str, str]) -> dict[str, Any]:
-    targets = [
-        {"refId": chr(ord("A") + i), "datasource": _SOURCE, "expr": query, "legendFormat": legend}
-        for i, (legend, query) in enumerate(queries.items())
-    ]
-    defaults = {"unit": unit, "min": 0}
     return {
-        "type": "timeseries",
-        "title": title,
-        "datasource": _SOURCE,
-        "fieldConfig": {"defaults": defaults, "overrides": []},
-        "targets": targets,
+        f"{side}{more}": query(promql.destination('"$namespace"', f'"${side}"'), WINDOW)
+        for side in ("primary", "canary")
     }

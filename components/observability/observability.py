@@ -15,9 +15,11 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from components._shared.charts import chart_from_repository
 from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
-from components.observability.dashboard import DASHBOARD_FILE, build_dashboard
+from components.observability.dashboard import canary_dashboard
 from components.observability.grafana import DASHBOARDS, build_grafana_values
-from components.observability.prometheus import PORT, build_configuration, build_prometheus_pod
+from components.observability.overview import controller_dashboard, rollouts_dashboard
+from components.observability.prometheus import PORT, RULES_FILE, build_configuration, build_prometheus_pod
+from components.observability.rules import build_rules
 from controller.api import MetricProvider, MetricTemplate, promql
 from controller.api.names import API_VERSION, METRIC_TEMPLATE_KIND
 from stack.merge import merge
@@ -31,8 +33,11 @@ from stack.observability import (
     StorageConfig,
 )
 
-_READS_PODS: Mapping[str, Sequence[Rule]] = {EVERYWHERE: [Rule("", ["pods"], ["get", "list", "watch"])]}
-"""To find its targets, Prometheus reads the pods of every namespace with sidecars, and nothing else."""
+_READ = ("get", "list", "watch")
+_READS_PODS: Sequence[Rule] = [Rule("", ["pods"], _READ)]
+"""To find its targets, Prometheus reads the pods of every namespace with sidecars."""
+_READS_NODES: Sequence[Rule] = [Rule("", ["nodes"], _READ), Rule("", ["nodes/metrics"], ["get"])]
+"""To read what the containers on them use, and nothing else of them."""
 
 _ONE_AT_A_TIME = apps.v1.DeploymentStrategyArgs(
     type="RollingUpdate", rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
@@ -78,25 +83,26 @@ class Observability(pulumi.ComponentResource):
                     template = build_metric_template(each, namespace, settings, prometheus)
                     self.metrics.append(self._metric_template(prefix, template, opts, *after))
         if grafana.enabled:
-            self._grafana(grafana, opts, *after)
+            self._grafana(grafana, args.controller, opts, *after)
         self.register_outputs({"prometheusUrl": self.prometheus.address})
 
     def _prometheus(
         self, config: PrometheusConfig, controller: str, opts: pulumi.ResourceOptions | None
     ) -> pulumi.Resource:
         configuration = build_configuration(config, istio_namespace=ISTIO_NAMESPACE, controller=controller)
-        rendered = yaml.safe_dump(configuration, sort_keys=False)
+        rendered, rules = (yaml.safe_dump(each, sort_keys=False) for each in (configuration, build_rules()))
         own = f"{self._name}-{PROMETHEUS}"
         config_map = core.v1.ConfigMap(
             own,
             metadata=_metadata(PROMETHEUS),
-            data={"prometheus.yml": rendered},
+            data={"prometheus.yml": rendered, RULES_FILE: rules},
             opts=child_options(self, opts, formerly=PROMETHEUS),
         )
         before: list[pulumi.Resource] = [config_map]
         if config.storage:
             before.append(self._volume(own, config.storage, opts))
-        account = Account(PROMETHEUS, ISTIO_NAMESPACE, f"{PROMETHEUS}-pod-reader", resource=own, rights=_READS_PODS)
+        rights = {EVERYWHERE: [*_READS_PODS, *(_READS_NODES if config.container_metrics else ())]}
+        account = Account(PROMETHEUS, ISTIO_NAMESPACE, f"{PROMETHEUS}-pod-reader", resource=own, rights=rights)
         before += create_account(self, account, opts)
         deployment = apps.v1.Deployment(
             own,
@@ -108,7 +114,7 @@ class Observability(pulumi.ComponentResource):
                     metadata=meta.v1.ObjectMetaArgs(
                         labels={"app": PROMETHEUS, "sidecar.istio.io/inject": "false"},
                         # Prometheus reads its configuration at start: a changed one needs a new pod.
-                        annotations={"checksum/config": hashlib.sha256(rendered.encode()).hexdigest()},
+                        annotations={"checksum/config": hashlib.sha256((rendered + rules).encode()).hexdigest()},
                     ),
                     spec=build_prometheus_pod(config),
                 ),
@@ -151,11 +157,14 @@ class Observability(pulumi.ComponentResource):
             opts=child_options(self, opts, *after, formerly=None if prefix else f"{metadata.name}-template"),
         )
 
-    def _grafana(self, config: GrafanaConfig, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource) -> None:
+    def _grafana(
+        self, config: GrafanaConfig, controller: str, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource
+    ) -> None:
+        boards = (canary_dashboard(), rollouts_dashboard(), controller_dashboard(controller))
         dashboards = core.v1.ConfigMap(
             f"{self._name}-dashboards",
             metadata=_metadata(DASHBOARDS),
-            data={DASHBOARD_FILE: json.dumps(build_dashboard(), indent=2)},
+            data={f"{board.uid}.json": json.dumps(board.to_json(), indent=1) for board in boards},
             opts=child_options(self, opts, *after, formerly=DASHBOARDS),
         )
         helm.v3.Release(

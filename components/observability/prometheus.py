@@ -11,7 +11,10 @@ from stack.names import PROMETHEUS
 from stack.observability import PrometheusConfig
 
 PORT = 9090
+RULES_FILE = "rules.yml"
 _UID = 65534
+_USED = ("cpu_usage_seconds_total", "memory_working_set_bytes", "network_(receive|transmit)_bytes_total")
+_FOLDER = "/etc/prometheus"
 _ENVOY_PORT_NAME = "http-envoy-prom"
 """The name istiod gives port 15090 of every proxy it injects."""
 
@@ -25,10 +28,12 @@ def build_configuration(config: PrometheusConfig, *, istio_namespace: str, contr
     return {
         "storage": {"tsdb": {"retention": {"time": config.retention}}},
         "global": {"scrape_interval": interval, "scrape_timeout": interval if _seconds(interval) < 10 else "10s"},
+        "rule_files": [f"{_FOLDER}/{RULES_FILE}"],
         "scrape_configs": [
             _envoy_job(),
             _pod_job("istiod", istio_namespace, "istiod", "15014"),
             _pod_job("canary-controller", istio_namespace, controller, "8080"),
+            *([_containers_job()] if config.container_metrics else []),
             *([_annotated_job(istio_namespace)] if config.app_metrics else []),
             *config.scrape_configs,
         ],
@@ -61,6 +66,25 @@ def _pod_job(job: str, namespace: str, app: str, port: str) -> dict[str, Any]:
             _keep("__meta_kubernetes_pod_label_app", app),
             _keep("__meta_kubernetes_pod_container_port_number", port),
             *_running_pods(),
+        ],
+    }
+
+
+def _containers_job() -> dict[str, Any]:
+    """What containers use, as the kubelets count it. Their certificates are mostly signed by themselves."""
+    return {
+        "job_name": "containers",
+        "scheme": "https",
+        "metrics_path": "/metrics/cadvisor",
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "tls_config": {"insecure_skip_verify": True},
+        "authorization": {"credentials_file": "/var/run/secrets/kubernetes.io/serviceaccount/token"},
+        "metric_relabel_configs": [
+            _keep(
+                "__name__",
+                "container_(cpu_usage_seconds|network_(receive|transmit)_bytes)_total|container_memory_working_set_bytes",
+            ),
+            _keep("namespace", ".+"),
         ],
     }
 
@@ -122,14 +146,14 @@ def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
                 name=PROMETHEUS,
                 image=config.image,
                 image_pull_policy="IfNotPresent",
-                args=["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
+                args=[f"--config.file={_FOLDER}/prometheus.yml", "--storage.tsdb.path=/prometheus"],
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=PORT)],
                 readiness_probe=probe("/-/ready"),
                 liveness_probe=probe("/-/healthy"),
                 resources=resource_requirements(config.resources),
                 security_context=container_security(),
                 volume_mounts=[
-                    core.v1.VolumeMountArgs(name="config", mount_path="/etc/prometheus"),
+                    core.v1.VolumeMountArgs(name="config", mount_path=_FOLDER),
                     core.v1.VolumeMountArgs(name="data", mount_path="/prometheus"),
                 ],
             ),

@@ -93,6 +93,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "observability.prometheus.storage.size": ("20Gi", STORED),
     "observability.prometheus.storage.storageClass": ("fast", STORED),
     "observability.prometheus.appMetrics": (True, {}),
+    "observability.prometheus.containerMetrics": (False, {}),
     "observability.prometheus.scrapeConfigs": ([{"job_name": "a"}], {}),
     "observability.prometheus.scrapeInterval": ("30s", {}),
     "observability.prometheus.resources.requests": (RESOURCES, {}),
