@@ -84,30 +84,31 @@ def _requests() -> list[Panel]:
             Panel(f"Latency, {quantile:.0%} of requests", "ms", _both(partial(promql.latency, quantile=quantile)))
             for quantile in (0.5, 0.9, 0.99)
         ),
-        Panel("Requests by code", "reqps", _both(partial(_by, "response_code"), " {{ response_code }}"), width=12),
-        Panel(
-            "Requests by caller", "reqps", _both(partial(_by, "source_workload"), " {{ source_workload }}"), width=12
+        *(
+            Panel(f"Requests by {what}", "reqps", _both(partial(_by, label), f" {{{{ {label} }}}}"), width=12)
+            for what, label in (("code", "response_code"), ("caller", "source_workload"))
         ),
     ]
 
 
 def _pods() -> list[Panel]:
-    """Of the kubelets; empty without `observability.prometheus.containerMetrics`."""
+    """CPU and memory are of the kubelets; empty without `observability.prometheus.containerMetrics`."""
     return [
         Panel("CPU by pod", "short", _of_pods('container_cpu_usage_seconds_total{container!=""', rate=True)),
         Panel("Memory by pod", "bytes", _of_pods('container_memory_working_set_bytes{container!=""', rate=False)),
         Panel(
-            "Network by pod: received and sent",
+            "Bytes received and sent",
             "Bps",
             {
-                f"{legend} {way}": query
-                for way, name in (("in", "receive"), ("out", "transmit"))
-                for legend, query in _of_pods(
-                    f'container_network_{name}_bytes_total{{interface!="lo"', rate=True
-                ).items()
+                **_both(partial(_bytes, "istio_request_bytes_sum"), " received"),
+                **_both(partial(_bytes, "istio_response_bytes_sum"), " sent"),
             },
         ),
     ]
+
+
+def _bytes(name: str, series: str, window: str) -> str:
+    return f"sum(rate({name}{{{series}}}[{window}]))"
 
 
 def _of_pods(series: str, *, rate: bool) -> Mapping[str, str]:

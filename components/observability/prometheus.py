@@ -71,20 +71,16 @@ def _pod_job(job: str, namespace: str, app: str, port: str) -> dict[str, Any]:
 
 
 def _containers_job() -> dict[str, Any]:
-    """What containers use, as the kubelets count it. Their certificates are mostly signed by themselves."""
+    """What containers use, as the kubelets hear from the runtime. Their certificates are mostly signed by themselves."""
     return {
         "job_name": "containers",
         "scheme": "https",
-        "metrics_path": "/metrics/cadvisor",
+        "metrics_path": "/metrics/resource",
         "kubernetes_sd_configs": [{"role": "node"}],
         "tls_config": {"insecure_skip_verify": True},
         "authorization": {"credentials_file": "/var/run/secrets/kubernetes.io/serviceaccount/token"},
         "metric_relabel_configs": [
-            _keep(
-                "__name__",
-                "container_(cpu_usage_seconds|network_(receive|transmit)_bytes)_total|container_memory_working_set_bytes",
-            ),
-            _keep("namespace", ".+"),
+            _keep("__name__", "container_(cpu_usage_seconds_total|memory_working_set_bytes)"),
         ],
     }
 

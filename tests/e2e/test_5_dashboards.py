@@ -36,7 +36,7 @@ def queries(board: Dashboard) -> Iterator[tuple[str, str]]:
         for panel in row.panels
         for legend, query in panel.queries.items()
     ]
-    for name, query in (*asked, *((f"{board.title}: {name}", query) for name, query in board.annotations.items())):
+    for name, query in asked:
         for variable, value in CHOSEN.items():
             query = query.replace(variable, value)  # noqa: PLW2901 -- one variable after the other
         yield name, query
