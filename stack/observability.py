@@ -60,8 +60,8 @@ class PrometheusConfig(Model):
     )
     container_metrics: Boolean = Field(
         True,
-        description="Also scrape CPU and memory of pods from the kubelets, for the dashboards; Prometheus may then read "
-        "the nodes.",
+        description="Also scrape CPU and memory of pods from the kubelets, for the dashboards; Prometheus may then "
+        "read the nodes.",
     )
     scrape_configs: list[dict[str, Any]] = Field(
         default_factory=list,

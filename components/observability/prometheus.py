@@ -71,7 +71,7 @@ def _pod_job(job: str, namespace: str, app: str, port: str) -> dict[str, Any]:
 
 
 def _containers_job() -> dict[str, Any]:
-    """What containers use, as the kubelets hear from the runtime. Their certificates are mostly signed by themselves."""
+    """What containers use, as the kubelets hear from the runtime; they mostly sign their certificates themselves."""
     return {
         "job_name": "containers",
         "scheme": "https",
