@@ -134,10 +134,8 @@ def _begun(canary: Canary, started: datetime, before: CanaryStatus | None, origi
         revision=canary.status.last_applied_spec,
         images=dict(origin.images),
         replaced=dict(origin.replaced),
-        strategy=canary.spec.analysis.strategy.value,
         started_at=started,
         by=origin.by if ours else "",
-        limits=tuple(_limits(canary)),
     )
 
 
@@ -157,7 +155,9 @@ def _limits(canary: Canary) -> Iterator[Limit]:
 
 
 def _moved(rollout: Rollout, canary: Canary) -> Rollout:
-    return _told(rollout, canary).model_copy(update={"outcome": None, "ended_at": None})
+    """An analysis that was edited counts as it is now; after the end it does not any more."""
+    asked = {"strategy": canary.spec.analysis.strategy.value, "limits": tuple(_limits(canary))}
+    return _told(rollout, canary).model_copy(update={"outcome": None, "ended_at": None, **asked})
 
 
 def _over(rollout: Rollout, canary: Canary) -> Rollout:

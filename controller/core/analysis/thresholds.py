@@ -187,8 +187,11 @@ def _milliseconds(value: float) -> str:
 
 
 def _no_values(canary: Canary, metric: Metric) -> str:
-    if metric.source is MetricSource.TEMPLATE:
-        return f"no values found for custom metric: {metric.name}: no values found"
-    source = "istio metric" if metric.source is MetricSource.BUILTIN else "metric"
     receiver = f"{canary.names.target}.{canary.namespace}"
+    if metric.source is MetricSource.TEMPLATE:
+        return (
+            f"no values found for custom metric: {metric.name}: its query returns nothing; "
+            f"if {receiver} has no traffic, add a load test (a webhook of type rollout)"
+        )
+    source = "istio metric" if metric.source is MetricSource.BUILTIN else "metric"
     return f"no values found for {source} {metric.name} probably {receiver} is not receiving traffic"

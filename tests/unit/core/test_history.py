@@ -137,6 +137,17 @@ def test_a_newer_revision_ends_the_record_and_begins_another():
     assert first.revision != recorded.now.revision
 
 
+def test_limits_are_those_of_the_analysis_as_it_is_during_the_rollout_and_not_later():
+    recorded = recorder()
+    recorded.cluster.set_image("podinfo:2")
+    recorded.run(2)
+    recorded.cluster.edit_analysis(metrics=[{**ERROR_RATE, "thresholdRange": {"max": 2}}])
+    recorded.run(8)
+    recorded.cluster.edit_analysis(metrics=[])
+    recorded.run(1)
+    assert recorded.now.limits == (Limit(name="error-rate", maximum=2),)
+
+
 def test_a_rollout_without_analysis_was_skipped():
     recorded = recorder(skipAnalysis=True)
     recorded.cluster.set_image("podinfo:2")

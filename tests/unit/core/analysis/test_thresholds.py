@@ -138,6 +138,10 @@ def bad(name: str, value: float | None, detail: str) -> Check:
 
 
 BETWEEN = {"name": "queue", "query": "q", "thresholdRange": {"min": 1, "max": 2}}
+NOTHING = (
+    "no values found for custom metric: error-rate: its query returns nothing; if backend.prod has no traffic, "
+    "add a load test (a webhook of type rollout)"
+)
 NOT_RECEIVING = "probably backend.prod is not receiving traffic"
 
 VERDICTS: list[tuple[Any, ProbeResult, Check]] = [
@@ -163,7 +167,7 @@ VERDICTS: list[tuple[Any, ProbeResult, Check]] = [
     (
         ERROR_RATE,
         NoValues(),
-        bad("error-rate", None, "no values found for custom metric: error-rate: no values found"),
+        bad("error-rate", None, NOTHING),
     ),
     (
         SUCCESS_RATE,
@@ -178,7 +182,7 @@ VERDICTS: list[tuple[Any, ProbeResult, Check]] = [
     (
         ERROR_RATE,
         Value(math.nan),
-        bad("error-rate", None, "no values found for custom metric: error-rate: no values found"),
+        bad("error-rate", None, NOTHING),
     ),
     (ERROR_RATE, Value(math.inf), bad("error-rate", None, "error-rate inf is not a finite number")),
     (

@@ -191,7 +191,10 @@ EXTERNAL = f"{HALT} external check load failed 500 boom"
 PRE_ROLLOUT = f"{HALT} pre-rollout check smoke failed 500 boom"
 THRESHOLD = "Rolling back backend.prod failed checks threshold reached 3"
 SCALING_DOWN = warning("Canary failed! Scaling down backend.prod")
-NO_VALUES = "Halt advancement no values found for custom metric: error-rate: no values found"
+NO_VALUES = (
+    "Halt advancement no values found for custom metric: error-rate: its query returns nothing; if backend.prod has no "
+    "traffic, add a load test (a webhook of type rollout)"
+)
 VANISHED = "Metric query failed for error-rate: MetricTemplate istio-system/error-rate does not exist"
 BROKEN = "Metric query failed for error-rate: spec.query is missing"
 UNREACHABLE = "Halt advancement Metric query failed for error-rate: connection refused"

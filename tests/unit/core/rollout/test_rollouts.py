@@ -140,12 +140,16 @@ def test_a_good_revision_is_promoted(name):
 
 
 NO_TRAFFIC = "no values found for istio metric request-success-rate probably backend.prod is not receiving traffic"
+NO_VALUES = (
+    "Halt advancement no values found for custom metric: error-rate: its query returns nothing; if backend.prod has no "
+    "traffic, add a load test (a webhook of type rollout)"
+)
 FAILURES: Mapping[str, tuple[Mapping[str, Any], ProbeResult, str]] = {
     "a value out of range": (ERROR_RATE, Value(100.0), "Halt backend.prod advancement error-rate 100.00 > 1"),
     "no values": (
         ERROR_RATE,
         NoValues(),
-        "Halt advancement no values found for custom metric: error-rate: no values found",
+        NO_VALUES,
     ),
     "a query that fails": (
         ERROR_RATE,
