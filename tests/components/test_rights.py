@@ -93,8 +93,15 @@ def test_the_controller_writes_no_canary_but_its_status_and_its_finalizers(progr
     assert granted[CANARY.group, f"{CANARY.plural}/status"] == {"update"}
 
 
-def test_prometheus_may_read_pods_and_nothing_else(program: Recording) -> None:
-    assert rules(program, "prometheus-pod-reader") == {("", "pods"): {"get", "list", "watch"}}
+def test_prometheus_may_read_pods_and_what_kubelets_measure_and_nothing_else(program: Recording) -> None:
+    read = {"get", "list", "watch"}
+    assert rules(program, "prometheus-pod-reader") == {
+        ("", "pods"): read,
+        ("", "nodes"): read,
+        ("", "nodes/metrics"): {"get"},
+    }
+    without = run_program({"observability": {"prometheus": {"containerMetrics": False}}})
+    assert rules(without, "prometheus-pod-reader") == {("", "pods"): read}
 
 
 def pod(program: Recording, deployment: str) -> Mapping[str, Any]:
