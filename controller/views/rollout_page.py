@@ -25,7 +25,7 @@ from controller.views.summary import summarize
 _SIGNS = {"passed": "✓", "PASS": "✓", "failed": "✕", "FAIL": "✕"}
 _CURRENT = {Mark.NOW: ' aria-current="step"'}
 
-_COLUMNS = (("summary", "steps", "actions"), ("metrics", "sides", "past"), ("course", "hooks"))
+_COLUMNS = (("summary", "steps", "actions"), ("metrics", "sides", "events", "past"), ("course", "hooks"))
 """The sections, as they are side by side on a screen that is wide enough."""
 
 
@@ -68,6 +68,7 @@ def render_sections(subject: Subject) -> Mapping[str, str]:
         "actions": _actions(canary, subject),
         "metrics": _metrics(canary, summary.row),
         "sides": _sides(canary, subject),
+        "events": _events(subject),
         "course": _course(subject.rollouts),
         "hooks": _hooks(canary),
         "past": _past(subject),
@@ -100,6 +101,16 @@ def _course(rollouts: History) -> str:
         return ""
     last = rollouts[-1]
     return f"<h2>Course of {escape(change_of(last))}: {escape(outcome_of(last))}</h2>{render_plots(last)}"
+
+
+def _events(subject: Subject) -> str:
+    rows = "".join(
+        f"<tr><td>{each.at:%H:%M:%S}</td><td>{escape(each.reason or each.phase or 'New')}</td><td>{each.weight}%</td>"
+        f"<td>{escape(each.message)}</td></tr>"
+        for each in subject.happened
+    )
+    head = "<tr><th>UTC</th><th>What</th><th>Weight</th><th></th></tr>"
+    return f"<h2>What happened lately</h2><table>{head}{rows}</table>" if rows else ""
 
 
 def _past(subject: Subject) -> str:

@@ -10,6 +10,17 @@ from controller.core.model import Manifest
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """A change of a status: when it was seen, and what it said then."""
+
+    at: datetime
+    phase: str
+    reason: str
+    weight: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A Canary and what belongs to it, as the watch caches have them.
 
@@ -17,6 +28,7 @@ class Subject:
         manifest: of the Canary, valid or not.
         target, primary: its workloads; None where there is none.
         now: the time.
+        happened: what happened to it lately, the last first.
         rollouts: what is known of its rollouts, the oldest first.
     """
 
@@ -24,6 +36,7 @@ class Subject:
     target: Manifest | None
     primary: Manifest | None
     now: datetime
+    happened: tuple[Happening, ...] = ()
     rollouts: History = ()
 
     @property

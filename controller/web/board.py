@@ -17,6 +17,7 @@ from controller.shell.kubernetes.kinds import CANARY, WORKLOADS, Key
 from controller.views.cards import Filter, render_card, sort_key
 from controller.views.subject import Subject
 from controller.views.summary import Summary, summarize
+from controller.web.journal import Journal
 
 _AT_ONCE = 5
 """Cards that are drawn before others get their turn: one takes up to 5 ms."""
@@ -37,6 +38,7 @@ class Board:
         self._cache = cache
         self._history = history
         self._clock = clock
+        self._journal = Journal(clock)
         self._cards: dict[Key, tuple[_Versions, Summary, str]] = {}
 
     def namespaces(self) -> list[str]:
@@ -66,18 +68,20 @@ class Board:
             known = self._cards[key] = (versions, summary, render_card(summary, self._history.current(key)))
         return (sort_key(known[1]), known[2]) if wanted.has(known[1]) else None
 
-    def changed(self, key: Key, _before: Manifest | None, after: Manifest | None) -> None:
-        """A listener of the cache: a Canary that is gone leaves nothing here."""
+    def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
+        """A witness of the cache: a Canary that is gone leaves nothing here."""
+        self._journal.changed(key, before, after)
         if after is None:
             self._cards.pop(key, None)
 
     def subject(self, namespace: str, name: str) -> Subject | None:
         """What the page of a Canary is drawn from; None where there is no such Canary."""
-        manifest = self._cache.get((CANARY.name, namespace, name))
+        key = (CANARY.name, namespace, name)
+        manifest = self._cache.get(key)
         if manifest is None:
             return None
         target, primary = _workloads(manifest)
-        return Subject(manifest, self._find(target), self._find(primary), self._clock())
+        return Subject(manifest, self._find(target), self._find(primary), self._clock(), self._journal.of(key))
 
     async def with_rollouts(self, subject: Subject) -> Subject:
         """The same with its rollouts; where the past cannot be read, with the one under way."""

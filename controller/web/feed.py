@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from controller.core.model import Manifest
 from controller.shell.kubernetes.kinds import Key
 
 Wanted = Callable[[Key], bool]
@@ -47,8 +46,8 @@ class Feed:
         """How many pages are open."""
         return len(self._open)
 
-    def changed(self, key: Key, _before: Manifest | None = None, _after: Manifest | None = None) -> None:
-        """A listener of the cache."""
+    def changed(self, key: Key) -> None:
+        """Note a change for each page that shows the object."""
         for each in self._open:
             if each.wanted(key):
                 each.add(key)

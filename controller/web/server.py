@@ -49,7 +49,7 @@ class Page:
         self._writing = writing
 
     def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
-        """A listener of the cache."""
+        """A witness of the cache."""
         self._board.changed(key, before, after)
         self.feed.changed(key)
 

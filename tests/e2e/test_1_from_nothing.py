@@ -1,6 +1,7 @@
 """From nothing: what `up` has made, and that doing it again changes nothing."""
 
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_the_page_is_served_through_the_gateway(world: World):
     assert status == 200
     assert "podinfo" in page
     assert world.version_for() == "6.1.0"
+
+
+def test_the_page_of_the_rollouts_shows_both_canaries(world: World):
+    port = world.sandbox.node.instance.ports().page
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/?namespace=prod", timeout=10) as answer:
+        page = answer.read().decode()
+    assert [app for app in APPS if f"prod/{app}</a>" in page] == list(APPS)
 
 
 def test_columns_are_those_of_flagger(world: World):

@@ -113,6 +113,15 @@ async def test_the_course_of_a_rollout_is_drawn_with_its_harm_zone_and_its_inter
     assert 'class="spark"' in listed
 
 
+async def test_what_happened_lately_is_listed_the_last_first_and_not_without_end():
+    async with open_scene(at_rest("one")) as scene:
+        for number in range(30):
+            scene.put(at_rest("one", reason=f"Reason{number}", message="said so"))
+            scene.put(at_rest("one", reason=f"Reason{number}", message="said so"))
+        page = await scene.get("/canaries/prod/one")
+    assert re.findall(r"<td>(Reason\d+)</td>", page) == [f"Reason{number}" for number in range(29, 17, -1)]
+
+
 async def test_a_rollout_of_the_past_has_a_row_and_a_page():
     failed = rolling_out(bad=300, looks=3)
     async with open_scene(*manifests(rolling_out(looks=1))) as scene:
@@ -206,8 +215,8 @@ async def test_a_card_that_leaves_the_filter_is_taken_away():
 async def test_of_a_rollout_only_the_parts_that_changed_are_sent():
     cluster = rolling_out()
     async with open_scene(*manifests(cluster)) as scene, scene.news("/canaries/prod/backend/live") as news:
-        first = [(await news.next())[0] for _ in range(8)]
-        assert first == ["summary", "steps", "actions", "metrics", "sides", "course", "hooks", "past"]
+        first = [(await news.next())[0] for _ in range(9)]
+        assert first == ["summary", "steps", "actions", "metrics", "sides", "events", "course", "hooks", "past"]
         _, target, _ = manifests(cluster)
         scene.put({**target, "status": {**target["status"], "readyReplicas": 1}}, at_rest("somebody-else"))
         at, html = await news.next()
