@@ -21,19 +21,11 @@ from controller.views.rollout_page import render_past, render_rollout
 from controller.views.subject import Subject
 from controller.web.board import Board
 from controller.web.feed import Feed
+from controller.web.guard import add_headers, refuse_other_names
 from controller.web.live import MOST_PAGES, Draw, draw_cards, draw_sections, is_canary, send_news
 from controller.web.writing import Writing
 
 _SCRIPT = Path(__file__).with_name("page.js")
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 _MOST_BODY = 4096
 """Bytes of what a person asks for."""
 _LONGEST = 300
@@ -55,8 +47,8 @@ class Page:
 
     def application(self) -> web.Application:
         """The routes; every answer has the headers that protect it, those without a route too."""
-        application = web.Application(client_max_size=_MOST_BODY)
-        application.on_response_prepare.append(_add_headers)
+        application = web.Application(client_max_size=_MOST_BODY, middlewares=[refuse_other_names])
+        application.on_response_prepare.append(add_headers)
         canary = "/canaries/{namespace}/{name}"
         application.add_routes(
             [
@@ -138,10 +130,6 @@ async def open_page(cache: Cache, history: HistoryKeeper, kube: Kube, port: int)
     finally:
         forget()
         await runner.cleanup()
-
-
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
 
 
 def _html(text: str) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.api.names import ACTION_ANNOTATION
+from controller.web.guard import is_own_name
 from tests.builders import canary_manifest
 from tests.unit.cli.rollouts import rolling_out
 from tests.unit.web.scene import MAY, MAY_NOT, open_scene
@@ -99,3 +100,27 @@ async def test_tokens_are_not_shown_to_the_cluster_without_end():
         answers = [(await scene.act(PAUSE, Authorization=bearer("wrong")))[0] for _ in range(40)]
         assert set(answers) == {401, 429}
         assert len(scene.kube.reviews) < 30
+
+
+@pytest.mark.parametrize(
+    ("host", "served"),
+    [
+        ("127.0.0.1:8081", True),
+        ("[::1]:8081", True),
+        ("localhost", True),
+        ("canary-controller:8081", True),
+        ("canary-controller.istio-system.svc", True),
+        ("canary-controller.istio-system.svc.cluster.local:8081", True),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("x.svc.evil.example:8081", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+async def test_the_page_is_not_read_under_a_name_that_somebody_else_may_own(host, served):
+    assert is_own_name(host) is served
+    async with open_scene() as scene:
+        if host and host != "[::1":
+            async with scene.session.get(scene.address, headers={"Host": host}) as response:
+                assert response.status == (200 if served else 421)
