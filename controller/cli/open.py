@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import webbrowser
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +37,7 @@ def open(  # noqa: A001, PLR0917 -- the name of the command; typer passes them b
     Until interrupted; kubectl has to be on PATH.
     """
     command = forward_command(controller, port, context)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # kubectl must not go on without this process
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     except FileNotFoundError:

@@ -20,6 +20,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Server": "canary",  # and not which versions of what
 }
 _SUFFIXES = (".svc", ".svc.cluster.local")
 

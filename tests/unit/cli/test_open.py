@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -68,6 +74,22 @@ def test_kubectl_forwards_the_page_of_the_service(controller, port, context, com
 def test_a_service_needs_a_namespace_and_a_name(controller):
     with pytest.raises(CommandError, match="must be NAMESPACE/NAME"):
         forward_command(controller, 0, "")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_kubectl_ends_with_the_command(tmp_path, how):
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho $$ > $0.pid\necho 'Forwarding from 127.0.0.1:40123 -> 8081'\nexec sleep 600\n")
+    kubectl.chmod(0o755)
+    command = [str(Path(sys.executable).with_name("canary")), "open", "--no-browser"]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "http://127.0.0.1:40123/\n"
+        process.send_signal(how)
+        process.wait(10)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(Path(f"{kubectl}.pid").read_text()), 0)
 
 
 def test_without_kubectl_it_says_what_is_missing(monkeypatch):
