@@ -153,7 +153,8 @@ def _metric(metric: Metric, finding: Finding | None) -> str:
     sign = _SIGNS.get(verdict, "…")
     tried = " (dry run)" if metric.dry_run else ""
     colour = {"✓": "promoted", "✕": "harm"}.get(sign, "")
-    said = f'<tr><td class="soft" colspan="4">{escape(finding.detail)}</td></tr>' if finding and finding.detail else ""
+    detail = finding.detail if finding and not (finding.verdict == "passed" and finding.value is not None) else ""
+    said = f'<tr><td class="soft" colspan="4">{escape(detail)}</td></tr>' if detail else ""
     return (
         f'<tr><td>{escape(metric.name)}{tried}</td><td><span class="{colour}">{sign} {escape(verdict)}</span>'
         f" {_found(finding)}</td><td>{escape(_allowed(metric))}</td><td>{_requests(metric, finding)}</td></tr>{said}"
