@@ -115,16 +115,19 @@ def _events(subject: Subject) -> str:
 
 def _past(subject: Subject) -> str:
     rows = "".join(_past_row(subject, rollout) for rollout in reversed(subject.rollouts) if rollout.outcome)
-    head = "<tr><th></th><th>Version</th><th>Outcome</th><th>Started (UTC)</th><th>Took</th><th>By</th></tr>"
+    head = "<tr><th></th><th>Version</th><th>Outcome</th><th>Started (UTC), took</th></tr>"
     return f"<h2>Last rollouts</h2><table>{head}{rows}</table>" if rows else ""
 
 
 def _past_row(subject: Subject, rollout: Rollout) -> str:
     path = f"{path_of(subject.namespace, subject.name)}/rollouts/{rollout.number}"
-    took = "" if rollout.seconds is None else words.duration(rollout.seconds)
-    cells = (change_of(rollout), outcome_of(rollout), words.moment(rollout.started_at), took, rollout.by)
+    took = "" if rollout.seconds is None else f", {words.duration(rollout.seconds)}"
     link = f'<a href="{escape(path)}">{rollout.number}</a>' if rollout.number else ""
-    return f"<tr><td>{link}</td>{''.join(f'<td>{escape(each)}</td>' for each in cells)}</tr>"
+    by = f'<br><span class="soft">by {escape(rollout.by)}</span>' if rollout.by else ""
+    return (
+        f"<tr><td>{link}</td><td>{escape(change_of(rollout))}</td><td>{escape(outcome_of(rollout))}{by}</td>"
+        f"<td>{words.moment(rollout.started_at)}{took}</td></tr>"
+    )
 
 
 def render_past(subject: Subject, rollout: Rollout) -> str:
