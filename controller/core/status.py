@@ -36,6 +36,8 @@ T = TypeVar("T")
 _EVIDENCE = TypeAdapter(
     dict[str, Evidence], config=ConfigDict(alias_generator=to_camel, allow_inf_nan=False, extra="forbid")
 )
+_SAVED = "saved"
+"""The key of evidence; what was saved before had its fields in its place."""
 _SPLIT = TypeAdapter(Split)
 _SERVED = TypeAdapter(Served)
 
@@ -96,12 +98,19 @@ def _evidence_of(canary: Canary) -> dict[str, Evidence]:
         if metric.compare is None or saved is None:
             continue
         try:
-            comparison = _EVIDENCE.validate_python({metric.name: saved})[metric.name]
-        except ValidationError:
+            text = saved.get(_SAVED)
+            read = _EVIDENCE.validate_python({metric.name: saved}) if text is None else _EVIDENCE.validate_json(text)
+            comparison = read[metric.name]
+        except (ValidationError, KeyError):
             continue
         if still_asked(canary, metric, comparison):
             evidence[metric.name] = comparison
     return evidence
+
+
+def _saved(evidence: dict[str, Evidence]) -> dict[str, str]:
+    """As one text: as numbers each would be a line of ``kubectl describe``, a hundred for a metric."""
+    return {_SAVED: _EVIDENCE.dump_json(evidence, by_alias=True, exclude_none=True).decode()}
 
 
 def _answered_of(status: CanaryStatus) -> Answered | None:
@@ -159,7 +168,7 @@ def status_from_state(
                 )
                 for check in state.checks
             ),
-            "evidence": _EVIDENCE.dump_python(dict(state.evidence), mode="json", by_alias=True, exclude_none=True),
+            "evidence": {name: _saved({name: each}) for name, each in state.evidence.items()},
             "split": _SPLIT.dump_python(state.split, mode="json", exclude_none=True) if state.split else None,
             "observed_weight": state.split.observed if state.split and state.routes.canary_weight else None,
             "last_served": _SERVED.dump_python(state.last_served) if state.last_served else None,

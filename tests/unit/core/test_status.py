@@ -288,6 +288,25 @@ def test_the_evidence_of_a_metric_is_small():
     assert len(json.dumps(cpu)) < 500
 
 
+def unpacked(saved: Mapping[str, str]) -> dict[str, Any]:
+    (evidence,) = json.loads(saved["saved"]).values()
+    return dict(evidence)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 20_000, "{}", '{"latency":{}}', "5", None, 5])
+def test_evidence_that_is_no_json_is_left_out(text):
+    status = stored(gathered([(100.0, 0.1, 0.1)]))
+    status["evidence"]["errors"] = {"saved": text}
+    assert set(state_from_status(with_status(status, analysis=COMPARED)).evidence) == {"latency"}
+
+
+def test_evidence_that_an_earlier_version_saved_field_by_field_is_read():
+    evidence = gathered([(100.0, 0.1, 0.1)] * 3)
+    status = stored(evidence)
+    status["evidence"] = {name: unpacked(saved) for name, saved in status["evidence"].items()}
+    assert state_from_status(with_status(status, analysis=COMPARED)).evidence == evidence
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -308,7 +327,8 @@ def test_the_evidence_of_a_metric_is_small():
 )
 def test_evidence_that_is_damaged_is_left_out(change):
     status = stored(gathered([(100.0, 0.1, 0.1)]))
-    status["evidence"]["errors"] |= change
+    whole = unpacked(status["evidence"]["errors"])
+    status["evidence"]["errors"] = {"saved": json.dumps({"errors": whole | change})}
     assert set(state_from_status(with_status(status, analysis=COMPARED)).evidence) == {"latency"}
 
 
