@@ -94,21 +94,14 @@ def _requests() -> list[Panel]:
 def _pods() -> list[Panel]:
     """CPU and memory are of the kubelets; empty without `observability.prometheus.containerMetrics`."""
     return [
-        Panel("CPU by pod", "short", _of_pods('container_cpu_usage_seconds_total{container!=""', rate=True)),
-        Panel("Memory by pod", "bytes", _of_pods('container_memory_working_set_bytes{container!=""', rate=False)),
+        Panel("CPU by pod", "short", _of_pods('container_cpu_usage_seconds_total{container!=""', rate=True), width=12),
         Panel(
-            "Bytes received and sent",
-            "Bps",
-            {
-                **_both(partial(_bytes, "istio_request_bytes_sum"), " received"),
-                **_both(partial(_bytes, "istio_response_bytes_sum"), " sent"),
-            },
+            "Memory by pod",
+            "bytes",
+            _of_pods('container_memory_working_set_bytes{container!=""', rate=False),
+            width=12,
         ),
     ]
-
-
-def _bytes(name: str, series: str, window: str) -> str:
-    return f"sum(rate({name}{{{series}}}[{window}]))"
 
 
 def _of_pods(series: str, *, rate: bool) -> Mapping[str, str]:
