@@ -6,23 +6,20 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from urllib.parse import urlsplit
 
-from controller.api import Canary, Compare, InvalidObject, parse_canary
+from controller.api import Canary, InvalidObject, parse_canary
 from controller.api.history import History, Rollout
-from controller.api.metric import Metric
-from controller.core.analysis.findings import Finding
 from controller.core.model import Facts
 from controller.core.objects.kinds import as_workload
 from controller.views import words
 from controller.views.cards import path_of, tag, weight_bar
 from controller.views.html import served
 from controller.views.ladder import Mark, ladder
+from controller.views.metric_table import render_metrics
 from controller.views.offers import Offer, find_offers
 from controller.views.record import change_of, outcome_of, render_course, render_plots
-from controller.views.rows import CanaryRow
 from controller.views.subject import Subject
 from controller.views.summary import summarize
 
-_SIGNS = {"passed": "✓", "PASS": "✓", "failed": "✕", "FAIL": "✕"}
 _CURRENT = {Mark.NOW: ' aria-current="step"'}
 
 _COLUMNS = (("summary", "steps", "actions"), ("metrics", "sides", "events", "past"), ("course", "hooks"))
@@ -66,7 +63,7 @@ def render_sections(subject: Subject) -> Mapping[str, str]:
         f"{_last_action(canary)}",
         "steps": _steps(canary, subject.rollouts),
         "actions": _actions(canary, subject),
-        "metrics": _metrics(canary, summary.row),
+        "metrics": render_metrics(canary, summary.row),
         "sides": _sides(canary, subject),
         "events": _events(subject),
         "course": _course(subject.rollouts),
@@ -139,61 +136,6 @@ def render_past(subject: Subject, rollout: Rollout) -> str:
     nav = f'<nav><a href="{escape(path)}">{escape(subject.name)}</a> <a href="/">All Canaries</a></nav>'
     header = f"<header><h1>{escape(title)}: {escape(outcome_of(rollout))}</h1>{nav}</header>"
     return served(title, f"{header}<main>{render_course(rollout)}</main>")
-
-
-def _metrics(canary: Canary | None, row: CanaryRow) -> str:
-    if canary is None or not canary.spec.analysis.metrics:
-        return ""
-    found = {each.metric: each for each in row.metrics}
-    rows = "".join(_metric(metric, found.get(metric.name)) for metric in canary.spec.analysis.metrics)
-    return (
-        f"<h2>Metrics</h2><table><tr><th>Metric</th><th>Found</th><th>Allowed</th><th>Requests</th></tr>{rows}</table>"
-    )
-
-
-def _metric(metric: Metric, finding: Finding | None) -> str:
-    verdict = finding.verdict if finding else "not measured yet"
-    sign = _SIGNS.get(verdict, "…")
-    tried = " (dry run)" if metric.dry_run else ""
-    colour = {"✓": "promoted", "✕": "harm"}.get(sign, "")
-    detail = finding.detail if finding and not (finding.verdict == "passed" and finding.value is not None) else ""
-    said = f'<tr><td class="soft" colspan="4">{escape(detail)}</td></tr>' if detail else ""
-    return (
-        f'<tr><td>{escape(metric.name)}{tried}</td><td><span class="{colour}">{sign} {escape(verdict)}</span>'
-        f" {_found(finding)}</td><td>{escape(_allowed(metric))}</td><td>{_requests(metric, finding)}</td></tr>{said}"
-    )
-
-
-def _found(finding: Finding | None) -> str:
-    if finding is None:
-        return ""
-    if finding.value is not None:
-        return f"{finding.value:.4g}"
-    return words.ratio(finding.ratio) if finding.ratio is not None else ""
-
-
-def _allowed(metric: Metric) -> str:
-    if metric.compare:
-        return _limits(metric.compare)
-    bounds = metric.bounds
-    if bounds is None:
-        return ""
-    low, high = bounds.low, bounds.high
-    parts = (f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else "")
-    return ", ".join(part for part in parts if part)
-
-
-def _limits(compare: Compare) -> str:
-    limits = compare.limits
-    return f"harmless to {limits.harmless_ratio:g}x, harmful from {limits.harmful_ratio:g}x"
-
-
-def _requests(metric: Metric, finding: Finding | None) -> str:
-    if finding is None or finding.requests is None:
-        return ""
-    least = metric.compare.min_requests if metric.compare else 0
-    needed = f" of at least {words.count(least)}" if least else ""
-    return f"{words.count(finding.requests)}{needed}"
 
 
 def _sides(canary: Canary | None, subject: Subject) -> str:
