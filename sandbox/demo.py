@@ -23,7 +23,7 @@ from sandbox.view import read_canaries, read_scene
 
 WATCH_SECONDS = 900
 _BACKEND = "backend"
-_FASTER = {"interval": "10s"}
+_FASTER = {"interval": "10s", "stepWeight": 10}
 _GOOD = ("6.1.2", "6.1.0")
 """The one that is not promoted yet; 6.1.1 is left for the README's next step."""
 _BAD = {"tag": "6.1.1", "config": {"PODINFO_RANDOM_ERROR": "true"}}

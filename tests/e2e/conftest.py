@@ -18,6 +18,7 @@ from sandbox.paths import Cache
 from sandbox.preflight import check
 from sandbox.running import SandboxError
 from tests.e2e.apps import NAMESPACE
+from tests.e2e.newcomer import Newcomer
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent
@@ -61,6 +62,15 @@ def world(instance: Instance, request: pytest.FixtureRequest) -> Iterator[World]
     world.close()
     if not KEEP:
         down(instance.name)
+
+
+@pytest.fixture(scope="module")
+def newcomer(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    """Somebody with a sandbox and a copy of the repository of their own."""
+    own = Instance.named(f"{instance.name}-newcomer")
+    down(own.name)
+    yield Newcomer.arrives(tmp_path_factory.mktemp("newcomer") / "repository", own)
+    down(own.name)
 
 
 @pytest.fixture(scope="module")

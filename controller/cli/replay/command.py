@@ -29,7 +29,7 @@ from controller.cli.options import (
 )
 from controller.cli.recording import Source
 from controller.cli.replay.page import render_page
-from controller.cli.replay.report import NOTES, as_json, quiet_sentences, rollout_reason
+from controller.cli.replay.report import NO_ROLLOUT, NOTES, as_json, quiet_sentences, rollout_reason
 from controller.cli.tables import new_table
 from controller.core.simulation.recording import Recording
 from controller.core.simulation.replay import Replay, plan_recording
@@ -86,7 +86,7 @@ def _print(canary: Canary, recording: Recording, result: Replay) -> None:
         console.print(_rollouts_table(canary, result))
         console.print()
     else:
-        console.print("No rollouts: the canary served no requests.")
+        console.print(f"No rollouts: {NO_ROLLOUT}")
     for sentence in quiet_sentences(canary, result):
         print(sentence)
     console.print()

@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 
 from controller.api import Canary, Compare
-from controller.cli.replay.report import NOTES, quiet_sentences, rollout_reason
+from controller.cli.replay.report import NO_ROLLOUT, NOTES, quiet_sentences, rollout_reason
 from controller.core.evidence.comparison import Comparison
 from controller.core.evidence.values import ValueComparison
 from controller.core.model import Evidence
@@ -36,7 +36,7 @@ def render_page(canary: Canary, recording: Recording, result: Replay) -> str:
 
 def _table(canary: Canary, result: Replay) -> str:
     if not result.rollouts:
-        return "<p>The canary served no requests.</p>"
+        return f"<p>None: {escape(NO_ROLLOUT)}</p>"
     rows = "".join(
         f"<tr><td>{number}</td><td>{words.moment(rollout.begins_at)}</td>"
         f'<td class="number">{words.duration((rollout.ends_at - rollout.begins_at).total_seconds())}</td>'

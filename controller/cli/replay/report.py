@@ -20,6 +20,7 @@ NOTES = (
     "Webhooks are not recorded: gates count as open, and rollback hooks as not called.",
     "A rollout is undecided if the recorded one ended before this Canary decided.",
 )
+NO_ROLLOUT = "at no time did canary and primary both serve requests."
 
 
 def rollout_reason(canary: Canary, rollout: PastRollout) -> str:
