@@ -28,7 +28,7 @@ _GOOD = ("6.1.2", "6.1.0")
 """The one that is not promoted yet; 6.1.1 is left for the README's next step."""
 _BAD = {"tag": "6.1.1", "config": {"PODINFO_RANDOM_ERROR": "true"}}
 _SEEN = (
-    'sum(increase(istio_requests_total{{reporter="source",destination_workload_namespace="prod",'
+    'sum(increase(istio_requests_total{{reporter="destination",destination_workload_namespace="prod",'
     'destination_workload=~"backend|backend-primary"{more}}}[{seconds}s]))'
 )
 _FAILED = ',response_code=~"5.."'

@@ -22,7 +22,8 @@ def deploy(node: Node, extra: Mapping[str, Any] | None, *, quiet: bool) -> None:
     """Run `pulumi up` with `extra` stack configuration. Raises SandboxError."""
     engine = prepare(node, extra)
     with _mesh_metrics(node):
-        engine.run("up", "--yes", "--skip-preview", "--stack", "dev", quiet=quiet)
+        # The outputs of an update that failed are those of the one before; what a person needs of them is shown after.
+        engine.run("up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", "dev", quiet=quiet)
 
 
 def prepare(node: Node, extra: Mapping[str, Any] | None = None) -> Engine:
