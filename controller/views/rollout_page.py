@@ -102,11 +102,11 @@ def _course(rollouts: History) -> str:
 
 def _events(subject: Subject) -> str:
     rows = "".join(
-        f"<tr><td>{each.at:%H:%M:%S}</td><td>{escape(each.reason or each.phase or 'New')}</td><td>{each.weight}%</td>"
-        f"<td>{escape(each.message)}</td></tr>"
+        f'<tr><td class="whole">{each.at:%H:%M:%S}</td><td>{escape(each.reason or each.phase or "New")}'
+        f'<div class="soft">{escape(each.message)}</div></td><td class="whole">{each.weight}%</td></tr>'
         for each in subject.happened
     )
-    head = "<tr><th>UTC</th><th>What</th><th>Weight</th><th></th></tr>"
+    head = "<tr><th>UTC</th><th>What</th><th>Weight</th></tr>"
     return f"<h2>What happened lately</h2><table>{head}{rows}</table>" if rows else ""
 
 
