@@ -92,6 +92,7 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
         "run",
         *_metrics_server(args),
         *([f"--page-port={_PAGE_PORT}"] if config.page.enabled else []),
+        *([f"--page-url={config.page.url}"] if config.page.url else []),
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
         *(f"--max-rollouts={number}" for number in (config.max_rollouts,) if number),

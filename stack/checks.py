@@ -29,7 +29,7 @@ _OPTIONS_SET_HERE = {
         "namespace",
         "port",
     ),
-    *("max-rollouts", "max-rollouts-per-namespace"),
+    *("max-rollouts", "max-rollouts-per-namespace", "page-port", "page-url"),
     *("no-cross-namespace-refs", "allowed-hosts", "allowed-gateways", "allowed-addresses"),
 }
 """Options of the controller that this program sets."""
@@ -83,6 +83,8 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
     controller = config.controller
     if controller.name in _NAMES_IN_ISTIO_SYSTEM:
         yield Problem("controller.name", f'Invalid value: "{controller.name}": used in {ISTIO_NAMESPACE} already')
+    if controller.page.url and not controller.page.enabled:
+        yield Problem("controller.page.url", "Forbidden: needs page.enabled: true")
     for argument in controller.args:
         if argument.startswith("-") and argument.partition("=")[0].lstrip("-") in _OPTIONS_SET_HERE:
             yield Problem("controller.args", f'Forbidden: "{argument}": this program sets it; use the key for it')

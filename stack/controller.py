@@ -67,6 +67,11 @@ class PageConfig(Model):
         description="Serve the page on which rollouts are watched and steered, inside the cluster: `canary open` leads "
         "to it (docs/page.md).",
     )
+    url: Url | None = Field(
+        None,
+        description="Where people open it, by a route of your own: the page answers under its name too, and alerts "
+        "lead there.",
+    )
 
 
 class ControllerConfig(Model):

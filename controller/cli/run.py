@@ -52,6 +52,9 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         int | None,
         typer.Option(metavar="PORT", help="Port of the page on which rollouts are watched; none by default."),
     ] = None,
+    page_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where people open the page, if not by `canary open`; alerts lead there.")
+    ] = "",
     event_webhook: Annotated[
         str,
         typer.Option(
@@ -150,6 +153,7 @@ def run(  # noqa: PLR0917 -- typer passes them by name
         allowed_addresses=_items(allowed_addresses),
         port=port,
         page_port=page_port,
+        page_url=page_url,
         leader_election=leader_election not in FALSE,
         leader_election_namespace=leader_election_namespace,
         event_webhook=event_webhook,

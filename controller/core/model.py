@@ -257,6 +257,7 @@ class Options:
             Empty: all.
         alerts: whether Canaries without ``spec.analysis.alerts`` send theirs to receivers of the controller's own.
         cluster_name: shown in alerts; empty: not.
+        page_url: where people open the page, without a slash at its end; alerts lead there. Empty: they do not.
         max_rollouts: how many rollouts may be in progress at a time; 0: any number.
         max_rollouts_per_namespace: the same for each namespace.
     """
@@ -269,6 +270,7 @@ class Options:
     allowed_gateways: tuple[str, ...] = ()
     alerts: bool = False
     cluster_name: str = ""
+    page_url: str = ""
     max_rollouts: int = 0
     max_rollouts_per_namespace: int = 0
 

@@ -55,7 +55,7 @@ SILENCE_SECONDS = 75
 """A watch on which not even a bookmark came for so long is dead; the API server sends one about every minute."""
 
 
-OpenPage: TypeAlias = Callable[[Cache, HistoryKeeper, KubeClient, int], AbstractAsyncContextManager[int]]
+OpenPage: TypeAlias = Callable[[Cache, HistoryKeeper, KubeClient, int, str], AbstractAsyncContextManager[int]]
 """Serves the page on a port while it is open; what it writes goes through the client, and it yields the port."""
 
 
@@ -87,7 +87,7 @@ async def operate(access: Access, settings: Settings, open_page: OpenPage | None
             # Not fenced: people may ask any replica, and their word is no decision of its own.
             people = await stack.enter_async_context(access.open_session(connections=PAGE_CONNECTIONS))
             client = KubeClient(people, access.server, metrics.count_request, PAGE_FIELD_MANAGER)
-            opening = open_page(operator.cache, operator.history, client, settings.page_port)
+            opening = open_page(operator.cache, operator.history, client, settings.page_port, settings.page_url)
             page = await stack.enter_async_context(opening)
             log.info("The page is on port %d", page)
         await _run_kopf(access, settings, operator)

@@ -44,6 +44,7 @@ class Settings:
         namespaces: the only ones the controller works in; empty: all.
         port: of ``/metrics`` and ``/healthz``.
         page_port: of the page; None: there is none.
+        page_url: where people open it; alerts lead there.
         leader_election: whether several controllers run, of which one leads.
         leader_election_namespace: where their Lease is.
         event_webhook: gets every event of the Canaries that have no webhook of type ``event``; empty: none.
@@ -69,6 +70,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     page_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    page_url: OptionalUrl = ""
     leader_election: bool = False
     leader_election_namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] = "kube-system"
     event_webhook: OptionalUrl = ""
@@ -112,6 +114,7 @@ class Settings:
             allowed_gateways=self.allowed_gateways,
             alerts=bool(self.alert_providers),
             cluster_name=self.cluster_name,
+            page_url=self.page_url.rstrip("/"),
             max_rollouts=self.max_rollouts,
             max_rollouts_per_namespace=self.max_rollouts_per_namespace,
         )

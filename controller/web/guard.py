@@ -1,16 +1,17 @@
 """What protects every answer of the page in a browser: its headers, and the names under which it is served.
 
 A site of somebody else can give its own name the address of this page (DNS rebinding), and read it then. So the page
-answers only where no such name can lead: at an address, at localhost, and at the names of a Service inside a cluster.
+answers only where no such name can lead: at an address, at localhost, and at the names of a Service inside a cluster;
+and at the one that the controller's option gives it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -30,26 +31,29 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
 
 
-@web.middleware
-async def refuse_other_names(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+def refuse_other_names(url: str) -> Middleware:
     """Answer under the names of `is_own_name` alone."""
-    if not is_own_name(request.host):
-        raise web.HTTPMisdirectedRequest(
-            text="The page is not served under this name, but at an address, at localhost and at its Service's name:"
-            " `canary open` leads to it.\n"
-        )
-    return await handler(request)
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_own_name(request.host, url):
+            raise web.HTTPMisdirectedRequest(
+                text="The page is not served under this name, but at an address, at localhost, at its Service's name"
+                " and at that of --page-url: `canary open` leads to it.\n"
+            )
+        return await handler(request)
+
+    return refuse
 
 
-def is_own_name(host: str) -> bool:
-    """Whether ``Host`` is an address, a name without a domain, or one of a Service."""
+def is_own_name(host: str, url: str = "") -> bool:
+    """Whether ``Host`` is an address, a name without a domain, one of a Service, or that of ``url``; empty: of none."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    return bool(name) and ("." not in name or name.endswith(_SUFFIXES) or _is_address(name))
+    own = "." not in name or name.endswith(_SUFFIXES) or _is_address(name) or name == urlsplit(url).hostname
+    return bool(name) and own
 
 
 def _is_address(name: str) -> bool:

@@ -45,9 +45,9 @@ class Page:
         self._board.changed(key, before, after)
         self.feed.changed(key)
 
-    def application(self) -> web.Application:
-        """The routes; every answer has the headers that protect it, those without a route too."""
-        application = web.Application(client_max_size=_MOST_BODY, middlewares=[refuse_other_names])
+    def application(self, url: str = "") -> web.Application:
+        """The routes; every answer has the headers that protect it, those without a route too. `url`: of the page."""
+        application = web.Application(client_max_size=_MOST_BODY, middlewares=[refuse_other_names(url)])
         application.on_response_prepare.append(add_headers)
         canary = "/canaries/{namespace}/{name}"
         application.add_routes(
@@ -110,17 +110,18 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(cache: Cache, history: HistoryKeeper, kube: Kube, port: int) -> AsyncIterator[int]:
+async def open_page(cache: Cache, history: HistoryKeeper, kube: Kube, port: int, url: str = "") -> AsyncIterator[int]:
     """Serve what ``cache`` and ``history`` have on all addresses, until the block ends; yields the port.
 
-    ``kube`` writes what people ask for (`Writing`). For port 0 the system chooses one.
+    ``kube`` writes what people ask for (`Writing`). For port 0 the system chooses one. ``url`` is where people open the
+    page, if there is such an address.
 
     Raises:
         StartError: the port is taken.
     """
     page = Page(cache, history, Writing(kube))
     # A handler whose browser has gone is cancelled: an open page leaves nothing behind.
-    runner = web.AppRunner(page.application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.AppRunner(page.application(url), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     forget = cache.witness(page.changed)
     try:

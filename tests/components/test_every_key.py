@@ -145,6 +145,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.trust.gateways": (["istio-system/*"], {}),
     "controller.trust.addresses": (["*.{namespace}"], {}),
     "controller.page.enabled": (False, {}),
+    "controller.page.url": ("https://rollouts.example.com", {}),
     "controller.args": (["--event-webhook=http://events.example"], {}),
     "controller.resources.requests": (RESOURCES, {}),
     "controller.resources.limits": (RESOURCES, {}),

@@ -124,8 +124,9 @@ def _mark(tick: Tick, after: State) -> str:
 
 
 def _alert(tick: Tick, severity: Severity, text: str, fields: tuple[tuple[str, str], ...] = ()) -> Alert:
-    cluster = tick.facts.options.cluster_name
-    fields = (*fields, ("Cluster", cluster)) if cluster else fields
+    options, canary = tick.facts.options, tick.canary
+    page = f"{options.page_url}/canaries/{canary.namespace}/{canary.name}" if options.page_url else ""
+    fields += tuple((name, value) for name, value in (("Cluster", options.cluster_name), ("Page", page)) if value)
     return Alert(severity, text, fields, tuple(_receivers(tick.canary, severity)))
 
 

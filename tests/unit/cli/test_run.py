@@ -183,6 +183,18 @@ def test_the_options_of_slack_are_those_of_an_alert_provider(started):
     assert settings.addresses == (settings.metrics_server, SLACK, "http://proxy:3128")
 
 
+def test_alerts_lead_to_the_page_where_people_open_it(started):
+    CliRunner().invoke(app, ["--page-port=8081", "--page-url=https://rollouts.example.com/"])
+    (settings,) = started
+    assert (settings.page_port, settings.options.page_url) == (8081, "https://rollouts.example.com")
+
+
+def test_a_page_that_is_no_address_is_refused(started):
+    result = CliRunner().invoke(app, ["--page-url=rollouts.example.com"])
+    assert (result.exit_code != 0, started) == (True, [])
+    assert "--page-url" in result.output
+
+
 @pytest.mark.parametrize("option", ["-slack-url", "-msteams-url"])
 def test_a_secret_url_that_is_wrong_is_named_and_not_shown(caplog, option):
     result = CliRunner().invoke(app, [f"{option}=hooks/secret"])

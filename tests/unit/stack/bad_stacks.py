@@ -252,6 +252,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             )
         ],
     ),
+    "where people open a page that there is not": (
+        {"controller": IMAGE | {"page": {"enabled": False, "url": "https://rollouts.example.com"}}},
+        ["controller.page.url: Forbidden: needs page.enabled: true"],
+    ),
     "an app of the workshop, misspelt": (
         {"apps": {"bakend": {"tag": "6.1.1"}}},
         [

@@ -124,3 +124,17 @@ async def test_the_page_is_not_read_under_a_name_that_somebody_else_may_own(host
         if host and host != "[::1":
             async with scene.session.get(scene.address, headers={"Host": host}) as response:
                 assert response.status == (200 if served else 421)
+
+
+@pytest.mark.parametrize(
+    ("host", "served"),
+    [
+        ("rollouts.example.com", True),
+        ("ROLLOUTS.example.com:443", True),
+        ("localhost", True),
+        ("evil.example", False),
+        ("rollouts.example.com.evil.example", False),
+    ],
+)
+def test_the_page_has_the_name_under_which_people_open_it(host, served):
+    assert is_own_name(host, "https://rollouts.example.com/") is served

@@ -271,6 +271,13 @@ def test_what_no_receiver_wants_is_no_alert():
                 Alert("info", PROMOTED.text, (("Cluster", "eu-1"),)),
             ],
         ),
+        (
+            Options(alerts=True, page_url="https://rollouts.example.com"),
+            [
+                Alert("info", STARTED.text, (*PLAN, ("Page", "https://rollouts.example.com/canaries/prod/backend"))),
+                Alert("info", PROMOTED.text, (("Page", "https://rollouts.example.com/canaries/prod/backend"),)),
+            ],
+        ),
     ],
     ids=str,
 )
