@@ -37,7 +37,8 @@ def open(  # noqa: A001, PLR0917 -- the name of the command; typer passes them b
     Until interrupted; kubectl has to be on PATH.
     """
     command = forward_command(controller, port, context)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # kubectl must not go on without this process
+    for each in (signal.SIGTERM, signal.SIGINT):  # kubectl must not go on without this process
+        signal.signal(each, signal.default_int_handler)  # a shell's background job has the second one ignored
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     except FileNotFoundError:
