@@ -22,10 +22,20 @@ import yaml
 from aiohttp import ClientSession, web
 
 from controller.api.crd import custom_resource_definitions
+from controller.api.names import history_name
 from controller.shell.kubernetes.access import find_access
 from controller.shell.kubernetes.client import KubeClient
 from controller.shell.kubernetes.errors import Conflict, NotFound
-from controller.shell.kubernetes.kinds import CANARY, DAEMON_SET, DEPLOYMENT, EVENT, VIRTUAL_SERVICE, WORKLOADS, Kind
+from controller.shell.kubernetes.kinds import (
+    CANARY,
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    EVENT,
+    VIRTUAL_SERVICE,
+    WORKLOADS,
+    Kind,
+)
 from sandbox.paths import Cache
 from tests.builders import NAMESPACE, daemon_status, ready_status
 
@@ -215,6 +225,14 @@ class Stage:
             return _rests(live) and not (live.get("status") or {}).get("desiredNumberScheduled", 0)
 
         await eventually(there, lambda: f"{name} at rest\n{self.log()[-4000:]}")
+
+    async def wait_for_record(self, name: str = "backend") -> None:
+        """The history of a Canary has been written, which comes seconds after the end of a rollout."""
+
+        async def there() -> bool:
+            return await self.read(CONFIG_MAP, history_name(name)) is not None
+
+        await eventually(there, lambda: f"history of {name}\n{self.log()[-4000:]}")
 
     async def set_image(self, image: str, name: str = "backend", kind: Kind = DEPLOYMENT) -> None:
         template = {"spec": {"containers": [{"name": name, "image": image}]}}

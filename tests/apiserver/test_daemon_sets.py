@@ -24,6 +24,7 @@ async def test_a_daemon_set_is_initialised_promoted_and_rolled_back(stage):
         await stage.wait_for_phase("Succeeded")
         await stage.wait_for_rest()
         assert await running(stage) == ("podinfo:2", None)
+        await stage.wait_for_record()
         await asyncio.sleep(2)  # a write that the API server does not store as it was sent would come back for ever
         before = await stage.requests()
         await asyncio.sleep(3)
