@@ -243,6 +243,14 @@ class Stage:
         mine = [item for item in listing.items if item["involvedObject"]["name"] == name]
         return [item["message"] for item in sorted(mine, key=lambda item: item["metadata"]["creationTimestamp"])]
 
+    async def wait_for_event(self, part: str, name: str = "backend") -> None:
+        """An event with that text: events are sent in the background, after the status that they are about."""
+
+        async def there() -> bool:
+            return any(part in message for message in await self.events(name))
+
+        await eventually(there, lambda: f"an event of {name}: {part}\n{self.log()[-4000:]}")
+
     async def play_workloads(self) -> None:
         """The controllers of Deployments and DaemonSets, until it is over."""
         while not self.over.is_set():

@@ -56,7 +56,7 @@ async def test_a_service_that_was_there_is_adopted_and_given_back_and_what_is_no
         assert primary is not None
         assert [port["port"] for port in primary["spec"]["ports"]] == [9898, 9999]
         message = f"Adopting Service shop.{stage.namespace}, which existed before"
-        assert message in await stage.events()
+        await stage.wait_for_event(message)
 
         patch = {"spec": {"service": {"name": "store"}, "autoscalerRef": None}}
         await stage.kube.patch(CANARY, stage.namespace, "backend", patch)

@@ -63,6 +63,6 @@ async def test_the_rights_are_enough_for_a_rollout(stage, role, binding):
         await limited.wait_for_phase("Succeeded")
         process.terminate()
         assert await process.wait() == 0
-        assert f"Promotion completed! Scaling down backend.{stage.namespace}" in await stage.events()
+        await stage.wait_for_event(f"Promotion completed! Scaling down backend.{stage.namespace}")
         assert f"Lease {LEASE_NAME}.{stage.namespace} is released" in limited.messages()
         assert "answered 403" not in limited.log()

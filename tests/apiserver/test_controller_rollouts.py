@@ -265,7 +265,7 @@ async def test_a_second_canary_on_a_target_touches_nothing_and_says_so(stage):
         message = await stage.wait_for_message("already", "other")
         assert f"backend.{stage.namespace}" in message
         assert await stage.read(SERVICE, "other") is None
-        assert message in await stage.events("other")
+        await stage.wait_for_event(message, "other")
 
 
 async def test_a_canary_waits_for_its_target_and_says_so(stage):
