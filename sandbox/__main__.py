@@ -180,6 +180,8 @@ def main() -> None:
 
 
 def _what_runs_on() -> str:
+    if sys.argv[1:2] == ["current"]:
+        return "What Pulumi has begun on your cluster stays; the same command goes on from there."
     instance = Instance.named()
     if not Node(instance, Cache.default()).init:
         return "Nothing runs; the same command goes on where this one stopped."

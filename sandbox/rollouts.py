@@ -13,8 +13,8 @@ from rich.console import Console
 
 from sandbox.running import SandboxError
 
-UNDER_WAY = "timed out"
-"""What `canary wait` says of a rollout that goes on when its time is over."""
+UNDER_WAY, ROLLED_BACK, UNKNOWN = "timed out", "rolled back", ""
+"""What `canary wait` says of a rollout that goes on when its time is over; of one that has failed; and nothing."""
 _LOOK = "--timeout=1s"
 
 
@@ -22,20 +22,30 @@ def tell_rollouts(console: Console, canaries: Sequence[str], env: Mapping[str, s
     """Say which of the canaries, each as ``namespace/name``, have a rollout; follow them to their end, if asked.
 
     Raises:
-        SandboxError: one that was followed was not promoted.
+        SandboxError: asked to follow, and a version was not promoted, now or before.
     """
     with ThreadPoolExecutor(4) as pool:
         found = [*pool.map(lambda each: _look(each, env), canaries)]
-    begun = [each for each, outcome in zip(canaries, found, strict=True) if outcome == UNDER_WAY]
-    if not begun:
+    outcomes = dict(zip(canaries, found, strict=True))
+    begun, failed, unknown = (
+        [each for each in canaries if outcomes[each] == wanted] for wanted in (UNDER_WAY, ROLLED_BACK, UNKNOWN)
+    )
+    if failed:
+        console.print(
+            f"Rolled back before: {', '.join(failed)}; `canary get` says why, and `canary retry` tries again."
+        )
+    if unknown:
+        console.print(f"Not known: how {', '.join(unknown)} stands; `canary get` may say why.")
+    if begun:
+        console.print(f"Under way: the rollout of {', '.join(begun)}.")
+    elif not failed and not unknown:
         console.print("No rollout is under way: each app runs the version that it was given.")
-        return
-    console.print(f"Under way: the rollout of {', '.join(begun)}.")
-    if not follow:
+    if begun and not follow:
         console.print("`make up WAIT=1` follows it to its end; so does `canary watch` in `make shell`.")
+    if not follow:
         return
-    bad = [each for each in begun if subprocess.run(_wait(each), env=env, check=False).returncode != 0]
-    if bad:
+    ended = [each for each in begun if subprocess.run(_wait(each), env=env, check=False).returncode != 0]
+    if bad := [*failed, *unknown, *ended]:
         raise SandboxError(f"Not promoted: {', '.join(bad)}; the cause stands above.")
 
 

@@ -44,8 +44,10 @@ def deploy_to_current(console: Console, *, sure: bool, wait: bool = False) -> No
     _confirm(console, "install Istio, monitoring, a gateway and canaried apps", sure=sure)
     _pulumi("up", "--stack", STACK, *(["--yes"] if sure else []))
     listed = _run("pulumi", "--cwd", str(REPO), "stack", "output", "canaries", "--json", "--stack", STACK)
+    if listed.returncode != 0:
+        raise SandboxError(f"It is up, and its canaries cannot be read: {listed.stderr.strip()}")
     with _kubeconfig() as env:
-        tell_rollouts(console, json.loads(listed.stdout) if listed.returncode == 0 else [], env, follow=wait)
+        tell_rollouts(console, json.loads(listed.stdout), env, follow=wait)
 
 
 def show_current(console: Console) -> None:

@@ -107,6 +107,23 @@ def test_an_up_that_starts_nothing_says_that(monkeypatch: pytest.MonkeyPatch) ->
     assert said == "No rollout is under way: each app runs the version that it was given.\n"
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        (["promoted", "rolled back"], "Rolled back before: prod/app-1; `canary get` says why"),
+        (["promoted", ""], "Not known: how prod/app-1 stands"),
+    ],
+)
+def test_what_was_not_promoted_or_is_not_known_is_never_called_well(
+    monkeypatch: pytest.MonkeyPatch, outcomes: Sequence[str], said: str
+) -> None:
+    shown = told(monkeypatch, outcomes, follow=False)
+    assert said in shown
+    assert "each app runs" not in shown
+    with pytest.raises(SandboxError, match="Not promoted: prod/app-1"):
+        told(monkeypatch, outcomes, follow=True)
+
+
 def test_an_up_that_follows_fails_with_the_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Under way" in told(monkeypatch, ["timed out", "promoted"], follow=True)
     with pytest.raises(SandboxError, match=r"Not promoted: prod/app-0; the cause stands above"):
@@ -116,18 +133,29 @@ def test_an_up_that_follows_fails_with_the_rollout(monkeypatch: pytest.MonkeyPat
 # --- ends -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("arguments", "place", "said"),
+    [
+        (["down"], "sandbox.lifecycle.down", "Nothing runs; the same command goes on where this one stopped."),
+        (
+            ["current", "status"],
+            "sandbox.deploy.current.show_current",
+            "What Pulumi has begun on your cluster stays; the same command goes on from there.",
+        ),
+    ],
+)
 def test_an_interrupt_says_that_nothing_was_lost(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], place: str, said: str
 ) -> None:
-    def interrupted() -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sandbox.lifecycle.down", interrupted)
-    monkeypatch.setattr(sys, "argv", ["sandbox", "down"])
+    monkeypatch.setattr(place, interrupted)
+    monkeypatch.setattr(sys, "argv", ["sandbox", *arguments])
     with pytest.raises(SystemExit) as end:
         command.main()
     assert end.value.code == 130
-    assert "Interrupted. Nothing runs; the same command goes on where this one stopped." in capsys.readouterr().err
+    assert f"Interrupted. {said}" in capsys.readouterr().err
 
 
 def test_to_remove_a_sandbox_that_never_was_is_said(capsys: pytest.CaptureFixture[str]) -> None:
