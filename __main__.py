@@ -21,12 +21,12 @@ from stack.objects import canaried_arguments
 settings = load()
 cluster = load_cluster(settings.rollouts)
 
-checked = check_mesh(settings.istio, cluster) if settings.istio.enabled else None
-platform = make_platform(settings, checked=checked)
+mesh = check_mesh(settings.istio, cluster) if settings.istio.enabled else None
+platform = make_platform(settings, checked=mesh)
 promotion = prove(settings.promotion, settings.images)
 before = ResourceOptions(depends_on=[*platform.before_apps, *promotion.proven])
 outcomes: dict[str, pulumi.Output[Any]] = {}
-canaries: list[pulumi.Resource] = []
+ended: list[pulumi.Output[Any]] = []
 for each in settings.workloads:
     if isinstance(each.config, AppConfig):
         override = settings.promotion.override_of(each.resource)
@@ -41,12 +41,12 @@ for each in settings.workloads:
             **canaried_arguments(each.name, each.config),
             opts=before,
         ).canary
-    canaries.append(canary)
+    ended.append(canary.urn)
     if settings.follows(each):
         triggers = [each.config.model_dump_json(), *filter(None, [settings.proxies[each.namespace]])]
         gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers)
         followed = RolloutGate(each.resource, gate, ResourceOptions(depends_on=[canary]))
-        canaries.append(followed)
+        ended.append(followed.outcome)
         outcomes[each.resource] = followed.outcome
 
 pulumi.export("canaries", [f"{each.namespace}/{each.name}" for each in settings.workloads])
@@ -55,8 +55,8 @@ if settings.controller.enabled:
 if settings.gateway.enabled:
     pulumi.export("gatewayService", platform.gateway_service)
     pulumi.export("hosts", settings.gateway.hosts)
-if settings.istio.enabled:
-    pulumi.export("istio", report_mesh(settings.istio, cluster, canaries))
+if mesh:
+    pulumi.export("istio", report_mesh(settings.istio, cluster, mesh, ended))
 pulumi.export("prometheusUrl", platform.prometheus_url)
 pulumi.export("rollouts", outcomes)
 pulumi.export("versions", promotion.versions)

@@ -1,4 +1,4 @@
-"""What an Istio of the stack may become, given what runs in the cluster: `canary proxies --output json` says it."""
+"""What an Istio of the stack may become, given what runs in the cluster."""
 
 from __future__ import annotations
 

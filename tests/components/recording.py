@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from google.protobuf.struct_pb2 import Struct
 from pulumi import Output
 from pulumi.runtime import rpc, settings
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import Stack, run_pulumi_func
+
+from controller.api import CanaryError
+from controller.shell.kubernetes.errors import StartError
 
 PROJECT = "canary-on-istio"
 ROOT = Path(__file__).parent.parent.parent
@@ -62,12 +65,10 @@ class Registered:
 class Recording(Mocks):
     """The one mocks class: every resource becomes what it was asked to be, and is kept.
 
-    `stacks` are the outputs of the stacks that exist, by their full names, as their last updates left them; `mesh` what
-    `canary proxies` prints, None while there is no cluster.
+    `stacks` are the outputs of the stacks that exist, by their full names, as their last updates left them.
     """
 
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    mesh: Mapping[str, Any] | None = None
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -133,16 +134,6 @@ class _Monitor(MockMonitor):
             request.object["stdout"] = json.dumps(OUTCOME)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
 
-    def Invoke(self, request: Any) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802 -- the protocol's name
-        """A command that the program runs; as with `ReadResource`, without an event loop."""
-        assert request.tok == "command:local:run", f"the program called {request.tok}"
-        assert "canary proxies --output=json" in request.args["command"]
-        printed = Struct()
-        printed.update({"stdout": json.dumps(self._recording.mesh) if self._recording.mesh else ""})
-        answer = resource_pb2.ResourceInvokeResponse()
-        getattr(answer, "return").CopyFrom(printed)  # the protocol's name, a word of Python's
-        return answer
-
     def ReadResource(self, request: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802 -- the protocol's name
         """A StackReference: the program reads nothing else. Pulumi's own leaves an event loop open on each thread."""
         read = resource_pb2.ReadResourceResponse(urn=self.make_urn(request.parent, request.type, request.name))
@@ -156,11 +147,21 @@ def run(
     secret: Sequence[str] = (),
     *,
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
-    mesh: Mapping[str, Any] | None = None,
+    mesh: Mapping[str, Any] | CanaryError | None = None,
     preview: bool = False,
 ) -> Recording:
-    """`program` as `pulumi up` runs it; `config` by whole keys, as texts, of which those in `secret` are secrets."""
-    recording = Recording(stacks or {}, mesh)
+    """`program` as `pulumi up` runs it; `config` by whole keys, as texts, of which those in `secret` are secrets.
+
+    `mesh` is what runs of Istio, or why it cannot be asked; None while there is no cluster.
+    """
+    recording = Recording(stacks or {})
+
+    async def ask_mesh(_context: str, _kubeconfig: str) -> Mapping[str, Any]:
+        if isinstance(mesh, CanaryError):
+            raise mesh
+        if mesh is None:
+            raise StartError("there is no cluster")
+        return mesh
 
     async def run() -> None:
         # A refused program leaves tasks whose errors nobody asks for. asyncio would log their tracebacks whenever they
@@ -184,7 +185,8 @@ def run(
         assert isinstance(root, Stack)
         recording.outputs |= await Output.from_input(root.outputs).future() or {}
 
-    asyncio.run(run())
+    with patch("components.mesh.ask_mesh", ask_mesh):
+        asyncio.run(run())
     return recording
 
 
@@ -194,14 +196,14 @@ def run_program(
     more: Mapping[str, str] | None = None,
     secret: Sequence[str] = (),
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
-    mesh: Mapping[str, Any] | None = None,
+    mesh: Mapping[str, Any] | CanaryError | None = None,
     preview: bool = False,
 ) -> Recording:
     """The program of this repository.
 
     `config` is the stack's, by section, with an image for the controller and the workshop's apps, unless it sets them
     to None; `more` are other keys, whole and as text; `secret` the whole keys that Pulumi holds as secrets; `stacks`
-    and `mesh` as in `Recording`.
+    and `mesh` as in `run`.
     """
     sections = {"controller": {"image": IMAGE}, **(config or {})}
     sections["apps"] = {"frontend": {}, "backend": {}, **sections.get("apps", {})}

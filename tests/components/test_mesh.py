@@ -9,6 +9,8 @@ import pulumi
 import pytest
 from pulumi.runtime.mocks import MockResourceArgs
 
+from controller.api import CanaryError
+from controller.shell.kubernetes.errors import Rejected
 from tests.components.recording import Recording, run_program
 
 OLD, NEW = "1.30.4", "1.31.1"
@@ -47,8 +49,9 @@ def test_an_upgrade_that_istio_does_not_support_is_refused_before_any_chart_is_t
     assert "kubernetes:helm.sh/v3:Release" not in made
 
 
-def test_a_cluster_that_cannot_be_asked_refuses_nothing() -> None:
-    program = run_program({"istio": {"version": NEW}}, mesh=None)
+@pytest.mark.parametrize("why", [None, Rejected("GET /api/v1/pods", 403, "forbidden")], ids=["not there", "forbidden"])
+def test_a_cluster_that_cannot_be_asked_refuses_nothing(why: CanaryError | None) -> None:
+    program = run_program({"istio": {"version": NEW}}, mesh=why)
     assert program.get("Release", "istiod").inputs["version"] == NEW
     assert program.outputs["istio"] == {"stable": {"version": NEW, "revision": ""}}
 
@@ -132,11 +135,16 @@ def pod_annotations(program: Recording, deployment: str) -> Mapping[str, str]:
 def test_the_output_says_which_pods_are_left_on_another_istiod() -> None:
     stack = {"istio": {"revisions": {"stable": OLD, "next": NEW}}}
     running = mesh({"1-30": OLD, "1-31": NEW}, {"1-30": ["prod/backend-1"], "1-31": ["prod/frontend-1"]})
-    assert run_program(stack, mesh=running).outputs["istio"] == {
-        "stable": {"version": OLD, "revision": "1-30"},
-        "next": {"version": NEW, "revision": "1-31"},
-        "left": {"1-30": ["prod/backend-1"]},
-    }
+    previewed, updated = (run_program(stack, mesh=running, preview=preview) for preview in (True, False))
+    assert (
+        previewed.outputs["istio"]
+        == updated.outputs["istio"]
+        == {
+            "stable": {"version": OLD, "revision": "1-30"},
+            "next": {"version": NEW, "revision": "1-31"},
+            "left": {"1-30": ["prod/backend-1"]},
+        }
+    )
     assert run_program(stack, mesh=None).outputs["istio"]["left"] == "not known"
 
 

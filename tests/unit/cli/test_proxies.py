@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from controller.cli import proxies
-from controller.cli.errors import CommandError
 from controller.cli.options import Output
 from controller.shell.kubernetes.errors import Rejected
+from controller.shell.mesh import find_proxies
 from tests.builders import make_deployment
 from tests.unit.shell.fakes import FakeKube
 
@@ -41,7 +41,7 @@ def pod(name: str, revision: str = "", owner: str = "ReplicaSet") -> dict[str, A
     ],
 )
 async def test_the_version_of_an_istiod_is_that_of_its_image(image: str, labels: dict[str, str], version: str) -> None:
-    assert (await proxies.find_proxies(FakeKube(istiod(image, **labels))))["controlPlanes"] == {"default": version}
+    assert (await find_proxies(FakeKube(istiod(image, **labels))))["controlPlanes"] == {"default": version}
 
 
 async def test_pods_are_told_apart_by_who_has_injected_them() -> None:
@@ -55,17 +55,19 @@ async def test_pods_are_told_apart_by_who_has_injected_them() -> None:
         pod("plain"),
         pod("done", "default", owner="Job"),
     )
-    assert await proxies.find_proxies(kube) == {
+    assert await find_proxies(kube) == {
         "controlPlanes": {"default": "1.30.4", "1-31": "1.31.1"},
         "proxies": {"1-31": ["prod/c"], "default": ["prod/a", "prod/b"], "gone": ["prod/d"]},
     }
 
 
-async def test_who_may_not_see_all_pods_is_told_what_it_takes() -> None:
-    kube = FakeKube()
-    kube.failures["list Pod"] = [Rejected("GET /api/v1/pods", 403, "forbidden")]
-    with pytest.raises(CommandError, match="it takes the right to list Deployments of istio-system, and all pods"):
-        await proxies.find_proxies(kube)
+def test_who_may_not_see_all_pods_is_told_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(_context: str) -> dict[str, Any]:
+        raise Rejected("GET /api/v1/pods", 403, "forbidden")
+
+    monkeypatch.setattr(proxies, "ask_mesh", ask)
+    with pytest.raises(SystemExit, match="it takes the right to list Deployments of istio-system, and all pods"):
+        proxies.proxies()
 
 
 def test_a_table_has_a_line_for_each_namespace(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -79,7 +81,7 @@ def test_a_table_has_a_line_for_each_namespace(monkeypatch: pytest.MonkeyPatch, 
         assert context == "here"
         return found
 
-    monkeypatch.setattr(proxies, "_ask", ask)
+    monkeypatch.setattr(proxies, "ask_mesh", ask)
     proxies.proxies("here", Output.TABLE)
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         ["REVISION", "ISTIOD", "NAMESPACE", "PODS"],
