@@ -36,6 +36,9 @@ _ELECTION: Sequence[Rule] = (
 )
 """What the controller needs in its own namespace, to lead."""
 
+_LOOKED_AT: Sequence[Rule] = (Rule("", ["pods"], ["watch"]),)
+"""What the page needs beside that, while somebody looks at the pods of a rollout."""
+
 _PEOPLE: Sequence[Rule] = (
     Rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
     Rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
@@ -49,9 +52,10 @@ _READ_ONLY: Sequence[Rule] = tuple(
 
 def build_rights(config: ControllerConfig) -> Mapping[str, Sequence[Rule]]:
     """Everywhere, or in `namespaces` only, with read access to the namespace of the metric templates."""
-    rights: dict[str, Sequence[Rule]] = {EVERYWHERE: [*RULES, *(_PEOPLE if config.page.enabled else ())]}
+    rules = [*RULES, *(_LOOKED_AT if config.page.enabled else ())]
+    rights: dict[str, Sequence[Rule]] = {EVERYWHERE: [*rules, *(_PEOPLE if config.page.enabled else ())]}
     if config.namespaces:
-        rights = dict.fromkeys(read_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, RULES)
+        rights = dict.fromkeys(read_namespaces(config), _READ_ONLY) | dict.fromkeys(config.namespaces, rules)
     return rights | {ISTIO_NAMESPACE: [*rights.get(ISTIO_NAMESPACE, ()), *_ELECTION]}
 
 

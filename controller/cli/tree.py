@@ -15,7 +15,7 @@ from controller.api.history import History, Rollout
 from controller.cli.table import draw_metrics, status_text
 from controller.core.model import Manifest
 from controller.core.objects.kinds import as_workload
-from controller.core.objects.pods import pod_state, pods_of
+from controller.core.objects.pods import STARTING, pod_state, pods_of, restarts
 from controller.views import words
 from controller.views.ladder import Mark, ladder
 from controller.views.record import change_of, limit_words
@@ -118,8 +118,9 @@ def _pod(pod: Manifest, now: datetime) -> Text:
     ready, state = pod_state(pod)
     begun = str(pod["metadata"].get("creationTimestamp", ""))
     age = f"  {words.duration((now - datetime.fromisoformat(begun)).total_seconds())}" if begun else ""
-    sign, style = ("✓ ", "green") if ready else ("✗ ", "red") if state != "starts" else ("… ", "yellow")
-    return Text.assemble((sign, style), words.plain(f"{pod['metadata']['name']}  {state}"), (age, "dim"))
+    sign, style = ("✓ ", "green") if ready else ("✗ ", "red") if state != STARTING else ("… ", "yellow")
+    again = f"  restarts: {restarts(pod)}" if ready and restarts(pod) else ""  # else the reason says it
+    return Text.assemble((sign, style), words.plain(f"{pod['metadata']['name']}  {state}"), (f"{again}{age}", "dim"))
 
 
 def _events(events: Sequence[Manifest]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from controller.shell.informer.cache import Cache
 from controller.shell.informer.handlers import build_registry
 from controller.shell.informer.lists import Lists
 from controller.shell.kubernetes.access import Access
-from controller.shell.kubernetes.client import CONNECTIONS, REQUEST_SECONDS, KubeClient
+from controller.shell.kubernetes.client import CONNECTIONS, MOST_WATCHES, REQUEST_SECONDS, SILENCE_SECONDS, KubeClient
 from controller.shell.kubernetes.errors import StoppedError
 from controller.shell.kubernetes.kinds import CANARY, Key
 from controller.shell.leadership import Election, own_name
@@ -46,14 +46,11 @@ FINISH_SECONDS = 5
 FLUSH_SECONDS = 3
 """How long a controller that is stopped goes on sending alerts, and then events."""
 
-PAGE_CONNECTIONS = 4
+PAGE_CONNECTIONS = 4 + MOST_WATCHES
 PAGE_FIELD_MANAGER = "canary-page"
 
 EXIT_SECONDS = 8
 """How long kopf may take to end after our parts have ended."""
-SILENCE_SECONDS = 75
-"""A watch on which not even a bookmark came for so long is dead; the API server sends one about every minute."""
-
 
 OpenPage: TypeAlias = Callable[[Cache, HistoryKeeper, KubeClient, int, str], AbstractAsyncContextManager[int]]
 """Serves the page on a port while it is open; what it writes goes through the client, and it yields the port."""

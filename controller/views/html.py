@@ -53,6 +53,8 @@ svg.spark{height:1.5rem;width:100%}.spark polyline{fill:none;stroke:var(--canary
 .ladder .failed{color:var(--bad);border-color:var(--bad)}
 .columns{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,380px),1fr))}
 section{min-width:0;overflow-x:auto}section h2{margin:1.2rem 0 .3rem}td{overflow-wrap:anywhere}
+.sides{display:grid;gap:0 1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr))}
+.pods{list-style:none;padding:0;margin:0;overflow-wrap:anywhere}.good{color:var(--good)}.bad{color:var(--bad)}
 .whole{white-space:nowrap}.actions{list-style:none;padding:0}.actions li{margin:.35rem 0;display:grid;
 grid-template-columns:8.2rem 1fr;gap:.7rem;align-items:center}.refused,.away{color:var(--bad)}[hidden]{display:none}
 """

@@ -16,6 +16,7 @@ from controller.views.html import served
 from controller.views.ladder import Mark, ladder
 from controller.views.metric_table import render_metrics
 from controller.views.offers import Offer, find_offers
+from controller.views.pods import render_pods
 from controller.views.record import change_of, outcome_of, render_course, render_plots
 from controller.views.subject import Subject
 from controller.views.summary import summarize
@@ -153,7 +154,7 @@ def _sides(canary: Canary | None, subject: Subject) -> str:
         for name, workload, traffic in columns
     )
     head = "<tr><th></th><th>Images</th><th>Pods ready</th><th>Traffic</th></tr>"
-    return f"<h2>Both sides</h2><table>{head}{body}</table>"
+    return f"<h2>Both sides</h2><table>{head}{body}</table>{render_pods(subject)}"
 
 
 def _images(workload: Mapping[str, object] | None) -> str:

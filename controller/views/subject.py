@@ -30,6 +30,8 @@ class Subject:
         now: the time.
         happened: what happened to it lately, the last first.
         rollouts: what is known of its rollouts, the oldest first.
+        pods: of both workloads, while somebody looks.
+        pods_problem: why some are missing.
     """
 
     manifest: Manifest
@@ -38,6 +40,8 @@ class Subject:
     now: datetime
     happened: tuple[Happening, ...] = ()
     rollouts: History = ()
+    pods: tuple[Manifest, ...] = ()
+    pods_problem: str = ""
 
     @property
     def namespace(self) -> str:

@@ -17,6 +17,7 @@ from controller.views.cards import Filter, card_id
 from controller.views.rollout_page import render_sections
 from controller.web.board import Board
 from controller.web.feed import Subscription
+from controller.web.pods import Look
 
 MOST_PAGES = 200
 """Open at a time."""
@@ -42,12 +43,12 @@ def draw_cards(board: Board, wanted: Filter) -> Draw:
     return draw
 
 
-def draw_sections(board: Board, namespace: str, name: str) -> Draw:
-    """The parts of one Canary's page that look other than before."""
+def draw_sections(board: Board, look: Look, namespace: str, name: str) -> Draw:
+    """The parts of one Canary's page that look other than before; ``look`` is that of the page."""
     shown: dict[str, str] = {}
 
     async def draw(_: list[Key]) -> AsyncIterator[tuple[str, str | None]]:
-        subject = board.subject(namespace, name)
+        subject = look.at(board.subject(namespace, name))
         sections = render_sections(await board.with_rollouts(subject)) if subject else {}
         for each in {**shown, **sections}:
             if shown.get(each) != sections.get(each):

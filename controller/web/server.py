@@ -23,6 +23,7 @@ from controller.web.board import Board
 from controller.web.feed import Feed
 from controller.web.guard import add_headers, refuse_other_names
 from controller.web.live import MOST_PAGES, Draw, draw_cards, draw_sections, is_canary, send_news
+from controller.web.pods import PodWatches
 from controller.web.writing import Writing
 
 _SCRIPT = Path(__file__).with_name("page.js")
@@ -33,12 +34,17 @@ _LONGEST = 300
 
 
 class Page:
-    """Everything that the page's port answers, from one cache."""
+    """Everything that the page's port answers, from one cache.
 
-    def __init__(self, cache: Cache, history: HistoryKeeper, writing: Writing) -> None:
+    Args:
+        kube: writes what people ask for (`Writing`), and watches the pods that they look at.
+    """
+
+    def __init__(self, cache: Cache, history: HistoryKeeper, kube: Kube) -> None:
         self.feed = Feed()
+        self.pods = PodWatches(kube, self.feed.changed)
         self._board = Board(cache, history, lambda: datetime.now(UTC))
-        self._writing = writing
+        self._writing = Writing(kube)
 
     def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:
         """A witness of the cache."""
@@ -90,7 +96,8 @@ class Page:
         def shown(key: Key) -> bool:
             return key[1] == namespace and key in self._board.parts(namespace, name)
 
-        return await self._live(request, shown, draw_sections(self._board, namespace, name))
+        with self.pods.look() as look:
+            return await self._live(request, shown, draw_sections(self._board, look, namespace, name))
 
     async def _live(self, request: web.Request, wanted: Callable[[Key], bool], draw: Draw) -> web.StreamResponse:
         if len(self.feed) >= MOST_PAGES:
@@ -113,13 +120,12 @@ class Page:
 async def open_page(cache: Cache, history: HistoryKeeper, kube: Kube, port: int, url: str = "") -> AsyncIterator[int]:
     """Serve what ``cache`` and ``history`` have on all addresses, until the block ends; yields the port.
 
-    ``kube`` writes what people ask for (`Writing`). For port 0 the system chooses one. ``url`` is where people open the
-    page, if there is such an address.
+    For port 0 the system chooses one. ``url`` is where people open the page, if there is such an address.
 
     Raises:
         StartError: the port is taken.
     """
-    page = Page(cache, history, Writing(kube))
+    page = Page(cache, history, kube)
     # A handler whose browser has gone is cancelled: an open page leaves nothing behind.
     runner = web.AppRunner(page.application(url), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()

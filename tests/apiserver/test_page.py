@@ -13,11 +13,12 @@ import pytest
 from aiohttp import ClientSession
 from playwright.async_api import Page, expect
 
-from controller.shell.kubernetes.kinds import CANARY, Kind
+from controller.shell.kubernetes.kinds import CANARY, POD, Kind
 from tests.apiserver.browser import PATIENCE_MILLISECONDS, browsing
 from tests.apiserver.scenes import backend
 from tests.apiserver.stage import Stage, eventually
 from tests.apiserver.test_actions import SLOW, started
+from tests.apiserver.test_controller_rights import EVERYWHERE, as_the_controller
 
 ACCOUNT = Kind("ServiceAccount", "serviceaccounts", "v1")
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -174,6 +175,57 @@ async def test_the_list_shows_a_new_canary_and_what_needs_a_person_moves_up(stag
         await expect(tab.locator(".card")).to_contain_text("Initialized, at rest")
         await tab.keyboard.press("Tab")
         assert await tab.evaluate("document.activeElement.name") == "namespace"
+
+
+async def watches_of_pods(stage: Stage) -> int:
+    """Open ones at the API server, by its own count."""
+    async with stage.kube._session.get(f"{stage.kube._server}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    open_ones = (each for each in lines if each.startswith("apiserver_longrunning_requests{"))
+    return sum(int(each.rpartition(" ")[2]) for each in open_ones if 'resource="pods"' in each and '"WATCH"' in each)
+
+
+async def put_pod(stage: Stage, name: str, label: str, status: dict[str, Any]) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{label}-5d4f", "uid": "none"}
+    metadata = {"name": name, "labels": {"app": label}, "ownerReferences": [owner]}
+    container = {"name": "app", "image": "podinfo:2"}
+    body = {"metadata": metadata, "spec": {"containers": [container], "automountServiceAccountToken": False}}
+    await stage.create_any(POD, body, POD.path(stage.namespace))
+    await stage.kube._send(
+        "PATCH", POD, POD.path(stage.namespace, name, "status"), verb="patch", body={"status": status}
+    )
+
+
+async def test_the_pods_that_somebody_looks_at_are_watched_with_the_rights_of_the_stack_and_no_longer(stage):
+    await stage.create_any(ACCOUNT, {"metadata": {"name": "default"}}, ACCOUNT.path(stage.namespace))
+    await stage.apply(*backend(stage))
+    limited = await as_the_controller(stage, *EVERYWHERE)
+    before = await watches_of_pods(stage)
+    async with page_of(limited) as address, browsing() as tab, browsing() as another:
+        await stage.wait_for_phase("Initialized")
+        await tab.goto(address)
+        assert await watches_of_pods(stage) == before
+        for each in (tab, another):
+            await open_canary(each, address, stage)
+        pull = {"reason": "ImagePullBackOff", "message": "Back-off: ErrImagePull: not found"}
+        waits = {"name": "app", "image": "podinfo:2", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"containerStatuses": [{**waits, "state": {"waiting": pull}}]}
+        await put_pod(stage, "backend-5d4f-a", "backend", status)
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        await put_pod(stage, "backend-primary-5d4f-b", "backend-primary", ready)
+        for each in (tab, another):
+            await expect(each.locator("#sides")).to_contain_text("cannot pull its image podinfo:2 (ImagePullBackOff)")
+            await expect(each.locator("#sides")).to_contain_text("backend-primary-5d4f-b ready")
+        assert await watches_of_pods(stage) == before + 2
+        await tab.goto(address)
+        await put_pod(stage, "backend-5d4f-c", "backend", ready)
+        await expect(another.locator("#sides")).to_contain_text("backend-5d4f-c ready")
+        await another.goto(address)
+
+        async def nobody_looks() -> bool:
+            return await watches_of_pods(stage) == before
+
+        await eventually(nobody_looks, limited.log)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

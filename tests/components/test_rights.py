@@ -44,8 +44,10 @@ def test_the_controller_may_touch_only_the_kinds_it_works_with(program: Recordin
     assert rules(program, "canary-controller").keys() == known
 
 
-def test_the_controller_reads_pods_when_it_asks_and_watches_none(program: Recording) -> None:
-    assert rules(program, "canary-controller")[POD.group, POD.plural] == {"list"}
+def test_the_controller_reads_pods_when_it_asks_and_watches_those_that_people_look_at(program: Recording) -> None:
+    assert rules(program, "canary-controller")[POD.group, POD.plural] == {"list", "watch"}
+    without_page = run_program({"controller": {"image": "registry.example/c:1", "page": {"enabled": False}}})
+    assert rules(without_page, "canary-controller")[POD.group, POD.plural] == {"list"}
 
 
 def test_a_controller_of_some_namespaces_has_no_right_in_any_other() -> None:

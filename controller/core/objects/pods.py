@@ -14,6 +14,8 @@ SHOWN = 300
 """Characters of a reason; a kubelet can quote whole answers of a registry."""
 _PULL = ("ErrImagePull", "ImagePullBackOff")
 _STARTS = ("ContainerCreating", "PodInitializing")
+STARTING = "starts"
+"""The state of a pod that is not ready and says no reason."""
 _NO_REASON = ("Error", "Completed", "ContainerStatusUnknown")
 
 
@@ -37,11 +39,9 @@ def selector_text(workload: Manifest) -> str:
 def trouble_of(workload: Manifest, pods: Sequence[Manifest]) -> str:
     """What is wrong with the newest pod of a workload that is not ready and says why; empty where none does."""
     for pod in pods_of(workload, pods):
-        if _is_ready(pod):
-            continue
-        if reason := next(_reasons(pod), ""):
-            shown = reason if len(reason) <= SHOWN else f"{reason[: SHOWN - 1]}…"
-            return f"pod {pod['metadata']['name']} {shown}"
+        ready, state = pod_state(pod)
+        if not ready and state != STARTING:
+            return f"pod {pod['metadata']['name']} {state}"
     return ""
 
 
@@ -53,10 +53,18 @@ def pods_of(workload: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
 
 
 def pod_state(pod: Manifest) -> tuple[bool, str]:
-    """Whether a pod is ready, and its state in words: ``ready``, ``starts``, or what is wrong with it."""
+    """Whether a pod is ready, and its state in words: ``ready``, `STARTING`, or what is wrong with it."""
     if _is_ready(pod):
         return True, "ready"
-    return False, next(_reasons(pod), "starts")
+    reason = next(_reasons(pod), STARTING)
+    return False, reason if len(reason) <= SHOWN else f"{reason[: SHOWN - 1]}…"
+
+
+def restarts(pod: Manifest) -> int:
+    """Of all its containers together."""
+    status = pod.get("status", {})
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return sum(int(each.get("restartCount") or 0) for each in containers)
 
 
 def image_ids(workload: Manifest, pods: Sequence[Manifest]) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,8 +17,12 @@ from controller.shell.kubernetes.errors import Transient, cluster_error
 from controller.shell.kubernetes.kinds import KINDS, Kind
 
 REQUEST_SECONDS = 30
+SILENCE_SECONDS = 75
+"""A watch on which not even a bookmark came for so long is dead; the API server sends one about every minute."""
 CONNECTIONS = 50
 """Requests that are open at once; asyncio reserves 256 KiB for each connection with TLS."""
+MOST_WATCHES = 40
+"""Watches that people who look at the page may cause at a time: a connection each."""
 PAGE = 200
 """Objects in one answer to a list; a larger one is larger in memory, for good."""
 
@@ -42,6 +46,13 @@ class Kube(Protocol):
         self, kind: Kind, namespace: str = "", *, metadata_only: bool = False, selector: str = "", fields: str = ""
     ) -> Listing:
         """Read all objects of a kind, of the whole cluster without a namespace; by labels and fields if given."""
+        ...
+
+    def watch(self, kind: Kind, namespace: str, selector: str, version: str) -> AsyncIterator[tuple[str, Manifest]]:
+        """What happens to these objects after ``version``: ``ADDED``, ``MODIFIED`` or ``DELETED``, and the object.
+
+        It ends when the server says so, which is no error; whoever goes on has to list again.
+        """
         ...
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
@@ -111,6 +122,26 @@ class KubeClient:
                 return Listing(tuple(items), str(page["metadata"].get("resourceVersion", "")))
             query["continue"] = page["metadata"]["continue"]
 
+    async def watch(
+        self, kind: Kind, namespace: str, selector: str, version: str
+    ) -> AsyncIterator[tuple[str, Manifest]]:
+        request = f"GET {kind.path(namespace)}"
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "labelSelector": selector}
+        accept = accept_header(metadata_only=False, listing=False)
+        timeout = aiohttp.ClientTimeout(sock_connect=REQUEST_SECONDS, sock_read=SILENCE_SECONDS)
+        opening = self._open(
+            "GET", kind, kind.path(namespace), verb="watch", query=query, accept=accept, timeout=timeout
+        )
+        with _failures(request):
+            async with opening as response:
+                await _raise_for_status(request, response)
+                async for line in _lines(response.content):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":  # most often: that version is too old by now
+                        raise Transient(request, int(event["object"]["code"]), str(event["object"].get("message")))
+                    if event["type"] != "BOOKMARK":
+                        yield event["type"], _typed(event["object"], kind)
+
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         kind, namespace, _ = _place(manifest)
         path = kind.path(namespace)
@@ -151,7 +182,7 @@ class KubeClient:
     ) -> dict[str, Any]:
         request = f"{method} {path}"
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        try:
+        with _failures(request):
             # aiohttp gives a free connection to whoever asks next, so with many requests some would wait until they
             # time out: here the one that waits longest is next, and its time begins when it is sent.
             async with (
@@ -163,8 +194,6 @@ class KubeClient:
                 await _raise_for_status(request, response)
                 answer: dict[str, Any] = await response.json()
                 return answer
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Transient(request, 0, _words(error)) from error
 
     def _open(
         self,
@@ -192,6 +221,26 @@ class KubeClient:
             data=None if body is None else json.dumps(body).encode(),
             timeout=timeout,
         )
+
+
+@contextmanager
+def _failures(request: str) -> Iterator[None]:
+    """No answer, or one that is not understood, is Transient."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise Transient(request, 0, _words(error)) from error
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Each line as it comes; aiohttp's own has a limit, which one object may exceed."""
+    begun = bytearray()
+    async for chunk in content.iter_any():
+        first, *others = chunk.split(b"\n")
+        begun += first
+        for following in others:
+            yield bytes(begun)
+            begun = bytearray(following)
 
 
 def _options(dry_run: bool) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ssl
 from collections import defaultdict
@@ -55,12 +56,14 @@ class FakeKube:
 
     Attributes:
         requests: verb and object of every request, in order.
+        watching: what each watch that is open has yet to show.
         failures: what the next requests raise, in order, by verb, or by verb and object; None for one that succeeds.
     """
 
     def __init__(self, *manifests: Mapping[str, Any]) -> None:
         self.requests: list[tuple[str, str]] = []
         self.failures: dict[str, list[ClusterError | None]] = defaultdict(list)
+        self.watching: list[asyncio.Queue[tuple[str, dict[str, Any]]]] = []
         self._objects: dict[Key, dict[str, Any]] = {}
         self._version = 0
         for manifest in manifests:
@@ -78,6 +81,7 @@ class FakeKube:
         stored = copy.deepcopy(dict(manifest))
         stored["metadata"]["resourceVersion"] = str(self._version)
         stored["metadata"].setdefault("uid", f"uid-{self._version}")
+        self._happened("MODIFIED" if key_of(stored) in self._objects else "ADDED", stored)
         self._objects[key_of(stored)] = stored
         return copy.deepcopy(stored)
 
@@ -85,10 +89,11 @@ class FakeKube:
         self._version += 1
         deleted = self._objects.pop((kind, namespace, name))
         deleted["metadata"]["resourceVersion"] = str(self._version)
+        self._happened("DELETED", deleted)
         return deleted
 
     def writes(self) -> list[tuple[str, str]]:
-        return [request for request in self.requests if request[0] not in ("get", "list")]
+        return [request for request in self.requests if request[0] not in ("get", "list", "watch")]
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         self._requested("get", f"{kind.name}/{name}")
@@ -99,12 +104,29 @@ class FakeKube:
     ) -> Listing:
         self._requested("list", kind.name)
         items = [item for key, item in self._objects.items() if key[0] == kind.name and namespace in ("", key[1])]
-        wanted = dict(part.split("=") for part in selector.split(",") if part)
-        items = [item for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()]
+        items = [item for item in items if _selected(item, selector)]
         for path, value in (part.split("=") for part in fields.split(",") if part):
             items = [item for item in items if _at(item, path) == value]
         shown = [_metadata(item) if metadata_only else item for item in items]
         return Listing(tuple(copy.deepcopy(shown)), str(self._version))
+
+    async def watch(
+        self, kind: Kind, namespace: str, selector: str, version: str
+    ) -> AsyncIterator[tuple[str, Manifest]]:
+        self._requested("watch", kind.name)
+        events: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+        self.watching.append(events)
+        try:
+            while True:
+                happened, item = await events.get()
+                if key_of(item)[:2] == (kind.name, namespace) and _selected(item, selector):
+                    yield happened, item
+        finally:
+            self.watching.remove(events)
+
+    def _happened(self, happened: str, item: Mapping[str, Any]) -> None:
+        for each in self.watching:
+            each.put_nowait((happened, copy.deepcopy(dict(item))))
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         key = key_of(manifest)
@@ -156,6 +178,11 @@ class FakeKube:
         stored = self._stored(key_of(manifest))
         if stored["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
             raise Conflict(f"PUT {manifest['kind']}", 409, "the object has been modified")
+
+
+def _selected(item: Mapping[str, Any], selector: str) -> bool:
+    wanted = dict(part.split("=") for part in selector.split(",") if part)
+    return wanted.items() <= (item["metadata"].get("labels") or {}).items()
 
 
 def _at(item: Any, path: str) -> Any:

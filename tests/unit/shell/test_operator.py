@@ -20,6 +20,7 @@ from controller.api.names import LEASE_NAME
 from controller.shell import operator
 from controller.shell.informer import lists
 from controller.shell.informer.cache import Cache
+from controller.shell.kubernetes import client
 from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.errors import StoppedError
 from controller.shell.kubernetes.kinds import CONFIGS, KINDS, LEASE, OPTIONAL, WATCHED, Kind
@@ -262,7 +263,7 @@ async def test_a_controller_that_waits_for_its_crds_stops_at_once(caplog):
 
 
 async def test_a_silent_watch_is_opened_again(monkeypatch):
-    assert operator.SILENCE_SECONDS < 90
+    assert client.SILENCE_SECONDS < 90
     monkeypatch.setattr(operator, "SILENCE_SECONDS", 0.2)
     server = ApiServer()
     async with server.running():

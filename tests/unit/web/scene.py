@@ -14,7 +14,6 @@ from controller.core.model import Manifest
 from controller.shell.history import HistoryKeeper
 from controller.shell.informer.cache import Cache
 from controller.web.server import Page
-from controller.web.writing import Writing
 from tests.unit.shell.fakes import FakeKube, serving
 
 MAY, MAY_NOT = "token-of-ann", "token-of-bob"
@@ -100,7 +99,7 @@ async def open_scene(*manifests: Mapping[str, Any]) -> AsyncIterator[Scene]:
     kube = Cluster(*manifests)
     cache = Cache(lambda *_: None)
     history = HistoryKeeper(kube, cache)
-    page = Page(cache, history, Writing(kube))
+    page = Page(cache, history, kube)
     cache.witness(page.changed)
     for each in manifests:
         cache.put(each)

@@ -15,7 +15,7 @@ from controller.shell.kubernetes import client as kube
 from controller.shell.kubernetes.access import Access
 from controller.shell.kubernetes.client import KubeClient
 from controller.shell.kubernetes.errors import ClusterError, Conflict, NotFound, Rejected, Transient
-from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, SECRET
+from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT, POD, SECRET
 from tests.unit.shell.fakes import serving
 
 Answer = Callable[[web.Request], Any]
@@ -201,3 +201,70 @@ async def test_a_silent_server_is_given_up(monkeypatch):
     async with client(Silent()) as it:
         with pytest.raises(ClusterError, match="no answer in time"):
             await it.get(DEPLOYMENT, "prod", "backend")
+
+
+def told(happened: str, name: str, version: int = 1, **more: Any) -> bytes:
+    """An event of a watch."""
+    metadata = {"name": name, "resourceVersion": str(version), "managedFields": [{}]}
+    return json.dumps({"type": happened, "object": {"metadata": metadata, **more}}).encode() + b"\n"
+
+
+async def watched(*chunks: bytes) -> tuple[list[tuple[str, Any]], Server, ClusterError | None]:
+    """What a watch shows of a stream that comes in these pieces, and how it ends."""
+    seen: list[tuple[str, Any]] = []
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        server.requests.append((request.method, request.path, dict(request.query), None))
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+            await asyncio.sleep(0)
+        return response
+
+    server = Server()
+    server.respond = stream  # type: ignore[method-assign]
+    async with client(server) as it:
+        try:
+            async for each in it.watch(POD, "prod", "app=backend", "7"):
+                seen.append(each)  # noqa: PERF401 -- what came before an error counts
+        except ClusterError as error:
+            return seen, server, error
+    return seen, server, None
+
+
+async def test_a_watch_shows_what_happens_and_ends_with_its_answer():
+    big = told("MODIFIED", "b", status={"message": "x" * 300_000})
+    stream = told("ADDED", "a") + told("BOOKMARK", "") + big + told("DELETED", "a")
+    seen, server, error = await watched(stream[:70], stream[70:200_000], stream[200_000:])
+    assert [(happened, pod["metadata"]["name"], pod["kind"]) for happened, pod in seen] == [
+        ("ADDED", "a", "Pod"),
+        ("MODIFIED", "b", "Pod"),
+        ("DELETED", "a", "Pod"),
+    ]
+    assert (error, "managedFields" in seen[0][1]["metadata"]) == (None, False)
+    query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": "7", "labelSelector": "app=backend"}
+    assert server.requests == [("GET", "/api/v1/namespaces/prod/pods", query, None)]
+
+
+async def test_a_watch_from_a_version_that_is_too_old_says_so():
+    gone = json.dumps({"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}).encode()
+    seen, _, error = await watched(told("ADDED", "a") + gone + b"\n")
+    assert (len(seen), type(error)) == (1, Transient)
+    assert "answered 410: too old resource version" in str(error)
+
+
+async def test_a_silent_watch_is_given_up(monkeypatch):
+    monkeypatch.setattr(kube, "SILENCE_SECONDS", 0.1)
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    server = Server()
+    server.respond = silent  # type: ignore[method-assign]
+    async with client(server) as it:
+        with pytest.raises(Transient, match="no answer in time"):
+            await anext(it.watch(POD, "prod", "app=backend", "7"))
