@@ -44,7 +44,7 @@ for each in settings.workloads:
     ended.append(canary.urn)
     if settings.follows(each):
         triggers = [each.config.model_dump_json(), *filter(None, [settings.proxies[each.namespace]])]
-        gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers)
+        gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers, settings.controller.page.url)
         followed = RolloutGate(each.resource, gate, ResourceOptions(depends_on=[canary]))
         ended.append(followed.outcome)
         outcomes[each.resource] = followed.outcome
@@ -57,6 +57,8 @@ if settings.gateway.enabled:
     pulumi.export("hosts", settings.gateway.hosts)
 if mesh:
     pulumi.export("istio", report_mesh(settings.istio, cluster, mesh, ended))
+if settings.controller.page.url:
+    pulumi.export("page", settings.controller.page.url)
 pulumi.export("prometheusUrl", platform.prometheus_url)
 pulumi.export("rollouts", outcomes)
 pulumi.export("versions", promotion.versions)

@@ -17,12 +17,16 @@ from stack.cluster import ClusterAccess
 
 @dataclass(frozen=True)
 class RolloutGateArgs:
-    """`canary` in `namespace` is followed; `triggers` are what a change of starts a rollout."""
+    """`canary` in `namespace` is followed; `triggers` are what a change of starts a rollout.
+
+    A rollout that is not promoted is said to be seen on the page at `page_url`.
+    """
 
     canary: str
     namespace: str
     cluster: ClusterAccess
     triggers: Sequence[pulumi.Input[Any]]
+    page_url: str | None = None
 
 
 class RolloutGate(pulumi.ComponentResource):
@@ -40,6 +44,8 @@ class RolloutGate(pulumi.ComponentResource):
         words = [canary_command(), "wait", args.canary, f"--namespace={args.namespace}", "--output=json"]
         if args.cluster.context:
             words.append(f"--context={args.cluster.context}")
+        if args.page_url:
+            words.append(f"--page-url={args.page_url}")
         command = local.Command(
             f"{name}-rollout",
             create=shlex.join(words),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
+from controller.api.page import address_of
 from controller.core.simulation.expectations import Traffic
 from preview.changes import Change, Op
 from preview.charts import ChartDiff
@@ -56,7 +58,7 @@ def _stack(preview: StackPreview, traffic: Mapping[str, Traffic]) -> Iterator[st
         yield "No changes."
     else:
         rollouts = tuple(find_rollouts(preview.changes, traffic))
-        yield from _rollouts(rollouts)
+        yield from _rollouts(rollouts, preview.page_url)
         yield from _changes(changed)
         for chart in preview.charts:
             yield ""
@@ -87,7 +89,7 @@ def _advice(preview: StackPreview) -> Iterator[str]:
         yield "</details>"
 
 
-def _rollouts(rollouts: Sequence[Rollout]) -> Iterator[str]:
+def _rollouts(rollouts: Sequence[Rollout], page_url: str) -> Iterator[str]:
     if not rollouts:
         yield "No app changes for its users."
         yield ""
@@ -96,8 +98,14 @@ def _rollouts(rollouts: Sequence[Rollout]) -> Iterator[str]:
     yield "|---|---|---|"
     for each in rollouts:
         new, plan = ("<br>".join(map(_cell, lines)) for lines in (each.changes, each.plan))
-        yield f"| {_cell(each.place)} | {new} | {plan} |"
+        yield f"| {_linked(each.place, page_url)} | {new} | {plan} |"
     yield ""
+
+
+def _linked(place: str, page_url: str) -> str:
+    """An app, with a link to where its rollout is watched."""
+    address = address_of(page_url, *place.split("/"))
+    return f"[{_cell(place)}]({quote(address, safe=':/?#&=%~@+,;')})" if address else _cell(place)
 
 
 def _changes(changed: Sequence[Change]) -> Iterator[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preview.changes import Change
+from preview.changes import Change, fields
 from preview.charts import ChartDiff
 from preview.policies import Violation
+
+_PAGE = "--page-url="
+"""The controller's option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,19 @@ class StackPreview:
     unreachable: str = ""
 
     @property
+    def page_url(self) -> str:
+        """Where people will open the page of its controller, whose argument says so; empty where nowhere."""
+        return next(filter(None, map(_page_url, self.changes)), "")
+
+    @property
     def is_refused(self) -> bool:
         """Whether there is nothing to update to: no preview, or a violation that `up` does not let pass."""
         return bool(self.error) or any(each.is_mandatory for each in self.violations)
+
+
+def _page_url(change: Change) -> str:
+    if change.kind != "Deployment":
+        return ""
+    pod = fields(fields(fields(change.after.get("spec")).get("template")).get("spec"))
+    arguments = (str(each) for container in pod.get("containers") or () for each in container.get("args") or ())
+    return next((each.removeprefix(_PAGE) for each in arguments if each.startswith(_PAGE)), "")

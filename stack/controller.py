@@ -69,8 +69,8 @@ class PageConfig(Model):
     )
     url: Url | None = Field(
         None,
-        description="Where people open it, by a route of your own: the page answers under its name too, and alerts "
-        "lead there.",
+        description="Where people open it, by a route of your own: the page answers under its name too, and alerts, "
+        "the comment of a pull request and an `up` that fails lead there.",
     )
 
 

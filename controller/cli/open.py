@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import typer
 
+from controller.api.page import path_of
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.options import CanaryArgument, ContextOption, NamespaceOption
-from controller.views.cards import path_of
 
 DEFAULT_CONTROLLER = "istio-system/canary-controller"
 PORT_NAME = "page"

@@ -16,6 +16,7 @@ import typer
 
 from controller.api import Canary, CanaryError, CanaryStatus, Phase, Strategy
 from controller.api.durations import parse_duration
+from controller.api.page import address_of
 from controller.api.webhook import HookType
 from controller.cli.by_hand import read_canary
 from controller.cli.errors import CommandError
@@ -102,6 +103,9 @@ def wait(  # noqa: PLR0917 -- typer passes them by name
             help="For example 30m. Defaults to the longest that the Canary allows, and to 1h if a gate may hold it.",
         ),
     ] = "",
+    page_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where people open the page; of what is not promoted it is shown.")
+    ] = "",
     context: ContextOption = "",
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -121,6 +125,8 @@ def wait(  # noqa: PLR0917 -- typer passes them by name
     if as_json:
         print(json.dumps(outcome.to_dict()))
     show(outcome.words)
+    if page_url and outcome.end is not End.PROMOTED:
+        show(f"  {address_of(page_url, namespace, name)}")
     sys.exit(outcome.end)
 
 

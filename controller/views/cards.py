@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from controller.api import Phase
 from controller.api.history import Rollout
+from controller.api.page import path_of
 from controller.views.chart import sparkline
 from controller.views.html import served
 from controller.views.rows import CanaryRow
@@ -45,11 +46,6 @@ class Filter:
         """As in an address."""
         asked = {"namespace": self.namespace, "state": self.state, "name": self.name}
         return urlencode({name: value for name, value in asked.items() if value})
-
-
-def path_of(namespace: str, name: str) -> str:
-    """The path of a Canary's own page."""
-    return f"/canaries/{quote(namespace, safe='')}/{quote(name, safe='')}"
 
 
 def card_id(namespace: str, name: str) -> str:

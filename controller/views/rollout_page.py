@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 from controller.api import Canary, InvalidObject, parse_canary
 from controller.api.history import History, Rollout
+from controller.api.page import path_of
 from controller.core.model import Facts
 from controller.core.objects.kinds import as_workload
 from controller.views import words
-from controller.views.cards import path_of, tag, weight_bar
+from controller.views.cards import tag, weight_bar
 from controller.views.html import served
 from controller.views.ladder import Mark, ladder
 from controller.views.metric_table import render_metrics

@@ -208,6 +208,13 @@ def test_an_update_follows_the_rollout_of_each_app_by_what_its_target_asks_for(p
     assert "environment" not in found["backend"].inputs
 
 
+def test_what_an_update_says_leads_to_the_page_where_that_has_an_address() -> None:
+    url = "https://rollouts.example.com"
+    recording = run_program({"controller": {"image": IMAGE, "page": {"url": url}}})
+    assert {shlex.split(gate.inputs["create"])[-1] for gate in gates(recording).values()} == {f"--page-url={url}"}
+    assert recording.outputs["page"] == url
+
+
 def test_only_a_change_of_the_app_starts_the_command_again(program: Recording) -> None:
     changed = gates(
         run_program({"apps": {"frontend": {}, "backend": {"tag": "6.1.9"}}, "istio": {"timeoutSeconds": 60}})

@@ -13,6 +13,7 @@ from itertools import chain
 
 from controller.api.analysis import Strategy
 from controller.api.canary import Canary
+from controller.api.page import address_of
 from controller.api.status import Phase
 from controller.api.webhook import HookType, Webhook
 from controller.core.decision import Alert, Decision, Receiver, Severity
@@ -125,7 +126,7 @@ def _mark(tick: Tick, after: State) -> str:
 
 def _alert(tick: Tick, severity: Severity, text: str, fields: tuple[tuple[str, str], ...] = ()) -> Alert:
     options, canary = tick.facts.options, tick.canary
-    page = f"{options.page_url}/canaries/{canary.namespace}/{canary.name}" if options.page_url else ""
+    page = address_of(options.page_url, canary.namespace, canary.name)
     fields += tuple((name, value) for name, value in (("Cluster", options.cluster_name), ("Page", page)) if value)
     return Alert(severity, text, fields, tuple(_receivers(tick.canary, severity)))
 

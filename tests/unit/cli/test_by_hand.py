@@ -174,6 +174,17 @@ def test_wait_ends_the_process_with_the_status_and_what_the_last_look_has_found(
     ]
 
 
+@pytest.mark.parametrize(
+    ("phase", "shown"),
+    [("Failed", ["  https://rollouts.example.com/canaries/prod/backend"]), ("Succeeded", [])],
+)
+def test_wait_leads_to_the_page_of_what_was_not_promoted(monkeypatch, phase, shown):
+    kube = FakeKube(canary(phase=phase, lastAppliedSpec=REVISION, lastPromotedSpec=REVISION))
+    page = "--page-url=https://rollouts.example.com/"
+    _, said = run(kube, monkeypatch, "wait", "backend", "-n", "prod", "--for-revision", REVISION, page)
+    assert [line for line in said.splitlines() if "https" in line] == shown
+
+
 def primary_pod(digest: str) -> dict[str, Any]:
     owner = {"kind": "ReplicaSet", "name": "backend-primary-5d8"}
     metadata = {"name": "backend-primary-5d8-x", "namespace": "prod", "ownerReferences": [owner]}

@@ -35,6 +35,12 @@ def released(**spec: Any) -> list[dict[str, Any]]:
     ]
 
 
+def controller(*arguments: str) -> dict[str, Any]:
+    made = workload()
+    made["spec"]["template"]["spec"]["containers"][0]["args"] = ["run", *arguments]
+    return {**made, "metadata": {"name": "canary-controller", "namespace": "istio-system"}}
+
+
 def preview(*steps: dict[str, Any], **fields: Any) -> StackPreview:
     return StackPreview("prod", tuple(read_changes([*steps])), **fields)
 
@@ -52,6 +58,14 @@ CASES = {
             ChartDiff("istiod", (("CustomResourceDefinition/a", "+a: 1"), ("ConfigMap/istio-system/b", "-```\n+b"))),
             ChartDiff("grafana", (("Secret/x", "-" * 4000), *((f"Service/{n}", "+" * 2000) for n in range(30)))),
             ChartDiff("gateway", problem="values don't meet the <schema>"),
+        ),
+    ),
+    "a page that people open": preview(
+        *released(),
+        same(
+            "Deployment",
+            "canary-controller",
+            controller("--page-port=8081", "--page-url=https://rollouts.example/(a)/"),
         ),
     ),
     "settings alone": preview(
