@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import runpy
 from collections.abc import Callable, Mapping, Sequence
@@ -181,6 +182,7 @@ def run(
         finally:
             settings.SETTINGS.rpc_manager.clear()  # what a refused program leaves behind is not for the next one
             settings.SETTINGS.outputs.clear()
+            gc.enable()  # the program's process would end here
         root = settings.get_root_resource()
         assert isinstance(root, Stack)
         recording.outputs |= await Output.from_input(root.outputs).future() or {}
