@@ -11,6 +11,7 @@ from controller.api import CanaryError
 from controller.shell.kubernetes.errors import Rejected
 from controller.shell.mesh import ask_mesh
 from stack.cluster import ClusterAccess
+from stack.errors import ends_when_refused
 from stack.istio import IstioConfig
 from stack.mesh import Mesh, find_doubts, find_mesh_problems, left_behind
 
@@ -29,6 +30,7 @@ def check_mesh(istio: IstioConfig, cluster: ClusterAccess) -> pulumi.Output[Mesh
     A cluster that is not there yet, or out of reach, refuses nothing here: the resources themselves will say so.
     """
 
+    @ends_when_refused()
     def look(mesh: Mesh | None) -> Mesh | None:
         if mesh is None:
             return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 
+from stack.errors import ends_when_refused
 from stack.promotion import Images, Past, PromotionConfig, find_frozen, find_unproven, remember
 
 
@@ -41,6 +42,7 @@ def prove(config: PromotionConfig, apps: Mapping[str, Images]) -> Promotion:
     for app, by in sorted(config.override.items()):
         pulumi.log.warn(f"{app}: {by.version} needs no proof, says {by.by}: {by.why}")
 
+    @ends_when_refused()
     def look(outputs: list[Any]) -> Past:
         past = Past(outputs[0] or {}, outputs[1])
         now = datetime.now(UTC)

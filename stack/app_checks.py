@@ -41,28 +41,38 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def workload_problems(config: StackConfig, workload: Workload) -> Iterator[Problem]:
-    """Everything that cannot work with an app or a target."""
-    at, entry = workload.key, workload.config
-    yield from _canary(config, workload)
-    yield from _templates(config, at, entry)
-    yield from _elsewhere_refs(config.controller.trust, workload)
-    if isinstance(entry, AppConfig):
-        yield from _workload(at, workload.name, entry)
-    else:
-        yield from _elsewhere(at, {"canary": entry.canary})
-        yield from _autoscaler(at, workload.name, entry)
+def workload_problems(config: StackConfig) -> Iterator[Problem]:
+    """Everything that cannot work with an app or a target, whatever else the stack has."""
+    for workload in config.workloads:
+        at, entry = workload.key, workload.config
+        yield from _canary(workload)
+        if isinstance(entry, AppConfig):
+            yield from _workload(at, workload.name, entry)
+        else:
+            yield from _elsewhere(at, {"canary": entry.canary})
+            yield from _autoscaler(at, workload.name, entry)
+
+
+def analysis_problems(config: StackConfig) -> Iterator[Problem]:
+    """What the analysis of an app or a target asks of the controller and the templates of the stack."""
+    for workload in config.workloads:
+        yield from _interval(config.controller.minimum_interval, workload)
+        yield from _templates(config, workload.key, workload.config)
+        yield from _elsewhere_refs(config.controller.trust, workload)
 
 
 # --- the Canary -------------------------------------------------------------------------------------------------------
 
 
-def _canary(config: StackConfig, workload: Workload) -> Iterator[Problem]:
-    at, app = workload.key, workload.config
-    floor = config.controller.minimum_interval
-    if app.analysis.interval_seconds < parse_duration(floor):
+def _interval(floor: str, workload: Workload) -> Iterator[Problem]:
+    analysis = workload.config.analysis
+    if analysis.interval_seconds < parse_duration(floor):
         message = f"must not be below controller.minimumInterval, {floor}"
-        yield Problem(f"{at}.analysis.interval", f'Invalid value: "{app.analysis.interval}": {message}')
+        yield Problem(f"{workload.key}.analysis.interval", f'Invalid value: "{analysis.interval}": {message}')
+
+
+def _canary(workload: Workload) -> Iterator[Problem]:
+    at, app = workload.key, workload.config
     try:
         canary = build_canary(workload.name, workload.namespace, app)
     except InvalidObject as error:

@@ -144,10 +144,9 @@ def chart_problems(config: StackConfig) -> Iterator[Problem]:
             yield Problem(f"istio.values.{'.'.join(keys)}", f"Forbidden: {reason}")
     if not isinstance(values.gateway.get("labels", {}), Mapping):
         yield Problem("istio.values.gateway.labels", "Invalid value: must be of type object")
-    yield from _gateway_ports(config)
 
 
-def _gateway_ports(config: StackConfig) -> Iterator[Problem]:
+def chart_port_problems(config: StackConfig) -> Iterator[Problem]:
     """Ports of the stack's own, in place of those that the Gateways on these pods need."""
     service = config.istio.values.gateway.get("service")
     own = service.get("ports") if isinstance(service, Mapping) else None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from controller.api import Problem
-from stack.app_checks import workload_problems
-from stack.charts import chart_problems
+from stack.app_checks import analysis_problems, workload_problems
+from stack.charts import chart_port_problems, chart_problems
 from stack.config import StackConfig
-from stack.gateway_checks import gateway_problems
-from stack.monitoring_checks import monitoring_problems
+from stack.errors import section_of
+from stack.gateway_checks import gateway_problems, port_problems
+from stack.monitoring_checks import address_problems, monitoring_problems, recipient_problems, secret_problems
 from stack.name_checks import name_problems
 from stack.names import GATEWAY_RELEASE, GRAFANA, ISTIO_NAMESPACE, PROMETHEUS
 from stack.namespace import Place
-from stack.part_checks import part_problems
+from stack.part_checks import image_problems, istio_problems, part_problems, revision_problems
+from stack.promotion import find_barred
 from stack.route_checks import route_problems
 
 _WITHOUT_SIDECARS = {ISTIO_NAMESPACE, "kube-system", "kube-public", "kube-node-lease"}
@@ -36,19 +38,22 @@ _OPTIONS_SET_HERE = {
 _NAMES_IN_ISTIO_SYSTEM = {PROMETHEUS, GRAFANA, "istiod", GATEWAY_RELEASE}
 
 
-def find_problems(config: StackConfig) -> Iterator[Problem]:
-    """Everything that cannot work as configured, or that would have no effect."""
-    yield from part_problems(config)
-    yield from chart_problems(config)
-    yield from gateway_problems(config)
+def find_problems(config: StackConfig, wrong: Collection[str] = ()) -> Iterator[Problem]:
+    """Everything that cannot work as configured, or that would have no effect.
+
+    Args:
+        config: the stack, as far as it is valid.
+        wrong: the sections of which something is not, and so is missing in it.
+    """
+    found = [each for find, needed in _CHECKS if not {*wrong} & {*needed} for each in find(config)]
+    yield from found
+    if {*wrong, *(section_of(each) for each in found)}.isdisjoint(_APPS):  # each app has images
+        yield from find_barred(config.promotion, config.blocked, config.images)
+
+
+def _namespaces(config: StackConfig) -> Iterator[Problem]:
     for place in config.declared_places:
         yield from _namespace(place)
-    yield from _controller(config)
-    yield from monitoring_problems(config)
-    for workload in config.workloads:
-        yield from workload_problems(config, workload)
-    yield from name_problems(config)
-    yield from route_problems(config)
 
 
 def _namespace(place: Place) -> Iterator[Problem]:
@@ -88,8 +93,37 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
     for argument in controller.args:
         if argument.startswith("-") and argument.partition("=")[0].lstrip("-") in _OPTIONS_SET_HERE:
             yield Problem("controller.args", f'Forbidden: "{argument}": this program sets it; use the key for it')
+
+
+def _watched(config: StackConfig) -> Iterator[Problem]:
+    controller = config.controller
     for place in config.places:
         if controller.namespaces and place.workloads and place.name not in controller.namespaces:
             where = "namespaces" if place.prefix else "namespace.name"
             message = f'must include "{place.name}", a namespace of apps or targets ({where})'
             yield Problem("controller.namespaces", f"Invalid value: {message}")
+
+
+_APPS = ("apps", "targets", "namespace", "namespaces")
+_CHECKS: Sequence[tuple[Callable[[StackConfig], Iterator[Problem]], Collection[str]]] = (
+    # what finds problems -> the sections without all of which it would find some that are none
+    (part_problems, ()),
+    (istio_problems, ("gateway",)),
+    (revision_problems, ("istio",)),
+    (image_problems, ("controller",)),
+    (chart_problems, ()),
+    (chart_port_problems, ("gateway",)),
+    (port_problems, ()),
+    (gateway_problems, ("gateway",)),
+    (_namespaces, ()),
+    (_controller, ()),
+    (_watched, ("namespace",)),
+    (recipient_problems, _APPS),
+    (monitoring_problems, ()),
+    (address_problems, (*_APPS, "observability")),
+    (secret_problems, (*_APPS, "alerts", "controller", "gateway", "gateways", "loadTester", "observability")),
+    (workload_problems, ()),
+    (analysis_problems, ("controller", "namespace", "observability")),
+    (name_problems, ("loadTester", "namespace")),
+    (route_problems, ("gateway", "namespace")),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pulumi
@@ -10,6 +11,19 @@ from pydantic import BaseModel, ValidationError
 
 from controller.api import Problem
 from controller.api.problems import Step, find
+
+_SAID = 32
+"""The status by which a program tells Pulumi's language host that its errors are logged; it adds one to any other."""
+
+
+@contextmanager
+def ends_when_refused() -> Iterator[None]:
+    """What is refused inside is logged, and ends the program."""
+    try:
+        yield
+    except pulumi.RunError as refusal:
+        pulumi.log.error(str(refusal))
+        raise SystemExit(_SAID) from refusal
 
 
 class ConfigError(pulumi.RunError):
@@ -29,6 +43,23 @@ def problems_of(error: ValidationError, model: type[BaseModel], given: Mapping[s
     for finding in find(error, model):
         hint = finding.missing.description if finding.missing else None
         yield Problem(_path(finding.steps, given), f"{finding.message}: {hint}" if hint else finding.message)
+
+
+def section_of(problem: Problem) -> str:
+    """The first key of its path."""
+    return problem.path.partition(".")[0].partition("[")[0]
+
+
+def without(given: Mapping[str, Any], error: ValidationError, model: type[BaseModel]) -> dict[str, Any]:
+    """`given` without each section in which something is wrong; of a section of entries by name, without the entry."""
+    right = {key: {**value} if isinstance(value, Mapping) else value for key, value in given.items()}
+    for finding in find(error, model):
+        section, *below = (str(step.name) for step in finding.steps[:2])
+        if below and finding.steps[1].kind == "key" and isinstance(right.get(section), Mapping):
+            right[section].pop(below[0], None)
+        else:
+            right.pop(section, None)
+    return right
 
 
 def _path(steps: Sequence[Step], given: Any) -> str:

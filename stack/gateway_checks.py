@@ -13,10 +13,14 @@ _RESERVED_PORTS = range(15000, 15100)
 """Envoy's own ports: admin, status, metrics, health."""
 
 
-def gateway_problems(config: StackConfig) -> Iterator[Problem]:
-    """Each by itself, and each two of them."""
+def port_problems(config: StackConfig) -> Iterator[Problem]:
+    """Of each by itself."""
     for gateway in config.all_gateways:
         yield from _ports(gateway)
+
+
+def gateway_problems(config: StackConfig) -> Iterator[Problem]:
+    """Of each beside the others."""
     for name, other in config.gateways.items():
         yield from _pods(config, f"gateways.{name}", other)
     for one, two in combinations(config.all_gateways, 2):

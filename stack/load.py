@@ -21,24 +21,20 @@ from stack.config import (
     templates_namespace,
 )
 from stack.controller import TrustConfig
-from stack.errors import ConfigError, problems_of
+from stack.errors import ConfigError, ends_when_refused, problems_of, section_of, without
 from stack.gateway import GatewayConfig
 from stack.istio import IstioConfig
 from stack.namespace import NamespaceConfig
 from stack.observability import AlertConfig
-from stack.promotion import find_barred
 from stack.secrets import hidden
 from stack.workshop import complete, workshop_apps
 
 S = TypeVar("S", bound=BaseModel)
 
 
+@ends_when_refused()
 def load() -> StackConfig:
-    """The configuration of the current stack, validated.
-
-    Raises:
-        ConfigError: listing everything that is wrong.
-    """
+    """The configuration of the current stack, validated. What is wrong with it ends the program, all said at once."""
     project = pulumi.get_project()
     prefix = f"{project}:"
     given = pulumi_config.get_config_env() | pulumi_config.CONFIG.get()
@@ -49,9 +45,9 @@ def load() -> StackConfig:
         *(Problem(key, "unknown field: a key of a section is set with `pulumi config set --path`") for key in flat),
     ]
     secrets = [*_about_secrets(project, {key: pulumi_config.is_config_secret(prefix + key) for key in raw})]
-    if secrets:  # what else is wrong would be said with the values
-        raise ConfigError(project, [*problems, *secrets])
-    return parse({key: value for key, value in raw.items() if key not in flat}, project, problems)
+    left_out = {*flat, *(each.path for each in secrets)}  # what else is wrong there would be said with the values
+    right = {key: value for key, value in raw.items() if key not in left_out}
+    return parse(right, project, [*problems, *secrets])
 
 
 def _misspelt(project: str, given: Iterable[str]) -> Iterator[Problem]:
@@ -76,11 +72,11 @@ def _about_secrets(project: str, are_secret: Mapping[str, bool]) -> Iterator[Pro
             yield Problem(key, f"must be Pulumi secrets: set each value with `{command}`")
 
 
+@ends_when_refused()
 def load_cluster(rollouts: RolloutsConfig) -> ClusterAccess:
     """The cluster of the stack, as `kubernetes:kubeconfig` and `kubernetes:context` name it.
 
-    Raises:
-        ConfigError: rollouts are followed, and the kubeconfig is no path of a file, so that no command can read it.
+    Where rollouts are followed, a kubeconfig that is no path of a file ends the program: no command could read it.
     """
     provider = pulumi.Config("kubernetes")
     kubeconfig = provider.get("kubeconfig") or ""
@@ -97,14 +93,15 @@ def parse(raw: Mapping[str, Any], project: str, known: Sequence[Problem] = ()) -
         ConfigError: listing everything that is wrong.
     """
     whole = _complete(raw)
+    problems = [*known]
     try:
         config = StackConfig.model_validate(whole)
     except ValidationError as error:
-        found = [_with_name_meant(each) for each in problems_of(error, StackConfig, whole)]
-        raise ConfigError(project, [*known, *found]) from None
-    problems = [*find_problems(config)] or [*find_barred(config.promotion, config.blocked, config.images)]
-    if known or problems:
-        raise ConfigError(project, [*known, *problems])
+        problems += [_with_name_meant(each) for each in problems_of(error, StackConfig, whole)]
+        config = StackConfig.model_validate({"apps": {}} | without(whole, error, StackConfig))
+    problems += find_problems(config, wrong={section_of(each) for each in problems})
+    if problems:
+        raise ConfigError(project, problems)
     return config
 
 

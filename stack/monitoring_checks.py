@@ -29,6 +29,34 @@ def monitoring_problems(config: StackConfig) -> Iterator[Problem]:
     yield from _scrape_configs(prometheus.scrape_configs)
     for name, alert in config.alerts.items():
         yield from _alert(config, f"alerts.{name}", alert)
+
+
+def address_problems(config: StackConfig) -> Iterator[Problem]:
+    """Servers of metrics and alerts that the controller would not call."""
+    for name, template in config.observability.metric_templates.items():
+        if template.create and template.provider:
+            at = f"observability.metricTemplates.{name}.provider.address"
+            yield from _untrusted(config, at, template.provider.address)
+    for name, alert in config.alerts.items():
+        if provider := alert.provider:
+            for field, address in (("address", provider.address), ("proxy", provider.proxy)):
+                yield from _untrusted(config, f"alerts.{name}.provider.{field}", address or "")
+            if provider.secret_ref:
+                yield from _untrusted_secret(config, f"alerts.{name}.provider.secretRef", provider.secret_ref.name)
+
+
+def recipient_problems(config: StackConfig) -> Iterator[Problem]:
+    """Alerts about what the stack does not have."""
+    names = [f"{each.namespace}/{each.name}" for each in config.workloads]
+    for alert_name, alert in config.alerts.items():
+        for pattern in alert.canaries:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                message = f'Not found: "{pattern}": no such app or target (known: {", ".join(names)})'
+                yield Problem(f"alerts.{alert_name}.canaries", message)
+
+
+def secret_problems(config: StackConfig) -> Iterator[Problem]:
+    """Secrets that would be in no namespace."""
     for name, users in secret_users(config).items():
         if not users:
             message = "nothing names it: an app, the secretRef of a provider, or the credentialName of a gateway"
@@ -55,7 +83,6 @@ def _metric_template(config: StackConfig, name: str, template: MetricTemplateCon
         yield Problem(f"{at}{path.removeprefix('spec')}", f"Forbidden: {reason}")
     if template.provider:
         yield from _plain_credentials(f"{at}.provider", "address", template.provider)
-        yield from _untrusted(config, f"{at}.provider.address", template.provider.address)
 
 
 def _plain_credentials(at: str, address: str, provider: MetricProvider) -> Iterator[Problem]:
@@ -91,39 +118,31 @@ def _credentials(value: Any, path: str) -> Iterator[str]:
 
 
 def _alert(config: StackConfig, at: str, alert: AlertConfig) -> Iterator[Problem]:
-    names = [f"{each.namespace}/{each.name}" for each in config.workloads]
-    for pattern in alert.canaries:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            yield Problem(
-                f"{at}.canaries", f'Not found: "{pattern}": no such app or target (known: {", ".join(names)})'
-            )
     provider = alert.provider
     if provider is None:
         return
     if provider.address and provider.type != "webhook":
         message = f"whoever knows it can post to {provider.type}: set secrets.NAME.address, and NAME in secretRef"
         yield Problem(f"{at}.provider.address", f"Forbidden: {message}")
-    for field, address in (("address", provider.address), ("proxy", provider.proxy)):
-        yield from _untrusted(config, f"{at}.provider.{field}", address or "")
-    if provider.secret_ref and provider.secret_ref.name in config.secrets:
-        yield from _alert_secret(config, f"{at}.provider.secretRef", provider.secret_ref.name, provider.type)
-
-
-def _alert_secret(config: StackConfig, at: str, name: str, kind: str) -> Iterator[Problem]:
-    """Nothing of the address is shown, not even its host."""
-    secret = config.secrets[name]
-    needed = {"address", "token"} if kind == "slack" else {"address"}
-    if not needed & secret.keys():
-        yield Problem(at, f"Invalid value: secrets.{name} must have the key {' or '.join(sorted(needed))}")
-    if "address" in secret and not _is_trusted(config, _host(secret["address"].get_secret_value())):
-        message = f"controller.trust.addresses has no pattern for the host of secrets.{name}.address"
-        yield Problem(at, f"Forbidden: {message}")
+    if provider.secret_ref and (secret := config.secrets.get(provider.secret_ref.name)) is not None:
+        needed = {"address", "token"} if provider.type == "slack" else {"address"}
+        if not needed & secret.keys():
+            message = f"secrets.{provider.secret_ref.name} must have the key {' or '.join(sorted(needed))}"
+            yield Problem(f"{at}.provider.secretRef", f"Invalid value: {message}")
 
 
 def _untrusted(config: StackConfig, at: str, address: str) -> Iterator[Problem]:
     host = _host(address)
     if not _is_trusted(config, host):
         yield Problem(at, f'Forbidden: controller.trust.addresses has no pattern for "{host}"')
+
+
+def _untrusted_secret(config: StackConfig, at: str, name: str) -> Iterator[Problem]:
+    """Nothing of the address is shown, not even its host."""
+    address = config.secrets.get(name, {}).get("address")
+    if address and not _is_trusted(config, _host(address.get_secret_value())):
+        message = f"controller.trust.addresses has no pattern for the host of secrets.{name}.address"
+        yield Problem(at, f"Forbidden: {message}")
 
 
 def _is_trusted(config: StackConfig, host: str) -> bool:

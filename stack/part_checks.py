@@ -21,7 +21,7 @@ _ABOUT_EXISTING: Mapping[str, Collection[str]] = {
 
 
 def part_problems(config: StackConfig) -> Iterator[Problem]:
-    """What would have no effect, and what is missing."""
+    """What would have no effect."""
     parts: Mapping[str, Model] = {
         "istio": config.istio,
         "observability.prometheus": config.observability.prometheus,
@@ -34,12 +34,14 @@ def part_problems(config: StackConfig) -> Iterator[Problem]:
     for part, settings in parts.items():
         if not getattr(settings, "enabled", True):
             yield from _without_effect(part, settings)
-    yield from _istio(config)
-    yield from _revisions(config)
     for field in sorted(config.observability.prometheus.model_fields_set & {"headers", "secret_ref"}):
         if config.observability.prometheus.enabled:
             key = to_camel(field)
             yield Problem(f"observability.prometheus.{key}", "Forbidden: the Prometheus of this stack asks for none")
+
+
+def image_problems(config: StackConfig) -> Iterator[Problem]:
+    """The controller's image has no default."""
     if config.controller.enabled and not config.controller.image:
         yield Problem("controller.image", f"Required value: {ControllerConfig.model_fields['image'].description}")
 
@@ -51,7 +53,8 @@ def _without_effect(part: str, settings: Model) -> Iterator[Problem]:
             yield Problem(f"{part}.{field.alias or name}", f"Forbidden: with {part}.enabled: false nothing uses it")
 
 
-def _istio(config: StackConfig) -> Iterator[Problem]:
+def istio_problems(config: StackConfig) -> Iterator[Problem]:
+    """An Istio that is there already, and one without a gateway."""
     istio, gateway = config.istio, config.gateway
     existing = istio.existing
     if istio.enabled and "existing" in istio.model_fields_set:
@@ -75,7 +78,7 @@ def _istio(config: StackConfig) -> Iterator[Problem]:
                 yield Problem(f"istio.existing.{key}", f"Required value: {meaning}; or set gateway.enabled: false")
 
 
-def _revisions(config: StackConfig) -> Iterator[Problem]:
+def revision_problems(config: StackConfig) -> Iterator[Problem]:
     """Two istiods, and who asks for which."""
     istio, revisions = config.istio, config.istio.revisions
     if not istio.enabled:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from package.components import NAME
@@ -21,17 +20,10 @@ from package.manifest import PROMETHEUS
 from package.provider import build_provider
 from preview.policies import Violation
 from preview.pulumi import preview_stack
-from sandbox.deploy.plugins import install
 from sandbox.node.apiserver import api_server
 from sandbox.paths import REPO, Cache
 
 KINDS = ("alertproviders.flagger.app", "canaries.flagger.app", "metrictemplates.flagger.app")
-NO_CLUSTER = """
-current-context: none
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: me, user: {}}]
-contexts: [{name: none, context: {cluster: none, user: me}}]
-"""
 IN_YAML = """
 import json, sys, pulumi
 
@@ -48,30 +40,6 @@ for name, each in json.loads(pulumi.Config().require("resources")).items():
         pulumi.export(output, getattr(made, output))
 """
 """What the language host of YAML does with resources that need no more than their order."""
-
-
-@pytest.fixture
-def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a project, where `pulumi` finds the sandbox's plugins and no cluster."""
-    cache = Cache.default()
-    assert (cache.plugins / "pulumi-resource-kubernetes").exists(), "not built yet: python -m sandbox build"
-    install(tmp_path / "home", cache, Path(sys.executable))
-    (tmp_path / "kubeconfig").write_text(NO_CLUSTER)
-    for folder in ("backend", "project", "bin"):
-        (tmp_path / folder).mkdir()
-    for name, value in {
-        "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{cache.bin}:/usr/bin:/bin",
-        "PYTHONPATH": str(REPO),
-        "KUBECONFIG": str(tmp_path / "kubeconfig"),
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'backend'}",
-        "PULUMI_CONFIG_PASSPHRASE": "",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path / "project")
-    return tmp_path / "project"
 
 
 def start(path: Path, *command: str | Path) -> None:

@@ -187,8 +187,13 @@ def run(
         assert isinstance(root, Stack)
         recording.outputs |= await Output.from_input(root.outputs).future() or {}
 
-    with patch("components.mesh.ask_mesh", ask_mesh):
-        asyncio.run(run())
+    try:
+        with patch("components.mesh.ask_mesh", ask_mesh):
+            asyncio.run(run())
+    except SystemExit as end:  # it has said why, and by this status the language host says no more
+        if end.code == 32 and end.__cause__:
+            raise end.__cause__ from None
+        raise
     return recording
 
 

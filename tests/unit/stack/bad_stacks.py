@@ -1147,3 +1147,106 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
 }
+
+RIGHT_TOGETHER: Mapping[str, dict[str, Any]] = {
+    # each would be refused if one of its sections were the default one
+    "neither Istio nor a gateway": {"istio": {"enabled": False}, "gateway": {"enabled": False}},
+    "a second revision, and who has it": {
+        "istio": {"version": "1.30.1", "revisions": {"next": "1.31.1"}},
+        "namespace": {"revision": "next"},
+    },
+    "ports of the gateway's Service": {
+        "gateway": {"httpPort": 8080},
+        "istio": {"values": {"gateway": {"service": {"ports": [{"name": "http", "port": 8080}]}}}},
+    },
+    "a gateway on the port of the first": {
+        "gateway": {"httpPort": 8080, "hosts": ["shop.example"]},
+        "gateways": {"internal": {"httpPort": 8080, "hosts": ["internal.example"]}},
+    },
+    "a gateway without the first": {
+        "gateway": {"enabled": False},
+        "gateways": {"public-gateway": {"hosts": ["*"], "selector": {"istio": "mine"}}},
+    },
+    "a controller of one namespace": {"namespace": {"name": "shop"}, "controller": {**IMAGE, "namespaces": ["shop"]}},
+    "another namespace that has the usual name": {"namespace": {"name": "shop"}, "namespaces": {"prod": {}}},
+    "an alert about one app": {
+        "apps": {"cart": NEW_APP},
+        "alerts": {"team": {"canaries": ["prod/cart"], "provider": {"type": "webhook", "address": "http://hook"}}},
+    },
+    "an alert about an app elsewhere": {
+        "namespaces": {"shop": {"apps": {"cart": NEW_APP}}},
+        "alerts": {"team": {"canaries": ["shop/cart"], "provider": {"type": "webhook", "address": "http://hook"}}},
+    },
+    "an alert about a target in another namespace than usual": {
+        "namespace": {"name": "shop"},
+        "targets": {"ledger": TARGET},
+        "alerts": {"team": {"canaries": ["shop/ledger"], "provider": {"type": "webhook", "address": "http://hook"}}},
+    },
+    "addresses by namespace": {
+        "namespace": {"name": "shop"},
+        "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+        "alerts": {"team": {"provider": {"type": "webhook", "address": "http://hook.shop"}}},
+    },
+    **{
+        f"addresses by a namespace that is there already, of {section}": {
+            "namespace": {"create": False},
+            "apps": {"frontend": None, "backend": None, **(entries if section == "apps" else {})},
+            **({section: entries} if section != "apps" else {}),
+            "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+            "alerts": {"team": {"provider": {"type": "webhook", "address": f"http://hook.{namespace}"}}},
+        }
+        for section, namespace, entries in (
+            ("apps", "prod", {"cart": NEW_APP}),
+            ("targets", "prod", {"ledger": TARGET}),
+            ("namespaces", "shop", {"shop": {}}),
+        )
+    },
+    "a Prometheus elsewhere that a template asks too": {
+        "controller": {**IMAGE, "trust": {"addresses": ["*.prod"]}},
+        "observability": {
+            "prometheus": {"enabled": False, "url": "http://p.example"},
+            "metricTemplates": {
+                "own": {"query": "1", "provider": {"type": "prometheus", "address": "http://p.example"}}
+            },
+        },
+    },
+    "Secrets that each are named somewhere": {
+        "secrets": {name: {"key": "value"} for name in ("of-app", "of-gateway", "of-controller", "of-load-tester")},
+        "apps": {"cart": {**NEW_APP, "secrets": ["of-app"]}},
+        "gateway": {"credentialName": "of-gateway"},
+        "controller": {**IMAGE, "pullSecrets": ["of-controller"]},
+        "loadTester": {"pullSecrets": ["of-load-tester"]},
+    },
+    "a faster analysis than usual": {
+        "controller": {**IMAGE, "minimumInterval": "1s"},
+        "apps": {"backend": {"analysis": {"interval": "2s"}}},
+    },
+    "a template of the stack": {
+        "observability": {"metricTemplates": {"own": {"query": "1"}}},
+        "apps": {"cart": {**NEW_APP, "analysis": {"metrics": [{"name": "own", "templateRef": {"name": "own"}}]}}},
+    },
+    "a template of the app's own namespace": {
+        "namespace": {"name": "shop"},
+        "controller": {**IMAGE, "trust": {"crossNamespaceReferences": False}},
+        "apps": {
+            "cart": {
+                **NEW_APP,
+                "analysis": {"metrics": [{"name": "own", "templateRef": {"name": "own", "namespace": "shop"}}]},
+            }
+        },
+    },
+    "an app with the load tester's name": {
+        "loadTester": {"enabled": False},
+        "apps": {"flagger-loadtester": NEW_APP, "frontend": None, "backend": None},
+    },
+    "an app on a gateway of its own": {
+        "gateway": {"name": "front", "hosts": ["shop.example"]},
+        "apps": {
+            "cart": {**NEW_APP, "service": {"port": 80, "gateways": ["public-gateway"], "hosts": ["cart.example"]}}
+        },
+    },
+    "a version without proof": {
+        "apps": {"cart": NEW_APP},
+        "promotion": {"override": {"cart": {"version": "1", "by": "me", "why": "urgent"}}},
+    },
+}

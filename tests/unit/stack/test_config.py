@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 import yaml
@@ -15,7 +15,7 @@ from stack.errors import ConfigError
 from stack.load import parse
 from stack.merge import merge
 from stack.values import Resources
-from tests.unit.stack.bad_stacks import EXISTING, IMAGE, NEW_APP, REFUSED, ROUTED, TARGET
+from tests.unit.stack.bad_stacks import EXISTING, IMAGE, NEW_APP, REFUSED, RIGHT_TOGETHER, ROUTED, TARGET
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "canary-on-istio"
@@ -56,7 +56,61 @@ def test_lists_every_error_at_once() -> None:
     ]
 
 
+def test_a_mistake_in_each_section_and_those_between_the_others_are_said_together() -> None:
+    between = {
+        "controller": {**IMAGE, "namespaces": ["shop"], "page": {"enabled": False, "url": "http://page.example"}},
+        "apps": {
+            "cart": {**NEW_APP, "podSpec": {"contaners": []}, "analysis": {"interval": "1s"}},
+            "shop": {**NEW_APP, "service": {"port": 80, "name": "cart"}},
+        },
+        "namespace": {"mtls": "STRICT", "injection": False},
+        "istio": {"values": {"gateway": {"name": "mine"}}},
+    }
+    within = {
+        "gateway": {"hosts": []},
+        "loadTester": {"enabled": "no"},
+        "rolouts": {"follow": False},
+        "targets": {"ledger": {"service": {"port": 0}}},
+    }
+    assert [line.split(": ")[0] for line in problems(merge(between, within))] == [
+        "gateway.hosts",
+        "loadTester.enabled",
+        "targets.ledger.service.port",
+        "rolouts",
+        "istio.values.gateway.name",
+        "namespace.mtls",
+        "controller.page.url",
+        "controller.namespaces",
+        "apps.cart.podSpec.contaners",
+        "apps.cart.analysis.interval",
+    ]
+
+
+def broken(stack: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The stack with a key that does not exist in each of its sections, and in each of the entries of one by name."""
+    for section, field in StackConfig.model_fields.items():
+        key, given = field.alias or section, stack.get(field.alias or section, {})
+        by_name = get_origin(field.annotation) is dict
+        for name in [*given] if by_name and isinstance(given, Mapping) else [None]:
+            if isinstance(given if name is None else given[name], Mapping):
+                yield merge(stack, {key: {"zzz": []} if name is None else {name: {"zzz": []}}})
+
+
+@pytest.mark.parametrize("case", [*REFUSED, *RIGHT_TOGETHER])
+def test_no_more_is_found_wrong_where_a_section_is_not_valid(case: str) -> None:
+    """What a check may not know of a section that is left out, it does not guess."""
+    raw, known = REFUSED[case] if case in REFUSED else (RIGHT_TOGETHER[case], [])
+    stack = {"controller": IMAGE, **raw}
+    for wrong in broken(stack):
+        assert {line for line in problems(wrong) if "zzz" not in line} <= {*known}
+
+
 # --- what is accepted -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", RIGHT_TOGETHER)
+def test_accepts_what_is_right_together(case: str) -> None:
+    parsed(RIGHT_TOGETHER[case])
 
 
 def test_a_stack_has_the_apps_that_it_names() -> None:
