@@ -51,7 +51,7 @@ def world(instance: Instance, request: pytest.FixtureRequest) -> Iterator[World]
     if not KEEP:
         down(instance.name)
     try:
-        # Shown as it goes: it takes a minute, or a quarter of an hour where nothing is built, and says there what went wrong.
+        # Shown as it goes: it takes a minute, or a quarter of an hour to build, and says there what went wrong.
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             world = World.from_nothing(instance.name)
     except SandboxError as error:
