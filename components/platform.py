@@ -97,7 +97,7 @@ def make_platform(
         before_apps.append(PublicGateway(f"{prefix}{name}", gateway, after(*mesh, *namespaces)))
     if settings.controller.enabled:
         controller = CanaryControllerArgs(settings.controller, observability.prometheus)
-        needs = after(*ready, *observability.metrics)
+        needs = after(*ready, *observability.templates)  # not Prometheus: both take their time to start
         before_apps.append(CanaryController(f"{prefix}canary-controller", controller, needs))
     before_apps += [
         LoadTester(

@@ -56,5 +56,7 @@ def build_provider() -> ComponentProvider:
             )
             for key, text in told.items():
                 properties[key]["description"] = text
+    # Else Go lacks the types of what is in maps, and does not compile.
+    schema["language"]["go"]["generateExtraInputTypes"] = True
     provider.schema = json.dumps(schema)
     return provider

@@ -60,18 +60,19 @@ class ObservabilityArgs:
 class Observability(pulumi.ComponentResource):
     """Everything is in istio-system, except the metric templates where Canaries may not refer to them there.
 
-    An analysis needs `metrics`, Prometheus and the templates. Grafana is for people: nothing waits for it.
+    An analysis needs `metrics`, Prometheus and the `templates`. Grafana is for people: nothing waits for it.
     """
 
     prometheus: MetricProvider
     metrics: list[pulumi.Resource]
+    templates: list[pulumi.Resource]
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:Observability", name, None, opts)
         prometheus, grafana = args.config.prometheus, args.config.grafana
         self._name, self.prometheus = name, prometheus.provider
         after = [self._prometheus(prometheus, args.controller, opts)] if prometheus.enabled else []
-        self.metrics = list(after)
+        self.templates = []
         templates = {
             "error-rate": MetricTemplateConfig(query=promql.error_rate(promql.TARGET, promql.INTERVAL)),
             "latency": MetricTemplateConfig(query=promql.latency(promql.TARGET, promql.INTERVAL)),
@@ -81,7 +82,8 @@ class Observability(pulumi.ComponentResource):
             for each, settings in templates.items():
                 if settings.create:
                     template = build_metric_template(each, namespace, settings, prometheus)
-                    self.metrics.append(self._metric_template(prefix, template, opts, *after))
+                    self.templates.append(self._metric_template(prefix, template, opts))
+        self.metrics = [*after, *self.templates]
         if grafana.enabled:
             self._grafana(grafana, args.controller, opts, *after)
         self.register_outputs({"prometheusUrl": self.prometheus.address})
@@ -145,7 +147,7 @@ class Observability(pulumi.ComponentResource):
         )
 
     def _metric_template(
-        self, prefix: str, template: MetricTemplate, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource
+        self, prefix: str, template: MetricTemplate, opts: pulumi.ResourceOptions | None
     ) -> pulumi.Resource:
         metadata = template.metadata
         return CustomResource(
@@ -154,7 +156,7 @@ class Observability(pulumi.ComponentResource):
             kind=METRIC_TEMPLATE_KIND,
             metadata=meta.v1.ObjectMetaArgs(name=metadata.name, namespace=metadata.namespace),
             spec=template.to_dict()["spec"],
-            opts=child_options(self, opts, *after, formerly=None if prefix else f"{metadata.name}-template"),
+            opts=child_options(self, opts, formerly=None if prefix else f"{metadata.name}-template"),
         )
 
     def _grafana(

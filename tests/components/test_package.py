@@ -64,6 +64,11 @@ def _kind(found: Mapping[str, Any]) -> str:
     return str(found.get("type") or found["$ref"].rpartition(":")[2].rpartition("/")[2])
 
 
+def test_an_sdk_for_go_has_the_types_of_what_is_in_maps(schema: dict[str, Any]) -> None:
+    """Without this a map of `AlertConfigArgs` is written and the type is not: the SDK does not compile."""
+    assert schema["language"]["go"]["generateExtraInputTypes"]
+
+
 def test_what_an_argument_is_for_is_said_in_every_language(schema: dict[str, Any]) -> None:
     app = schema["resources"][f"{NAME}:index:CanaryApp"]["inputProperties"]
     assert {key: "description" in each for key, each in app.items()} == dict.fromkeys(app, True) | {"hpa": False}
