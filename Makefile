@@ -15,6 +15,8 @@ UV_VERSION := 0.13.8
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 export UV
+# Python starts in half the time where its modules are compiled, and much here starts it: containers tend to forbid it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help dist setup up demo down status shell preview test check unit everything apiserver browser e2e format generate bench bench-preview bench-evidence bench-analysis
 
