@@ -18,7 +18,7 @@ export UV
 # Python starts in half the time where its modules are compiled, and much here starts it: containers tend to forbid it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help dist setup up demo down status shell preview test check unit everything apiserver browser e2e format generate bench bench-preview bench-evidence bench-analysis
+.PHONY: help dist setup up demo down status shell preview test check unit unit-beside everything apiserver browser e2e shared apart format generate bench bench-preview bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,9 @@ preview: setup ## what `up` would do, as the comment of a pull request (STACK="d
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 
-test: check unit everything apiserver e2e ## every test
+test: check everything browser ## every test; `unit` runs beside `e2e`, which waits most of the time
+	@$(MAKE) -j3 --keep-going shared apart unit-beside
+	@$(MAKE) apiserver
 
 check: setup ## style, types, layers, generated files; no cluster
 	@.venv/bin/ruff check
@@ -67,6 +69,9 @@ check: setup ## style, types, layers, generated files; no cluster
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m controller.api.crd --check
+
+unit-beside:
+	@$(BESIDE) 19 $(MAKE) unit
 
 unit: setup ## the controller against fakes, the program against Pulumi's mocks; no cluster
 	@$(PYTEST) -n 2 tests/unit tests/components
@@ -82,13 +87,20 @@ browser: ## Chromium, for the tests of the page; without it they are skipped
 everything: setup # with the version of Istio before, for the test of an upgrade
 	@$(PYTHON) -m sandbox build istio-before
 
-# In sandboxes of their own, and so beside the others, which wait for canaries most of the time.
+e2e: everything ## in sandboxes of their own, with real traffic
+	@$(MAKE) -j2 --keep-going shared apart
+
+# In sandboxes of their own, and so beside the others.
 APART := tests/e2e/test_0_newcomer.py tests/e2e/test_5_upgrade.py
 
-e2e: everything ## in sandboxes of their own, with real traffic
-	@log=$$(mktemp); nice -n 10 $(PYTEST) $(APART) > $$log 2>&1 & apart=$$!; \
-	  status=0; $(PYTEST) tests/e2e $(addprefix --ignore=,$(APART)) || status=$$?; \
-	  wait $$apart || status=$$?; cat $$log; rm $$log; exit $$status
+shared:
+	@$(PYTEST) tests/e2e $(addprefix --ignore=,$(APART))
+
+apart:
+	@$(BESIDE) 10 $(PYTEST) $(APART)
+
+# A command at this niceness, whose output is shown when it has ended.
+BESIDE := sh -c 'log=$$(mktemp); nice -n "$$0" "$$@" > "$$log" 2>&1; status=$$?; cat "$$log"; rm "$$log"; exit $$status'
 
 # --- upkeep -------------------------------------------------------------------------------------------------------------
 
