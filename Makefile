@@ -55,7 +55,7 @@ down: setup ## remove all that `make up` made
 	@$(PYTHON) -m sandbox $(ON) down $(if $(ON),$(if $(YES),--yes))
 
 preview: setup ## what `up` would do, as the comment of a pull request (STACK="dev prod")
-	@$(PYTHON) -m preview $(addprefix --stack=,$(STACK)) $(OPTIONS)
+	@$(if $(shell command -v pulumi),,$(PYTHON) -m sandbox shell) $(PYTHON) -m preview $(addprefix --stack=,$(STACK)) $(OPTIONS)
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,7 +85,10 @@ async def _find_unreachable(config: Mapping[str, str]) -> str:
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     # Without it Pulumi knows no --event-log, which its own Automation API uses as well.
     env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true"}
-    return subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False, env=env)
+    try:
+        return subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False, env=env)
+    except FileNotFoundError:
+        sys.exit("preview: `pulumi` is not on PATH; https://www.pulumi.com/docs/install/ says how it gets there.")
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sandbox.build.recipes import ISTIO_BEFORE, Versions
+from sandbox.deploy.plugins import POLICY_RUNTIME
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO, Cache
 from sandbox.running import SandboxError
@@ -37,6 +38,7 @@ def write_project(
     folder.mkdir(parents=True, exist_ok=True)
     project = yaml.safe_load((REPO / "Pulumi.yaml").read_text()) | {"main": str(REPO)}
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+    _write_policies(folder / "policy")
     stack_file = folder / f"Pulumi.{STACK}.yaml"
     before = yaml.safe_load(stack_file.read_text()) if stack_file.exists() else {}
     facts = overlay(instance, cache, versions, controller)
@@ -45,6 +47,20 @@ def write_project(
     stack = merge(read_configured(), {"config": facts}, {"config": dict(extra or {})})
     stack |= {key: value for key, value in before.items() if key == "encryptionsalt"}
     stack_file.write_text(yaml.safe_dump(stack, sort_keys=False))
+
+
+def _write_policies(folder: Path) -> None:
+    """The policy pack of the repository, for the sandbox's way to run it."""
+    pack = REPO / "policy"
+    folder.mkdir(exist_ok=True)
+    for file in pack.iterdir():
+        link = folder / file.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+    described = folder / "PulumiPolicy.yaml"
+    described.unlink()
+    told = yaml.safe_load((pack / described.name).read_text()) | {"runtime": POLICY_RUNTIME}
+    described.write_text(yaml.safe_dump(told))
 
 
 def read_configured() -> dict[str, Any]:

@@ -53,6 +53,12 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
+def test_a_machine_without_pulumi_is_told_where_it_comes_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="`pulumi` is not on PATH"):
+        main(["prod"])
+
+
 def test_the_comment_is_written_and_a_cluster_out_of_reach_is_told(folder):
     out = folder / "comment.md"
     status, _ = run("--stack=prod", f"--out={out}")

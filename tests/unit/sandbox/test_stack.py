@@ -56,6 +56,15 @@ def test_a_stack_whose_istiods_all_have_revisions_has_no_version_beside_them(ins
     assert "version" not in stack["canary-on-istio:istio"]
 
 
+def test_the_project_has_the_policies_run_by_the_plugin_of_the_sandbox(instance):
+    for _ in range(2):
+        write_project(instance, CACHE, load(), "controller:1")
+    pack = project_folder(instance) / "policy"
+    assert yaml.safe_load((pack / "PulumiPolicy.yaml").read_text())["runtime"] == "sandbox"
+    assert (pack / "prod.json").samefile(REPO / "policy" / "prod.json")
+    assert yaml.safe_load((REPO / "policy" / "PulumiPolicy.yaml").read_text())["runtime"]["name"] == "python"
+
+
 def test_the_project_leads_to_the_repository_and_keeps_the_engines_salt(instance):
     folder = project_folder(instance)
     write_project(instance, CACHE, load(), "controller:1")
