@@ -54,7 +54,7 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_machine_without_pulumi_is_told_where_it_comes_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("PATH", str(folder / "empty"))
     with pytest.raises(SystemExit, match="`pulumi` is not on PATH"):
         main(["prod"])
 
