@@ -85,6 +85,10 @@ def _requests() -> list[Panel]:
             for quantile in (0.5, 0.9, 0.99)
         ),
         *(
+            Panel(f"Network, bytes {way}", "Bps", _both(query), width=12)
+            for way, query in (("received", promql.received), ("sent", promql.sent))
+        ),
+        *(
             Panel(f"Requests by {what}", "reqps", _both(partial(_by, label), f" {{{{ {label} }}}}"), width=12)
             for what, label in (("code", "response_code"), ("caller", "source_workload"))
         ),

@@ -13,7 +13,6 @@ from stack.observability import PrometheusConfig
 PORT = 9090
 RULES_FILE = "rules.yml"
 _UID = 65534
-_USED = ("cpu_usage_seconds_total", "memory_working_set_bytes", "network_(receive|transmit)_bytes_total")
 _FOLDER = "/etc/prometheus"
 _ENVOY_PORT_NAME = "http-envoy-prom"
 """The name istiod gives port 15090 of every proxy it injects."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 REQUESTS = "istio_requests_total"
 CONNECTIONS = "istio_tcp_connections_opened_total"
 BUCKETS = "istio_request_duration_milliseconds_bucket"
@@ -46,6 +48,20 @@ def latency(series: str, window: str, quantile: float = 0.99) -> str:
 def request_rate(series: str, window: str) -> str:
     """Requests per second."""
     return f"sum(rate({REQUESTS}{{{series}}}[{window}]))"
+
+
+def received(series: str, window: str) -> str:
+    """Bytes per second that pods got; of TCP where they speak no HTTP."""
+    return _first_of(("istio_request_bytes_sum", "istio_tcp_received_bytes_total"), series, window)
+
+
+def sent(series: str, window: str) -> str:
+    """Bytes per second that pods sent back."""
+    return _first_of(("istio_response_bytes_sum", "istio_tcp_sent_bytes_total"), series, window)
+
+
+def _first_of(names: Iterable[str], series: str, window: str) -> str:
+    return " or ".join(f"sum(rate({name}{{{series}}}[{window}]))" for name in names)
 
 
 def _percent(part: str, series: str, window: str) -> str:
