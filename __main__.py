@@ -50,7 +50,7 @@ for each in settings.workloads:
     ended.append(canary.urn)
     if settings.follows(each):
         triggers = [each.config.model_dump_json(), *filter(None, [settings.proxies[each.namespace]])]
-        gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers, settings.controller.page.url)
+        gate = RolloutGateArgs(each.name, each.namespace, cluster, triggers, settings.page_url)
         followed = RolloutGate(each.resource, gate, ResourceOptions(depends_on=[canary]))
         ended.append(followed.outcome)
         outcomes[each.resource] = followed.outcome
@@ -63,8 +63,8 @@ if settings.gateway.enabled:
     pulumi.export("hosts", settings.gateway.hosts)
 if mesh:
     pulumi.export("istio", report_mesh(settings.istio, cluster, mesh, ended))
-if settings.controller.page.url:
-    pulumi.export("page", settings.controller.page.url)
+if settings.page_url:
+    pulumi.export("page", settings.page_url)
 pulumi.export("prometheusUrl", platform.prometheus_url)
 pulumi.export("rollouts", outcomes)
 pulumi.export("versions", promotion.versions)

@@ -17,19 +17,21 @@ from components._shared.rbac import Account, create_account
 from controller.api.metric_template import MetricProvider
 from stack.controller import ControllerConfig
 from stack.names import ISTIO_NAMESPACE
+from stack.page import PAGE_PORT
 
 _UID = 10001
-_PORT, _PAGE_PORT = 8080, 8081
+_PORT = 8080
 _SECRET_FOLDER = "/etc/metrics-server"  # noqa: S105 -- where the Secret is mounted
 _VOLUME = "metrics-server"
 
 
 @dataclass(frozen=True)
 class CanaryControllerArgs:
-    """`prometheus` serves the built-in metrics, unless the stack names another server."""
+    """`prometheus` serves the built-in metrics, unless the stack names another; people open the page at `page_url`."""
 
     config: ControllerConfig
     prometheus: MetricProvider
+    page_url: str | None = None
 
     @property
     def metrics_secret(self) -> str | None:
@@ -91,8 +93,8 @@ def build_arguments(args: CanaryControllerArgs) -> list[str]:
     return [
         "run",
         *_metrics_server(args),
-        *([f"--page-port={_PAGE_PORT}"] if config.page.enabled else []),
-        *([f"--page-url={config.page.url}"] if config.page.url else []),
+        *([f"--page-port={PAGE_PORT}"] if config.page.enabled else []),
+        *([f"--page-url={args.page_url}"] if args.page_url else []),
         f"--log-level={config.log_level}",
         f"--minimum-interval={config.minimum_interval}",
         *(f"--max-rollouts={number}" for number in (config.max_rollouts,) if number),
@@ -118,7 +120,7 @@ def _metrics_server(args: CanaryControllerArgs) -> list[str]:
 
 
 def _ports(config: ControllerConfig) -> list[tuple[str, int]]:
-    return [("http", _PORT), *([("page", _PAGE_PORT)] if config.page.enabled else [])]
+    return [("http", _PORT), *([("page", PAGE_PORT)] if config.page.enabled else [])]
 
 
 def _metadata(name: str, annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:

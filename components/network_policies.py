@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -13,17 +13,18 @@ from components._shared.specs import plain
 from stack.controller import ControllerConfig
 from stack.network import NetworkPoliciesConfig
 from stack.observability import ObservabilityConfig
-from stack.reach import guards, network_policy
+from stack.reach import Pods, guards, network_policy
 
 
 @dataclass(frozen=True)
 class NetworkPoliciesArgs:
-    """`load_tested` are the namespaces of the load testers."""
+    """`load_tested` are the namespaces of the load testers; `page_callers` lead to the page."""
 
     config: NetworkPoliciesConfig
     observability: ObservabilityConfig
     controller: ControllerConfig
     load_tested: Collection[str] = ()
+    page_callers: Sequence[Pods] = ()
 
 
 class NetworkPolicies(pulumi.ComponentResource):
@@ -31,7 +32,8 @@ class NetworkPolicies(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:NetworkPolicies", name, None, opts)
-        for guard in guards(args.config, args.observability, args.controller, args.load_tested):
+        parts = (args.observability, args.controller, args.load_tested, args.page_callers)
+        for guard in guards(args.config, *parts):
             namespace = guard.pods.namespace
             networking.v1.NetworkPolicy(
                 f"{name}-{namespace}/{guard.name}",

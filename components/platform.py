@@ -16,9 +16,10 @@ from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.observability.observability import Observability, ObservabilityArgs
+from components.page_gateway import PageGateway, PageGatewayArgs
 from components.secrets import StackSecrets, StackSecretsArgs
 from stack.config import StackConfig
-from stack.reach import gateways_of
+from stack.reach import gateways_of, page_callers
 from stack.secrets import secret_users
 
 
@@ -70,6 +71,7 @@ def make_platform(
         for place in settings.places
         if place.settings.create
     ]
+    page_pods = page_callers(settings, entrance.gateway_selector)
     guarded: list[pulumi.Resource] = [*namespaces]
     if settings.network_policies.enabled:
         policies = NetworkPoliciesArgs(
@@ -77,6 +79,7 @@ def make_platform(
             settings.observability,
             settings.controller,
             load_tested=[place.name for place in settings.load_tested],
+            page_callers=page_pods,
         )
         guarded.append(NetworkPolicies(f"{prefix}network-policies", policies, after(*mesh, *namespaces)))
     ready: list[pulumi.Resource] = [*mesh, *crds, *guarded]
@@ -96,9 +99,13 @@ def make_platform(
         gateway = PublicGatewayArgs(each, selector=entrance.gateway_selector)
         before_apps.append(PublicGateway(f"{prefix}{name}", gateway, after(*mesh, *namespaces)))
     if settings.controller.enabled:
-        controller = CanaryControllerArgs(settings.controller, observability.prometheus)
+        controller = CanaryControllerArgs(settings.controller, observability.prometheus, settings.page_url)
         needs = after(*ready, *observability.templates)  # not Prometheus: both take their time to start
         before_apps.append(CanaryController(f"{prefix}canary-controller", controller, needs))
+    if page := settings.controller.page.gateway:
+        references = [each.reference for each in settings.page_gateways]
+        way = PageGatewayArgs(page, settings.controller.name, references, page_pods)
+        before_apps.append(PageGateway(f"{prefix}page-gateway", way, after(*mesh, *namespaces)))
     before_apps += [
         LoadTester(
             f"{prefix}{place.prefix}load-tester",

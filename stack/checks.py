@@ -14,6 +14,7 @@ from stack.monitoring_checks import address_problems, monitoring_problems, recip
 from stack.name_checks import name_problems
 from stack.names import GATEWAY_RELEASE, GRAFANA, ISTIO_NAMESPACE, PROMETHEUS
 from stack.namespace import Place
+from stack.page_checks import entrance_problems, page_problems
 from stack.part_checks import image_problems, istio_problems, part_problems, revision_problems
 from stack.promotion import find_barred
 from stack.route_checks import route_problems
@@ -88,8 +89,6 @@ def _controller(config: StackConfig) -> Iterator[Problem]:
     controller = config.controller
     if controller.name in _NAMES_IN_ISTIO_SYSTEM:
         yield Problem("controller.name", f'Invalid value: "{controller.name}": used in {ISTIO_NAMESPACE} already')
-    if controller.page.url and not controller.page.enabled:
-        yield Problem("controller.page.url", "Forbidden: needs page.enabled: true")
     for argument in controller.args:
         if argument.startswith("-") and argument.partition("=")[0].lstrip("-") in _OPTIONS_SET_HERE:
             yield Problem("controller.args", f'Forbidden: "{argument}": this program sets it; use the key for it')
@@ -117,6 +116,7 @@ _CHECKS: Sequence[tuple[Callable[[StackConfig], Iterator[Problem]], Collection[s
     (gateway_problems, ("gateway",)),
     (_namespaces, ()),
     (_controller, ()),
+    (page_problems, ()),
     (_watched, ("namespace",)),
     (recipient_problems, _APPS),
     (monitoring_problems, ()),
@@ -126,4 +126,5 @@ _CHECKS: Sequence[tuple[Callable[[StackConfig], Iterator[Problem]], Collection[s
     (analysis_problems, ("controller", "namespace", "observability")),
     (name_problems, ("loadTester", "namespace")),
     (route_problems, ("gateway", "namespace")),
+    (entrance_problems, ("gateway", "gateways", "istio")),
 )

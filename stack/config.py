@@ -12,7 +12,7 @@ from pydantic import Field
 from controller.api.base import Boolean, Model
 from stack.app import AppConfig, TargetConfig
 from stack.controller import ControllerConfig, TrustConfig
-from stack.gateway import Gateway, GatewayConfig, OtherGatewayConfig, other_gateway, public_gateway
+from stack.gateway import Gateway, GatewayConfig, OtherGatewayConfig, other_gateway, public_gateway, serves
 from stack.istio import IstioConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
@@ -115,6 +115,24 @@ class StackConfig(Model):
         return [*first, *(other_gateway(name, config) for name, config in self.gateways.items())]
 
     @property
+    def page_gateways(self) -> Sequence[Gateway]:
+        """Those that lead to the page; none unless the stack says so."""
+        page = self.controller.page.gateway
+        return [
+            each
+            for each in self.all_gateways
+            if page and any(serves(host, page.host, ISTIO_NAMESPACE) for host in each.servers.hosts)
+        ]
+
+    @property
+    def page_url(self) -> str | None:
+        """Where people open the page, if they can."""
+        page = self.controller.page
+        if page.url or page.gateway is None or not self.page_gateways:
+            return page.url
+        return min((each.url_of(page.gateway.host) for each in self.page_gateways), key=_is_plain)
+
+    @property
     def workloads(self) -> Sequence[Workload]:
         """All apps and targets."""
         return [workload for place in self.places for workload in place.workloads]
@@ -151,3 +169,7 @@ class StackConfig(Model):
 def templates_namespace(namespace: str, trust: TrustConfig) -> str:
     """Where the Canaries of `namespace` find the templates and alert providers of the stack: where they may look."""
     return ISTIO_NAMESPACE if trust.cross_namespace_references else namespace
+
+
+def _is_plain(url: str) -> bool:
+    return not url.startswith("https:")

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from controller.api.base import Boolean, Duration, Integer, Model
 from controller.api.durations import DEFAULT_INTERVAL_FLOOR
 from controller.api.rules import at_least
+from stack.page import PageConfig
 from stack.values import (
     REPOSITORY,
     HostPattern,
@@ -58,19 +59,6 @@ class TrustConfig(Model):
         default_factory=list,
         description="Patterns of the host names that a Canary's webhooks and metric providers may have, besides the "
         "Prometheus of this stack; all when empty.",
-    )
-
-
-class PageConfig(Model):
-    enabled: Boolean = Field(
-        True,
-        description="Serve the page on which rollouts are watched and steered, inside the cluster: `canary open` leads "
-        "to it (docs/page.md).",
-    )
-    url: Url | None = Field(
-        None,
-        description="Where people open it, by a route of your own: the page answers under its name too, and alerts, "
-        "the comment of a pull request and an `up` that fails lead there.",
     )
 
 

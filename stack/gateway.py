@@ -75,6 +75,24 @@ class Gateway:
         """As routes name it."""
         return f"{self.namespace}/{self.name}"
 
+    def url_of(self, host: str) -> str:
+        """Where browsers find a host that it serves."""
+        if self.servers.credential_name:
+            scheme, port, usual = "https", self.servers.https_port, 443
+        else:
+            scheme, port, usual = "http", self.servers.http_port, 80
+        return f"{scheme}://{host}" + (f":{port}" if port != usual else "")
+
+
+def serves(served: str, host: str, namespace: str) -> bool:
+    """Whether a Gateway's host, `[namespace/]host`, takes requests to `host` for a route in `namespace`."""
+    allowed, _, name = served.rpartition("/")
+    return allowed in {"", "*", namespace} and (name == host or _covers(name, host) or _covers(host, name))
+
+
+def _covers(wildcard: str, host: str) -> bool:
+    return wildcard == "*" or (wildcard.startswith("*.") and host.endswith(wildcard[1:]))
+
 
 def public_gateway(config: GatewayConfig) -> Gateway:
     """That of `gateway`."""

@@ -16,6 +16,7 @@ from stack.names import GRAFANA, ISTIO_NAMESPACE, LOAD_TESTER, PROMETHEUS
 from stack.namespace import Place
 from stack.network import NetworkPoliciesConfig
 from stack.observability import ObservabilityConfig
+from stack.page import PAGE_PORT
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _PROMETHEUS_PORT, _GRAFANA_PORT, _CONTROLLER_PORT, _LOAD_TESTER_PORT = 9090, 3000, 8080, 8080
@@ -53,8 +54,9 @@ def guards(
     observability: ObservabilityConfig,
     controller: ControllerConfig,
     load_tested: Collection[str],
+    page_callers: Sequence[Pods] = (),
 ) -> Iterator[Guard]:
-    """The NetworkPolicies of a stack, whose load testers are in `load_tested`.
+    """The NetworkPolicies of a stack, whose load testers are in `load_tested`; `page_callers` may call the page.
 
     Whatever a node calls, for a probe or a port-forward, they do not see.
     """
@@ -69,6 +71,8 @@ def guards(
         yield Guard(GRAFANA, grafana, _GRAFANA_PORT, monitoring)
     if controller.enabled and scrapers:  # nobody knows from where a Prometheus elsewhere scrapes
         yield Guard(controller.name, controllers, _CONTROLLER_PORT, scrapers)
+        if page_callers:
+            yield Guard(f"{controller.name}-page", controllers, PAGE_PORT, page_callers)
     for namespace in load_tested:
         load_tester = Pods(namespace, {"app": LOAD_TESTER})
         yield Guard(LOAD_TESTER, load_tester, _LOAD_TESTER_PORT, [controllers], _PROXY_METRICS)
@@ -107,6 +111,13 @@ def gateways_of(config: StackConfig, place: Place) -> Collection[str]:
     if config.gateway.enabled:
         found.add(config.istio.gateway_service.split(".")[1])
     return sorted(found)
+
+
+def page_callers(config: StackConfig, labels: Mapping[str, str]) -> Sequence[Pods]:
+    """The pods that lead to the page; `labels` are those of the gateway's own."""
+    own = Pods(config.istio.gateway_service.partition(".")[2], labels)
+    found = [Pods(each.pods_namespace, each.selector) if each.selector else own for each in config.page_gateways]
+    return [pods for number, pods in enumerate(found) if pods not in found[:number]]
 
 
 def callers_policy(*namespaces: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from controller.api import Problem
 from stack.config import StackConfig
 from stack.controller import TrustConfig
-from stack.gateway import Gateway
+from stack.gateway import Gateway, serves
 from stack.namespace import Workload
 
 _MESH = "mesh"
@@ -36,19 +36,9 @@ def _gateway(gateway: Gateway, workload: Workload) -> Iterator[Problem]:
     if not service.hosts:
         yield Problem(f"{key}.hosts", "Required value: the Gateway routes by host")
     for host in service.hosts:
-        if not any(_serves(served, host, workload.namespace) for served in gateway.servers.hosts):
+        if not any(serves(served, host, workload.namespace) for served in gateway.servers.hosts):
             message = f"the Gateway serves {', '.join(gateway.servers.hosts)} only ({gateway.key}.hosts)"
             yield Problem(f"{key}.hosts", f'Invalid value: "{host}": {message}')
-
-
-def _serves(served: str, host: str, namespace: str) -> bool:
-    """Whether a Gateway's host, `[namespace/]host`, takes requests to `host` for a route in `namespace`."""
-    allowed, _, name = served.rpartition("/")
-    return allowed in {"", "*", namespace} and (name == host or _covers(name, host) or _covers(host, name))
-
-
-def _covers(wildcard: str, host: str) -> bool:
-    return wildcard == "*" or (wildcard.startswith("*.") and host.endswith(wildcard[1:]))
 
 
 def _shared_hosts(config: StackConfig) -> Iterator[Problem]:

@@ -215,6 +215,33 @@ def test_what_an_update_says_leads_to_the_page_where_that_has_an_address() -> No
     assert recording.outputs["page"] == url
 
 
+TLS = {"gateway": {"credentialName": "rollouts-tls"}}
+KEYS = '{"keys": [{"kty": "RSA", "n": "x", "e": "AQAB"}]}'
+JWT = {"issuer": "https://login.example.com", "audiences": ["rollouts"], "jwks": KEYS, "header": "X-Token"}
+
+
+@pytest.mark.parametrize(
+    ("stack", "url"),
+    [
+        ({}, "http://rollouts.example.com"),
+        ({"gateway": {"httpPort": 8080}}, "http://rollouts.example.com:8080"),
+        (TLS, "https://rollouts.example.com"),
+        ({"gateway": {**TLS["gateway"], "httpsPort": 8443}}, "https://rollouts.example.com:8443"),
+        (
+            {"gateways": {"edge": {"hosts": ["*.example.com"], "selector": {"istio": "edge"}, **TLS["gateway"]}}},
+            "https://rollouts.example.com",
+        ),
+    ],
+)
+def test_the_address_of_a_page_behind_the_gateway_follows_from_that(stack: dict[str, Any], url: str) -> None:
+    page = {"gateway": {"host": "rollouts.example.com", "auth": {"jwt": JWT}}}
+    program = run_program({"controller": {"image": IMAGE, "page": page}, **stack})
+    assert (program.outputs["page"], f"--page-url={url}" in controller_arguments(program)) == (url, True)
+    route = program.get("VirtualService", "canary-controller-page")
+    for kind in ("RequestAuthentication", "AuthorizationPolicy"):
+        assert program.get(kind, "canary-controller-page").urn in program.all_before(route), kind
+
+
 def test_only_a_change_of_the_app_starts_the_command_again(program: Recording) -> None:
     changed = gates(
         run_program({"apps": {"frontend": {}, "backend": {"tag": "6.1.9"}}, "istio": {"timeoutSeconds": 60}})

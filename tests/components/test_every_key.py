@@ -51,6 +51,20 @@ ALERT = {
     "alerts": {"cart": {"provider": {"type": "slack", "secretRef": {"name": "chat"}}}},
     "secrets": {"chat": {"address": "https://chat.example"}},
 }
+KEYS_OF_PAGE = '{"keys": [{"kty": "RSA", "n": "x", "e": "AQAB"}]}'
+JWT = {"issuer": "https://login.example.com", "audiences": ["rollouts"]}
+
+
+def behind_gateway(**auth: Any) -> dict[str, Any]:
+    page = {"gateway": {"host": "rollouts.example.com", "auth": auth}}
+    authorizers = [{"name": name, "envoyExtAuthzHttp": {"service": "a.b", "port": 1}} for name in ("sign-in", "other")]
+    mesh = {"meshConfig": {"extensionProviders": authorizers}}
+    return {"controller": {"image": IMAGE, "page": page}, "istio": {"values": {"istiod": mesh}}}
+
+
+BEHIND_GATEWAY = behind_gateway(jwt={**JWT, "jwks": KEYS_OF_PAGE, "header": "X-Token"})
+BY_COOKIE = behind_gateway(jwt={**JWT, "jwksUri": "https://login.example.com/keys", "cookie": "page"})
+SIGNED_IN = behind_gateway(provider="sign-in")
 OVERRIDE = {"promotion": {"override": {"cart": {"version": "1", "by": "alice", "why": "hotfix"}}}}
 FREEZE = [{"from": "2026-01-01T00:00:00Z", "to": "2999-01-01T00:00:00Z", "reason": "sale"}]
 
@@ -146,6 +160,14 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.trust.addresses": (["*.{namespace}"], {}),
     "controller.page.enabled": (False, {}),
     "controller.page.url": ("https://rollouts.example.com", {}),
+    "controller.page.gateway.host": ("watch.example.com", BEHIND_GATEWAY),
+    "controller.page.gateway.auth.provider": ("other", SIGNED_IN),
+    "controller.page.gateway.auth.jwt.issuer": ("https://other.example.com", BEHIND_GATEWAY),
+    "controller.page.gateway.auth.jwt.audiences": (["other"], BEHIND_GATEWAY),
+    "controller.page.gateway.auth.jwt.jwks": ('{"keys": [{"kty": "EC", "x": "y"}]}', BEHIND_GATEWAY),
+    "controller.page.gateway.auth.jwt.jwksUri": ("https://other.example.com/keys", BY_COOKIE),
+    "controller.page.gateway.auth.jwt.header": ("X-Other", BEHIND_GATEWAY),
+    "controller.page.gateway.auth.jwt.cookie": ("other", BY_COOKIE),
     "controller.args": (["--event-webhook=http://events.example"], {}),
     "controller.resources.requests": (RESOURCES, {}),
     "controller.resources.limits": (RESOURCES, {}),

@@ -22,6 +22,14 @@ COMPONENTS = [
     "backend",
 ]
 
+PAGE = {"host": "rollouts.example.com"}
+JWT = {
+    "issuer": "https://login.example.com",
+    "audiences": ["rollouts"],
+    "jwks": '{"keys": [{"kty": "RSA", "n": "x", "e": "AQAB"}]}',
+    "header": "X-Token",
+}
+SIGN_IN = {"name": "sign-in", "envoyExtAuthzHttp": {"service": "oauth2-proxy.login.svc.cluster.local", "port": 4180}}
 EXTERNAL = {"enabled": False, "url": "https://prometheus.example"}
 
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -43,6 +51,25 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
         {
             "controller": {"image": IMAGE, "trust": {"crossNamespaceReferences": False}},
             "observability": {"grafana": {"enabled": False}, "prometheus": EXTERNAL},
+        },
+    ),
+    "page-gateway": (
+        "page-gateway",
+        {"controller": {"image": IMAGE, "page": {"gateway": {**PAGE, "auth": {"jwt": JWT}}}}},
+    ),
+    "page-gateway-with-an-authorizer-at-two-gateways": (
+        "page-gateway",
+        {
+            "controller": {
+                "image": IMAGE,
+                "name": "flagger",
+                "page": {"gateway": {**PAGE, "auth": {"provider": "sign-in"}}},
+            },
+            "istio": {"values": {"istiod": {"meshConfig": {"extensionProviders": [SIGN_IN]}}}},
+            "gateways": {
+                "edge": {"hosts": ["*.example.com"], "selector": {"istio": "edge"}, "podsNamespace": "edge"},
+                "shop": {"hosts": ["shop.example.com"]},
+            },
         },
     ),
     "gateway-with-other-labels": ("public-gateway", {"istio": {"values": {"gateway": {"labels": {"istio": "edge"}}}}}),

@@ -13,6 +13,9 @@ from tests.components.recording import IMAGE, Recording, Registered, run_program
 CART: dict[str, Any] = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
 HOOK = {"webhooks": {"load": {"type": "rollout", "metadata": {"cmd": "hey http://cart"}}}}
 EXTERNAL = {"enabled": False, "url": "https://prometheus.example"}
+KEYS = '{"keys": [{"kty": "RSA", "n": "x", "e": "AQAB"}]}'
+JWT = {"issuer": "https://login.example.com", "audiences": ["rollouts"], "jwks": KEYS, "cookie": "page"}
+PAGE = {"host": "rollouts.example.com", "auth": {"jwt": JWT}}
 ALL_PORTS = (80, 3000, 8080, 8081, 9090, 9898, 15020, 15090)
 
 
@@ -130,6 +133,23 @@ NETWORK: Mapping[str, tuple[dict[str, Any], dict[tuple[str, int], set[str]]]] = 
     "a controller of another name": (
         {"controller": {"image": IMAGE, "name": "flagger"}},
         {("prometheus", 9090): {"grafana"}, **SCRAPED},
+    ),
+    "a page behind the gateway": (
+        {"controller": {"image": IMAGE, "page": {"gateway": PAGE}}},
+        {
+            ("prometheus", 9090): {"controller", "grafana"},
+            ("controller", 8080): {"prometheus"},
+            ("controller", 8081): {"gateway"},
+            ("load tester", 8080): {"controller"},
+            **SCRAPED,
+        },
+    ),
+    "a page behind the gateway, and a Prometheus of somebody else's": (
+        {
+            "controller": {"image": IMAGE, "page": {"gateway": PAGE}},
+            "observability": {"prometheus": EXTERNAL, "grafana": {"enabled": False}},
+        },
+        {("load tester", 8080): {"controller"}, **SCRAPED},
     ),
     "no policies": ({"networkPolicies": {"enabled": False}}, {}),
 }

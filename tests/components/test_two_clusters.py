@@ -26,10 +26,13 @@ from components.load_tester import LoadTester, LoadTesterArgs
 from components.namespace import AppNamespace, AppNamespaceArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.observability.observability import Observability, ObservabilityArgs
+from components.page_gateway import PageGateway, PageGatewayArgs
 from components.rollout_gate import RolloutGate, RolloutGateArgs
 from components.secrets import StackSecrets, StackSecretsArgs
 from stack.cluster import ClusterAccess
 from stack.load import parse
+from stack.page import PageGatewayConfig
+from stack.reach import Pods
 from tests.components.recording import IMAGE, PROJECT, ROOT, Recording, run, run_program
 
 EVERYTHING = {
@@ -56,6 +59,7 @@ EVERYTHING = {
 NEW = {"image": "registry.example/cart:1", "service": {"port": 80}}
 STACK = parse(EVERYTHING, "p")
 CART = STACK.apps["cart"]
+PAGE = PageGatewayConfig.model_validate({"host": "rollouts.example.com", "auth": {"provider": "sign-in"}})
 ANALYSIS = {"interval": "1m", "stepWeight": 10, "threshold": 5}
 
 COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptions], pulumi.ComponentResource]] = {
@@ -73,6 +77,9 @@ COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptio
     ),
     NetworkPolicies: lambda name, opts: NetworkPolicies(
         name, NetworkPoliciesArgs(STACK.network_policies, STACK.observability, STACK.controller, ["prod"]), opts
+    ),
+    PageGateway: lambda name, opts: PageGateway(
+        name, PageGatewayArgs(PAGE, "flagger", ["edge/door"], [Pods("edge", {"istio": "edge"})]), opts
     ),
     LoadTester: lambda name, opts: LoadTester(name, LoadTesterArgs(STACK.load_tester, "prod", plain_text=True), opts),
     CanaryApp: lambda name, opts: CanaryApp(name, CanaryAppArgs("cart", "prod", CART), opts),

@@ -6,6 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 IMAGE = {"image": "registry.example/canary-controller:1.0"}
+KEYS = '{"keys": [{"kty": "RSA", "n": "x", "e": "AQAB"}]}'
+JWT = {"issuer": "https://login.example.com", "audiences": ["rollouts"], "jwks": KEYS, "header": "X-Token"}
+TRACES = {"name": "login", "zipkin": {"service": "zipkin", "port": 9411}}
+SIGN_IN = {"name": "sign-in", "envoyExtAuthzHttp": {"service": "oauth2-proxy.login.svc.cluster.local", "port": 4180}}
+
+
+def behind_gateway(**settings: Any) -> dict[str, Any]:
+    """A stack whose page is behind the gateway; ``gateway`` are that section's keys, all others the page's."""
+    given = {"host": "rollouts.example.com", "auth": {"jwt": JWT}, **settings}
+    gateway = given.pop("gateway", {})
+    return {"controller": IMAGE | {"page": {"gateway": given}}, "gateway": gateway}
+
+
 ROUTED = {"gateways": ["istio-system/public-gateway"]}
 NEW_APP = {"image": "registry.example/cart", "tag": "1", "service": {"port": 80}}
 TARGET: dict[str, Any] = {"service": {"port": 80}}
@@ -256,6 +269,111 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"controller": IMAGE | {"page": {"enabled": False, "url": "https://rollouts.example.com"}}},
         ["controller.page.url: Forbidden: needs page.enabled: true"],
     ),
+    "a page behind the gateway without an auth": (
+        {"controller": IMAGE | {"page": {"gateway": {"host": "rollouts.example.com"}}}},
+        [
+            (
+                "controller.page.gateway.auth: Required value: provider or jwt, which say who may read: the page itself"
+                " asks nobody, and its host is public."
+            )
+        ],
+    ),
+    "a page behind the gateway with an auth that says nothing": (
+        behind_gateway(auth={}),
+        ['controller.page.gateway.auth: Invalid value: "object": set one of provider and jwt'],
+    ),
+    "a page behind the gateway under every host": (
+        behind_gateway(host="*"),
+        [
+            (
+                'controller.page.gateway.host: Invalid value: "*": must be one host name with its domain, as in'
+                " rollouts.example.com"
+            )
+        ],
+    ),
+    "a page behind a gateway that serves other hosts, and apps have its host": (
+        behind_gateway(auth={"jwt": JWT}, gateway={"hosts": ["*.shop.example"]})
+        | {"apps": {"cart": {**NEW_APP, "service": {"port": 80, "hosts": ["Rollouts.example.com"]}}}},
+        [
+            (
+                'controller.page.gateway.host: Invalid value: "rollouts.example.com": no Gateway of this stack'
+                " serves it (gateway.hosts)"
+            ),
+            (
+                'apps.cart.service.hosts: Duplicate value: "rollouts.example.com": controller.page.gateway.host is the'
+                " page's; give one of them another host"
+            ),
+        ],
+    ),
+    "a page behind the gateway that people look for elsewhere": (
+        {
+            "controller": IMAGE
+            | {
+                "page": {
+                    "url": "https://other.example.com",
+                    "gateway": {"host": "rollouts.example.com", "auth": {"jwt": JWT}},
+                }
+            }
+        },
+        [
+            (
+                'controller.page.url: Invalid value: "https://other.example.com": people would not come to'
+                " rollouts.example.com, where its gateway is; leave it out"
+            )
+        ],
+    ),
+    "a page that is off behind the gateway": (
+        {
+            "controller": IMAGE
+            | {"page": {"enabled": False, "gateway": {"host": "rollouts.example.com", "auth": {"jwt": JWT}}}}
+        },
+        ["controller.page.gateway: Forbidden: needs page.enabled: true"],
+    ),
+    "an authorizer of the page that the mesh does not have": (
+        behind_gateway(auth={"provider": "login"})
+        | {"istio": {"values": {"istiod": {"meshConfig": {"extensionProviders": [TRACES, SIGN_IN]}}}}},
+        [
+            (
+                'controller.page.gateway.auth.provider: Invalid value: "login":'
+                " istio.values.istiod.meshConfig.extensionProviders has no such authorizer; it has sign-in"
+            )
+        ],
+    ),
+    "a token of the page that is where actions have theirs": (
+        behind_gateway(auth={"jwt": {**JWT, "header": "authorization"}}),
+        [
+            (
+                'controller.page.gateway.auth.jwt: Invalid value: "object": header must not be Authorization: actions'
+                " send a Kubernetes token in it, and apps theirs"
+            )
+        ],
+    ),
+    "a token of the page that nobody can check": (
+        behind_gateway(auth={"jwt": {"issuer": "i", "audiences": ["a"], "header": "X-Token"}}),
+        ['controller.page.gateway.auth.jwt: Invalid value: "object": set one of jwksUri and jwks'],
+    ),
+    "a token of the page that is nowhere": (
+        behind_gateway(auth={"jwt": {"issuer": "i", "audiences": ["a"], "jwks": KEYS}}),
+        ['controller.page.gateway.auth.jwt: Invalid value: "object": set one of header and cookie'],
+    ),
+    **{
+        f"keys of the page that are {name}": (
+            behind_gateway(auth={"jwt": {**JWT, "jwks": keys}}),
+            [
+                (
+                    'controller.page.gateway.auth.jwt: Invalid value: "object": jwks must be JSON with public keys, as'
+                    ' in {"keys": [{"kty": "RSA", "n": …}]}'
+                )
+            ],
+        )
+        for name, keys in {
+            "no JSON": "keys",
+            "none": '{"keys": []}',
+            "a list": "[1]",
+            "private": '{"keys": [{"kty": "EC", "d": "x"}]}',
+            "known to both sides": '{"keys": [{"kty": "oct", "k": "x"}]}',
+        }.items()
+    },
     "an app of the workshop, misspelt": (
         {"apps": {"bakend": {"tag": "6.1.1"}}},
         [
