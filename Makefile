@@ -18,7 +18,7 @@ export UV
 # Python starts in half the time where its modules are compiled, and much here starts it: containers tend to forbid it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help dist setup up demo down status shell preview test check unit unit-beside everything apiserver browser e2e shared apart format generate bench bench-preview bench-evidence bench-analysis
+.PHONY: help dist setup up demo down status shell preview test check unit unit-beside everything apiserver browser e2e screenshots shared apart format generate bench bench-preview bench-evidence bench-analysis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ format: setup ## format the code
 generate: setup ## CRDs and golden files, from the code
 	@$(PYTHON) -m controller.api.crd --write
 	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/unit tests/components
+
+screenshots: setup browser ## the pictures of the page in the documentation, from the code
+	@UPDATE_GOLDEN=1 $(PYTEST) --quiet tests/apiserver/test_screenshots.py
 
 dist: setup ## the files of a release: the CRDs, the wheel with the command line; with IMAGE a manifest for those without Pulumi
 	@$(UV) build --quiet --wheel --package canary-controller --out-dir dist

@@ -40,7 +40,11 @@ def assert_golden(name: str, *documents: Any) -> None:
 
 def assert_golden_text(name: str, text: str) -> None:
     """``text`` is that of ``golden/NAME``, suffix included."""
-    path = FOLDER / name
+    assert_text_of(FOLDER / name, text)
+
+
+def assert_text_of(path: Path, text: str) -> None:
+    """``text`` is that of a file which is made."""
     if os.environ.get("UPDATE_GOLDEN") == "1":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

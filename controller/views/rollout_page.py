@@ -21,6 +21,7 @@ from controller.views.pods import render_pods
 from controller.views.record import change_of, outcome_of, render_course, render_plots
 from controller.views.subject import Subject
 from controller.views.summary import summarize
+from controller.views.way_back import way_back
 
 _CURRENT = {Mark.NOW: ' aria-current="step"'}
 
@@ -178,9 +179,11 @@ def _actions(canary: Canary | None, subject: Subject) -> str:
         return ""
     facts = Facts(subject.now, canary, target=subject.target, primary=subject.primary)
     offers = "".join(map(_offer, find_offers(facts)))
+    said, command = way_back(canary, subject.rollouts)
+    shown = f"<br><code>{escape(command)}</code>" if command else ""
     return (
-        f'<h2>Actions</h2><ul class="actions">{offers}</ul><p class="soft">To go back to the version before, apply it'
-        " to the target: the controller never writes what the target runs.</p>"
+        f'<h2>Actions</h2><ul class="actions">{offers}<li><span>Go back</span>'
+        f'<span class="soft" id="about-back">{escape(said)}{shown}</span></li></ul>'
     )
 
 

@@ -38,12 +38,15 @@ class Page:
 
     Args:
         kube: writes what people ask for (`Writing`), and watches the pods that they look at.
+        clock: the time, if not that of the machine.
     """
 
-    def __init__(self, cache: Cache, history: HistoryKeeper, kube: Kube) -> None:
+    def __init__(
+        self, cache: Cache, history: HistoryKeeper, kube: Kube, clock: Callable[[], datetime] | None = None
+    ) -> None:
         self.feed = Feed()
         self.pods = PodWatches(kube, self.feed.changed)
-        self._board = Board(cache, history, lambda: datetime.now(UTC))
+        self._board = Board(cache, history, clock or (lambda: datetime.now(UTC)))
         self._writing = Writing(kube)
 
     def changed(self, key: Key, before: Manifest | None, after: Manifest | None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
@@ -94,12 +95,14 @@ class News:
 
 
 @asynccontextmanager
-async def open_scene(*manifests: Mapping[str, Any]) -> AsyncIterator[Scene]:
+async def open_scene(
+    *manifests: Mapping[str, Any], clock: Callable[[], datetime] | None = None
+) -> AsyncIterator[Scene]:
     """The page over these objects."""
     kube = Cluster(*manifests)
     cache = Cache(lambda *_: None)
     history = HistoryKeeper(kube, cache)
-    page = Page(cache, history, kube)
+    page = Page(cache, history, kube, clock)
     cache.witness(page.changed)
     for each in manifests:
         cache.put(each)
