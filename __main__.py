@@ -61,6 +61,9 @@ if settings.controller.enabled:
 if settings.gateway.enabled:
     pulumi.export("gatewayService", platform.gateway_service)
     pulumi.export("hosts", settings.gateway.hosts)
+if settings.gateways:
+    others = [each for each in settings.all_gateways if each.key != "gateway"]
+    pulumi.export("gateways", {each.name: {"service": each.service, "hosts": each.servers.hosts} for each in others})
 if mesh:
     pulumi.export("istio", report_mesh(settings.istio, cluster, mesh, ended))
 if settings.page_url:

@@ -6,37 +6,69 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import meta
+from pulumi_kubernetes import helm, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
+from components._shared.charts import chart_of_istio
 from components._shared.options import child_options
-from stack.gateway import Gateway, Servers
+from stack.charts import gateway_values
+from stack.gateway import Gateway, GatewayPods, Servers
+from stack.istio import IstioConfig
 
 
 @dataclass(frozen=True)
 class PublicGatewayArgs:
-    """`selector` holds the labels of the pods of `gateway`, which serve it unless it names others."""
+    """The pods' chart is of `istio`, and is not installed before `checked` is known.
+
+    Attributes:
+        formerly: what the release of the pods was, where it is not what it always was.
+    """
 
     gateway: Gateway
-    selector: dict[str, str]
+    istio: IstioConfig
+    checked: pulumi.Input[Any] = None
+    formerly: pulumi.Alias | None = None
 
 
 class PublicGateway(pulumi.ComponentResource):
-    """An Istio Gateway. Its TLS Secret is in the namespace of the pods that serve it."""
+    """An Istio Gateway, with its pods where they are the stack's. Its TLS Secret is in their namespace.
+
+    Whoever has routes on it waits for `gateway`, not for the component: a load balancer that never gets its address
+    fails the release of the pods, and must not stop the apps.
+    """
 
     gateway: CustomResource
 
     def __init__(self, name: str, args: PublicGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("canary:mesh:PublicGateway", name, None, opts)
+        if args.gateway.pods:
+            self._install(f"{name}-pods", args, args.gateway.pods, opts)
         self.gateway = CustomResource(
             name,
             api_version="networking.istio.io/v1",
             kind="Gateway",
             metadata=meta.v1.ObjectMetaArgs(name=args.gateway.name, namespace=args.gateway.namespace),
-            spec={"selector": args.gateway.selector or args.selector, "servers": build_servers(args.gateway.servers)},
+            spec={"selector": args.gateway.selector, "servers": build_servers(args.gateway.servers)},
             opts=child_options(self, opts, formerly=args.gateway.name),
         )
-        self.register_outputs({"name": args.gateway.reference})
+        self.register_outputs({"name": args.gateway.reference, "service": args.gateway.service})
+
+    def _install(
+        self, name: str, args: PublicGatewayArgs, pods: GatewayPods, opts: pulumi.ResourceOptions | None
+    ) -> None:
+        """Not `atomic`: that would uninstall new pods that serve already, and only wait for their load balancer."""
+        helm.v3.Release(
+            name,
+            name=pods.release,
+            namespace=pods.namespace,
+            values=gateway_values(args.istio, args.gateway.servers, pods),
+            skip_await=not args.istio.await_gateway,
+            atomic=False,
+            **chart_of_istio(args.istio, "gateway", args.istio.control_plane(pods.tag).version, args.checked),
+            opts=pulumi.ResourceOptions.merge(
+                child_options(self, opts), pulumi.ResourceOptions(aliases=[args.formerly] if args.formerly else None)
+            ),
+        )
 
 
 def build_servers(config: Servers) -> list[dict[str, Any]]:

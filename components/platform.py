@@ -52,9 +52,7 @@ def make_platform(
     def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=resources))
 
-    istio_args = IstioArgs(settings.istio, settings.gateway, checked)
-    istio = Istio(f"{prefix}istio", istio_args, opts) if settings.istio.enabled else None
-    entrance = istio or settings.istio.existing
+    istio = Istio(f"{prefix}istio", IstioArgs(settings.istio, checked), opts) if settings.istio.enabled else None
     mesh = istio.injectors if istio else []
     crds = [CanaryCrds(f"{prefix}canary-crds", opts)] if settings.crds.enabled else []
     namespaces = [
@@ -71,7 +69,7 @@ def make_platform(
         for place in settings.places
         if place.settings.create
     ]
-    page_pods = page_callers(settings, entrance.gateway_selector)
+    page_pods = page_callers(settings)
     guarded: list[pulumi.Resource] = [*namespaces]
     if settings.network_policies.enabled:
         policies = NetworkPoliciesArgs(
@@ -95,9 +93,11 @@ def make_platform(
     if settings.alerts:
         before_apps.append(Alerts(f"{prefix}alerts", AlertsArgs(settings.alerts, settings.templates), after(*ready)))
     for each in settings.all_gateways:
-        name = "public-gateway" if each.key == "gateway" else f"gateway-{each.name}"
-        gateway = PublicGatewayArgs(each, selector=entrance.gateway_selector)
-        before_apps.append(PublicGateway(f"{prefix}{name}", gateway, after(*mesh, *namespaces)))
+        is_public = each.key == "gateway"
+        name = "public-gateway" if is_public else f"gateway-{each.name}"
+        formerly = pulumi.Alias(name=f"{prefix}istio-gateway", parent=istio) if is_public and istio else None
+        gateway = PublicGatewayArgs(each, settings.istio, checked, formerly)
+        before_apps.append(PublicGateway(f"{prefix}{name}", gateway, after(*ready)).gateway)
     if settings.controller.enabled:
         controller = CanaryControllerArgs(settings.controller, observability.prometheus, settings.page_url)
         needs = after(*ready, *observability.templates)  # not Prometheus: both take their time to start
@@ -114,4 +114,4 @@ def make_platform(
         )
         for place in settings.load_tested
     ]
-    return Platform(before_apps, entrance.gateway_service, observability.prometheus.address)
+    return Platform(before_apps, settings.istio.gateway_service, observability.prometheus.address)

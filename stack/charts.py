@@ -11,35 +11,37 @@ from typing import Any
 
 from controller.api import Problem
 from stack.config import StackConfig
-from stack.gateway import GatewayConfig
+from stack.gateway import GatewayPods, Servers
 from stack.istio import VERSION_MARK, ControlPlane, IstioConfig
 from stack.merge import merge
-from stack.names import BASE_RELEASE, DEFAULT_TAG, GATEWAY_RELEASE, ISTIO_NAMESPACE, PROXY_ANNOTATION
+from stack.names import BASE_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE, PROXY_ANNOTATION
 
-_GATEWAY_LABEL = "gateway"
-"""Of the gateway's pods; the chart's own default as well."""
 _STATUS_PORT = 15021
 
 
-def istio_values(istio: IstioConfig, gateway: GatewayConfig) -> Mapping[str, dict[str, Any]]:
-    """The values of each release, by its name: one replica each, small requests, as in the workshop."""
-    stable, served = istio.control_planes[0], istio.control_plane(istio.gateway_revision)
-    defaults: dict[str, tuple[str, Mapping[str, Any]]] = {
-        BASE_RELEASE: ("base", {"defaultRevision": stable.revision} if stable.revision else {}),
-        GATEWAY_RELEASE: (
-            "gateway",
-            {
-                "autoscaling": {"enabled": False},
-                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-                "labels": {"istio": _GATEWAY_LABEL},
-                "service": {"ports": _service_ports(gateway)},
-                **({"revision": served.label} if served.label else {}),
-                **({"podAnnotations": {PROXY_ANNOTATION: served.version}} if served.is_tagged else {}),
-            },
-        ),
+def istio_values(istio: IstioConfig) -> Mapping[str, dict[str, Any]]:
+    """The values of each release of the mesh, by its name: one replica each, small requests, as in the workshop."""
+    stable = istio.control_planes[0]
+    base = {"defaultRevision": stable.revision} if stable.revision else {}
+    return {
+        BASE_RELEASE: merge(base, istio.values.base),
+        **{plane.release: _istiod_values(istio, plane) for plane in istio.control_planes},
     }
-    found = {release: merge(ours, istio.values.for_chart(chart)) for release, (chart, ours) in defaults.items()}
-    return found | {plane.release: _istiod_values(istio, plane) for plane in istio.control_planes}
+
+
+def gateway_values(istio: IstioConfig, servers: Servers, pods: GatewayPods) -> dict[str, Any]:
+    """The values of the release of a gateway's pods."""
+    served = istio.control_plane(pods.tag)
+    ours = {
+        "autoscaling": {"enabled": False},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "labels": pods.selector,
+        "service": {"ports": _service_ports(servers)},
+        **({"revision": served.label} if served.label else {}),
+        **({"podAnnotations": {PROXY_ANNOTATION: served.version}} if served.is_tagged else {}),
+    }
+    values: dict[str, Any] = merge(ours, pods.values)
+    return values
 
 
 def _istiod_values(istio: IstioConfig, plane: ControlPlane) -> dict[str, Any]:
@@ -106,26 +108,24 @@ def tag_webhooks(tag: str, plane: ControlPlane) -> list[dict[str, Any]]:
     ]
 
 
-def gateway_selector(values: Mapping[str, Any]) -> dict[str, str]:
-    """The labels by which a Gateway selects the gateway's pods; `values` are those of the chart `gateway`."""
-    return {"istio": str(values["labels"].get("istio") or _GATEWAY_LABEL)}
-
-
-def _service_ports(gateway: GatewayConfig) -> list[dict[str, Any]]:
+def _service_ports(servers: Servers) -> list[dict[str, Any]]:
     """As in the chart, with the stack's numbers: a Gateway serves only ports that the Service has."""
-    ports = {"status-port": _STATUS_PORT, "http2": gateway.http_port, "https": gateway.https_port}
+    ports = {"status-port": _STATUS_PORT, "http2": servers.http_port, "https": servers.https_port}
     return [{"name": name, "port": port, "protocol": "TCP", "targetPort": port} for name, port in ports.items()]
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
 
-_FIXED: Mapping[tuple[str, ...], str] = {
-    ("gateway", "name"): f"the load test and the exported address use the name {GATEWAY_RELEASE}",
-    ("gateway", "networkGateway"): "it replaces the Service ports that the Gateway needs",
-    ("istiod", "global", "istioNamespace"): f"Istio is installed in {ISTIO_NAMESPACE}",
-    ("base", "global", "istioNamespace"): f"Istio is installed in {ISTIO_NAMESPACE}",
+_NAMESPACE_IS_KNOWN = f"Istio is installed in {ISTIO_NAMESPACE}"
+_FIXED_OF_ISTIO: Mapping[tuple[str, ...], str] = {
+    ("istiod", "global", "istioNamespace"): _NAMESPACE_IS_KNOWN,
+    ("base", "global", "istioNamespace"): _NAMESPACE_IS_KNOWN,
 }
-"""Helm values that this program relies on, by their path below `istio.values`."""
+_FIXED_OF_GATEWAYS: Mapping[str, str] = {
+    "name": "the load test and the exported address use the name {release}",
+    "networkGateway": "it replaces the Service ports that the Gateway needs",
+}
+"""Helm values that this program relies on, by their path."""
 
 
 def chart_problems(config: StackConfig) -> Iterator[Problem]:
@@ -134,28 +134,40 @@ def chart_problems(config: StackConfig) -> Iterator[Problem]:
     everything = {
         "istio.values": {chart: values.for_chart(chart) for chart in ("base", "istiod", "gateway")},
         "observability.grafana.values": config.observability.grafana.values,
+        **{f"gateways.{name}.values": gateway.values for name, gateway in config.gateways.items()},
     }
     for path, given in everything.items():
         for null in _nulls(given):
             message = "Invalid value: null: Pulumi does not pass null to Helm; set the value that you want"
             yield Problem(f"{path}.{null}", message)
-    for keys, reason in _FIXED.items():
+    for keys, reason in _FIXED_OF_ISTIO.items():
         if _look_up(everything["istio.values"], keys):
             yield Problem(f"istio.values.{'.'.join(keys)}", f"Forbidden: {reason}")
-    if not isinstance(values.gateway.get("labels", {}), Mapping):
-        yield Problem("istio.values.gateway.labels", "Invalid value: must be of type object")
+    for gateway in config.all_gateways:
+        if gateway.pods:
+            yield from _pods(gateway.pods)
+
+
+def _pods(pods: GatewayPods) -> Iterator[Problem]:
+    for key, reason in _FIXED_OF_GATEWAYS.items():
+        if pods.values.get(key):
+            yield Problem(f"{pods.values_key}.{key}", f"Forbidden: {reason.format(release=pods.release)}")
+    if not isinstance(pods.values.get("labels", {}), Mapping):
+        yield Problem(f"{pods.values_key}.labels", "Invalid value: must be of type object")
 
 
 def chart_port_problems(config: StackConfig) -> Iterator[Problem]:
     """Ports of the stack's own, in place of those that the Gateways on these pods need."""
-    service = config.istio.values.gateway.get("service")
-    own = service.get("ports") if isinstance(service, Mapping) else None
-    if isinstance(own, Sequence):
+    for gateway in config.all_gateways:
+        service = gateway.pods.values.get("service") if gateway.pods else None
+        own = service.get("ports") if isinstance(service, Mapping) else None
+        if gateway.pods is None or not isinstance(own, Sequence):
+            continue
         offered = {port.get("port") for port in own if isinstance(port, Mapping)}
-        for key, port in config.gateway.ports.items():
+        for key, port in gateway.servers.ports.items():
             if port not in offered:
-                message = f"Invalid value: must have port {port}, which is gateway.{key}"
-                yield Problem("istio.values.gateway.service.ports", message)
+                message = f"Invalid value: must have port {port}, which is {gateway.key}.{key}"
+                yield Problem(f"{gateway.pods.values_key}.service.ports", message)
 
 
 def _nulls(values: Any, path: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from stack.errors import section_of
 from stack.gateway_checks import gateway_problems, port_problems
 from stack.monitoring_checks import address_problems, monitoring_problems, recipient_problems, secret_problems
 from stack.name_checks import name_problems
-from stack.names import GATEWAY_RELEASE, GRAFANA, ISTIO_NAMESPACE, PROMETHEUS
+from stack.names import IN_ISTIO_NAMESPACE, ISTIO_NAMESPACE
 from stack.namespace import Place
 from stack.page_checks import entrance_problems, page_problems
 from stack.part_checks import image_problems, istio_problems, part_problems, revision_problems
@@ -36,7 +36,6 @@ _OPTIONS_SET_HERE = {
     *("no-cross-namespace-refs", "allowed-hosts", "allowed-gateways", "allowed-addresses"),
 }
 """Options of the controller that this program sets."""
-_NAMES_IN_ISTIO_SYSTEM = {PROMETHEUS, GRAFANA, "istiod", GATEWAY_RELEASE}
 
 
 def find_problems(config: StackConfig, wrong: Collection[str] = ()) -> Iterator[Problem]:
@@ -87,7 +86,7 @@ def _existing_namespace(place: Place, at: str) -> Iterator[Problem]:
 
 def _controller(config: StackConfig) -> Iterator[Problem]:
     controller = config.controller
-    if controller.name in _NAMES_IN_ISTIO_SYSTEM:
+    if controller.name in IN_ISTIO_NAMESPACE:
         yield Problem("controller.name", f'Invalid value: "{controller.name}": used in {ISTIO_NAMESPACE} already')
     for argument in controller.args:
         if argument.startswith("-") and argument.partition("=")[0].lstrip("-") in _OPTIONS_SET_HERE:

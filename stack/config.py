@@ -111,8 +111,13 @@ class StackConfig(Model):
     @property
     def all_gateways(self) -> Sequence[Gateway]:
         """The Gateways that the stack makes."""
-        first = [public_gateway(self.gateway)] if self.gateway.enabled else []
-        return [*first, *(other_gateway(name, config) for name, config in self.gateways.items())]
+        public = public_gateway(self.gateway, self.istio)
+        tags = {place.name: place.settings.revision for place in self.places if place.settings.create}
+        others = (
+            other_gateway(name, config, tags.get(config.namespace, self.istio.gateway_revision), public)
+            for name, config in self.gateways.items()
+        )
+        return [*([public] if self.gateway.enabled else []), *others]
 
     @property
     def page_gateways(self) -> Sequence[Gateway]:

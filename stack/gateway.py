@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from controller.api.base import Boolean, Model
-from stack.names import ISTIO_NAMESPACE
+from stack.istio import IstioConfig, Tag
+from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
 from stack.values import Host, Label, LabelKey, LabelValue, ObjectName, Port
 
 
@@ -43,14 +44,51 @@ class GatewayConfig(Servers):
 
 
 class OtherGatewayConfig(Servers):
-    namespace: Label = Field(ISTIO_NAMESPACE, description="Namespace of the Gateway, which is there.")
+    namespace: Label = Field(
+        ISTIO_NAMESPACE, description="Namespace of the Gateway: one of `namespaces`, or there already."
+    )
+    own_pods: Boolean = Field(
+        False,
+        description="Install pods for it, with a Service: a release of Istio's chart `gateway`, of its name and in its "
+        "namespace.",
+    )
+    values: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Helm values of this chart, merged over the defaults of this program; with `ownPods`.",
+    )
     selector: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Labels of the pods that serve it, made elsewhere; those of `gateway` when empty.",
+        description="Labels of the pods that serve it, made elsewhere; without, and without `ownPods`, those of "
+        "`gateway` do.",
     )
     pods_namespace: Label | None = Field(
         None, description="Namespace of the pods of `selector`, where its TLS Secret is; its own when unset."
     )
+
+
+@dataclass(frozen=True)
+class GatewayPods:
+    """Pods that the stack installs for a Gateway, by Istio's chart.
+
+    Attributes:
+        release: of Helm; the name of their Service as well.
+        values: of the chart, as the stack's configuration has them.
+        values_key: where it has them.
+        tag: of the istiod of their proxies.
+    """
+
+    release: str
+    namespace: str
+    values: Mapping[str, Any]
+    values_key: str
+    tag: Tag
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """The label by which Gateways select them; its default is the chart's own."""
+        labels = self.values.get("labels")
+        given = labels.get("istio") if isinstance(labels, Mapping) else None
+        return {"istio": str(given or self.release.removeprefix("istio-"))}
 
 
 @dataclass(frozen=True)
@@ -59,8 +97,10 @@ class Gateway:
 
     Attributes:
         key: where the stack's configuration has it.
-        selector: the labels of the pods that serve it; empty for those of `gateway`.
+        selector: the labels of the pods that serve it.
         pods_namespace: where these are, and so its TLS Secret.
+        service: of these pods, as ``name.namespace``; empty where the stack does not know it.
+        pods: those that the stack installs for it; None where there are others.
     """
 
     key: str
@@ -69,6 +109,8 @@ class Gateway:
     servers: Servers
     selector: Mapping[str, str]
     pods_namespace: str
+    service: str = ""
+    pods: GatewayPods | None = None
 
     @property
     def reference(self) -> str:
@@ -94,12 +136,30 @@ def _covers(wildcard: str, host: str) -> bool:
     return wildcard == "*" or (wildcard.startswith("*.") and host.endswith(wildcard[1:]))
 
 
-def public_gateway(config: GatewayConfig) -> Gateway:
+def public_gateway(config: GatewayConfig, istio: IstioConfig) -> Gateway:
     """That of `gateway`."""
-    return Gateway("gateway", config.name, ISTIO_NAMESPACE, config, {}, ISTIO_NAMESPACE)
+    service = istio.gateway_service
+    pods = GatewayPods(
+        GATEWAY_RELEASE, ISTIO_NAMESPACE, istio.values.gateway, "istio.values.gateway", istio.gateway_revision
+    )
+    return Gateway(
+        "gateway",
+        config.name,
+        ISTIO_NAMESPACE,
+        config,
+        pods.selector if istio.enabled else istio.existing.gateway_selector,
+        service.partition(".")[2].split(".")[0] or ISTIO_NAMESPACE,
+        service,
+        pods if istio.enabled else None,
+    )
 
 
-def other_gateway(name: str, config: OtherGatewayConfig) -> Gateway:
-    """That of an entry of `gateways`."""
-    pods = (config.pods_namespace or config.namespace) if config.selector else ISTIO_NAMESPACE
-    return Gateway(f"gateways.{name}", name, config.namespace, config, config.selector, pods)
+def other_gateway(name: str, config: OtherGatewayConfig, tag: Tag, public: Gateway) -> Gateway:
+    """That of an entry of `gateways`. `tag` is of the istiod that its namespace has; `public` may serve it."""
+    key, namespace = f"gateways.{name}", config.namespace
+    if config.own_pods:
+        pods = GatewayPods(name, namespace, config.values, f"{key}.values", tag)
+        return Gateway(key, name, namespace, config, pods.selector, namespace, f"{name}.{namespace}", pods)
+    if config.selector:
+        return Gateway(key, name, namespace, config, config.selector, config.pods_namespace or namespace)
+    return Gateway(key, name, namespace, config, public.selector, public.pods_namespace, public.service)

@@ -102,7 +102,7 @@ class IstioConfig(Model):
     revisions: IstioRevisions = Field(
         IstioRevisions(), description="An istiod for each minor version, as in an upgrade from one to the next."
     )
-    gateway_revision: Tag = Field("stable", description="The istiod of the gateway's pods.")
+    gateway_revision: Tag = Field("stable", description="The istiod of the gateways' pods.")
     repository: ChartRepository = Field(
         "https://blob.istio.io/istio-release/charts",
         description="Repository of the Istio charts, `oci://ghcr.io/istio/release/charts` for example.",

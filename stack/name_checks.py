@@ -9,6 +9,7 @@ from controller.api import Problem
 from controller.api.names import CANARY_KIND, Names, primary_name
 from stack.app import AppConfig
 from stack.config import StackConfig
+from stack.gateway import Gateway
 from stack.names import LOAD_TESTER
 from stack.namespace import Place, Workload
 from stack.workload import config_maps
@@ -21,16 +22,18 @@ def name_problems(config: StackConfig) -> Iterator[Problem]:
         yield Problem(f"namespaces.{config.namespace.name}", message)
         return
     for place in config.places:
-        yield from _objects(place, has_load_tester=place in config.load_tested)
+        gateways = [each for each in config.all_gateways if each.pods and each.pods.namespace == place.name]
+        yield from _objects(place, gateways, has_load_tester=place in config.load_tested)
         yield from _secret_copies(place)
 
 
-def _objects(place: Place, *, has_load_tester: bool) -> Iterator[Problem]:
+def _objects(place: Place, gateways: Sequence[Gateway], *, has_load_tester: bool) -> Iterator[Problem]:
     """One message for each two that collide, however many objects of theirs do."""
     owners: dict[tuple[str, str], list[str]] = defaultdict(list)
-    if has_load_tester:
-        owners["Deployment", LOAD_TESTER].append("loadTester")
-        owners["Service", LOAD_TESTER].append("loadTester")
+    platform = {LOAD_TESTER: "loadTester"} if has_load_tester else {}
+    for name, key in (*platform.items(), *((each.name, each.key) for each in gateways)):
+        owners["Deployment", name].append(key)
+        owners["Service", name].append(key)
     for workload in place.workloads:
         for kind, names in _named(workload).items():
             for name in names:

@@ -17,6 +17,8 @@ GATEWAY_RELEASE: Final = "istio-gateway"
 PROMETHEUS: Final = "prometheus"
 GRAFANA: Final = "flagger-grafana"
 """The Helm release of Grafana."""
+IN_ISTIO_NAMESPACE: Final = frozenset({PROMETHEUS, GRAFANA, "istiod", GATEWAY_RELEASE})
+"""Names of objects in there that nothing else may have."""
 LOAD_TESTER: Final = "flagger-loadtester"
 DEFAULT_TEMPLATES: Final = ("error-rate", "latency")
 """The metric templates that every stack gets."""

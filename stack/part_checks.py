@@ -60,8 +60,9 @@ def istio_problems(config: StackConfig) -> Iterator[Problem]:
     if istio.enabled and "existing" in istio.model_fields_set:
         yield Problem("istio.existing", "Forbidden: with istio.enabled: true, Istio is as the other keys say")
     if not gateway.enabled:
+        own_pods = any(each.own_pods for each in config.gateways.values())
         given = {
-            "istio.awaitGateway": "await_gateway" in istio.model_fields_set,
+            "istio.awaitGateway": "await_gateway" in istio.model_fields_set and not own_pods,
             "istio.values.gateway": istio.values.gateway,
             "istio.existing.gatewaySelector": existing.gateway_selector,
             "istio.existing.gatewayService": existing.gateway_service,

@@ -103,20 +103,18 @@ def _ports(*numbers: int) -> Sequence[Mapping[str, Any]]:
 def gateways_of(config: StackConfig, place: Place) -> Collection[str]:
     """The namespaces from where users' requests come to the apps of a place.
 
-    An app names its Gateways; the pods of one are in its own namespace, as Istio recommends. Those of the stack's own
-    are where their Service is.
+    An app names its Gateways; the pods of one are in its own namespace, as Istio recommends, where the stack does not
+    know better. That of `gateway` may serve them all.
     """
-    named = (gateway for each in place.workloads for gateway in each.config.service.gateways)
-    found = {gateway.partition("/")[0] for gateway in named if "/" in gateway}
-    if config.gateway.enabled:
-        found.add(config.istio.gateway_service.split(".")[1])
-    return sorted(found)
+    own = {gateway.reference: gateway for gateway in config.all_gateways}
+    named = {gateway for each in place.workloads for gateway in each.config.service.gateways if "/" in gateway}
+    always = {gateway.reference for gateway in own.values() if gateway.key == "gateway"}
+    return sorted({own[each].pods_namespace if each in own else each.partition("/")[0] for each in named | always})
 
 
-def page_callers(config: StackConfig, labels: Mapping[str, str]) -> Sequence[Pods]:
-    """The pods that lead to the page; `labels` are those of the gateway's own."""
-    own = Pods(config.istio.gateway_service.partition(".")[2], labels)
-    found = [Pods(each.pods_namespace, each.selector) if each.selector else own for each in config.page_gateways]
+def page_callers(config: StackConfig) -> Sequence[Pods]:
+    """The pods that lead to the page."""
+    found = [Pods(each.pods_namespace, each.selector) for each in config.page_gateways]
     return [pods for number, pods in enumerate(found) if pods not in found[:number]]
 
 

@@ -54,6 +54,8 @@ def _named_elsewhere(config: StackConfig) -> Iterator[tuple[str, str]]:
     for gateway in config.all_gateways:
         if gateway.servers.credential_name:
             yield gateway.pods_namespace, gateway.servers.credential_name
+        if gateway.pods:
+            yield from ((gateway.pods_namespace, name) for name in _named_in(gateway.pods.values))
 
 
 def _named_in(pod: Any) -> Iterator[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pulumi
 from pulumi_kubernetes import helm
+
+from stack.istio import IstioConfig
 
 
 def chart_from_repository(repository: str, chart: str, version: str) -> dict[str, Any]:
@@ -18,3 +21,11 @@ def chart_from_repository(repository: str, chart: str, version: str) -> dict[str
 def chart_from_folder(folder: Path, chart: str) -> dict[str, Any]:
     """A chart folder on this machine; its version is in its Chart.yaml."""
     return {"chart": str(folder / chart)}
+
+
+def chart_of_istio(istio: IstioConfig, chart: str, version: str, checked: pulumi.Input[Any]) -> dict[str, Any]:
+    """One of Istio's charts, and how long its workloads may take; nothing is installed before `checked` is known."""
+    folder = istio.charts_of(version)
+    source = chart_from_folder(folder, chart) if folder else chart_from_repository(istio.repository, chart, version)
+    known = pulumi.Output.all(source["chart"], checked).apply(lambda all_of_it: all_of_it[0])
+    return {**source, "chart": known, "timeout": istio.timeout_seconds}

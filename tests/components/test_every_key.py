@@ -129,6 +129,8 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "gateway.httpsPort": (8443, TLS),
     "gateway.credentialName": ("other-tls", TLS),
     "gateways.<name>.namespace": ("prod", OTHER_GATEWAY),
+    "gateways.<name>.ownPods": (True, {"gateways": {"cart": {"hosts": ["shop.example"]}}}),
+    "gateways.<name>.values": ({"replicaCount": 2}, {"gateways": {"cart": {"ownPods": True}}}),
     "gateways.<name>.selector": ({"istio": "door"}, OTHER_GATEWAY),
     "gateways.<name>.podsNamespace": ("door", OTHER_GATEWAY),
     "gateways.<name>.hosts": (["cart.example"], OTHER_GATEWAY),

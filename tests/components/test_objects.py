@@ -77,6 +77,23 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
         "public-gateway",
         {"gateway": {"hosts": ["shop.example"], "credentialName": "shop.example-tls"}},
     ),
+    "gateway-with-pods-of-its-own": (
+        "gateway-internal",
+        {
+            "istio": {"revisions": {"stable": "1.30.4", "next": "1.31.1"}},
+            "namespaces": {"edge": {"revision": "next"}},
+            "gateways": {
+                "internal": {
+                    "namespace": "edge",
+                    "hosts": ["*.internal.example"],
+                    "credentialName": "internal-tls",
+                    "httpsPort": 8443,
+                    "ownPods": True,
+                    "values": {"service": {"type": "ClusterIP"}, "podAnnotations": {"example.com/team": "edge"}},
+                }
+            },
+        },
+    ),
     "apps-with-strict-mtls": (
         "apps",
         {"namespace": {"mtls": "STRICT", "labels": {"team": "shop"}, "callers": ["team-1"]}},

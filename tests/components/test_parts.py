@@ -178,6 +178,16 @@ PARTS: Mapping[str, tuple[dict[str, Any], set[str], set[str]]] = {
         {"Gateway istio-system/admin", "Gateway prod/edge"},
         set(),
     ),
+    "a gateway with pods of its own": (
+        {"namespaces": {"edge": {}}, "gateways": {"internal": {"namespace": "edge", "ownPods": True}}},
+        {"Namespace edge", "Gateway edge/internal", "Release edge/internal"},
+        set(),
+    ),
+    "gateways with pods of their own, and not the first": (
+        {"gateway": {"enabled": False}, "gateways": {"internal": {"ownPods": True}}},
+        {"Gateway istio-system/internal", "Release istio-system/internal"},
+        {"Release istio-system/istio-gateway", "Gateway istio-system/public-gateway"},
+    ),
     "neither Istio nor a gateway": (
         {"istio": {"enabled": False}, "gateway": {"enabled": False}},
         set(),
@@ -264,6 +274,25 @@ OUTPUTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "controller": "canary-controller.istio-system",
             "gatewayService": "istio-ingressgateway.istio-system",
             "hosts": ["shop.example"],
+            "prometheusUrl": "http://prometheus.istio-system:9090",
+        },
+    ),
+    "more gateways": (
+        {
+            "istio": EXISTING,
+            "gateways": {
+                "shared": {"hosts": ["a.example"]},
+                "theirs": {"namespace": "prod", "selector": {"istio": "edge"}, "hosts": ["b.example"]},
+            },
+        },
+        {
+            "controller": "canary-controller.istio-system",
+            "gatewayService": "istio-ingressgateway.istio-system",
+            "gateways": {
+                "shared": {"service": "istio-ingressgateway.istio-system", "hosts": ["a.example"]},
+                "theirs": {"service": "", "hosts": ["b.example"]},
+            },
+            "hosts": ["*"],
             "prometheusUrl": "http://prometheus.istio-system:9090",
         },
     ),

@@ -252,6 +252,7 @@ def _is_from(source: Mapping[str, Sequence[str]], caller: str) -> bool:
 
 SHOP = {"apps": {"cart": {**CART, "service": {"port": 80, "gateways": ["edge/shop", "mesh"], "hosts": ["a.example"]}}}}
 CLOSED = {"mtls": "STRICT", "callers": []}
+AT_TEAM = {"hosts": ["a.example"], "selector": {"istio": "edge"}, "podsNamespace": "team-1"}
 OWN = {APP, LOAD_TESTER}
 
 MESH: Mapping[str, tuple[dict[str, Any], set[str]]] = {
@@ -262,7 +263,11 @@ MESH: Mapping[str, tuple[dict[str, Any], set[str]]] = {
     "callers, and no mTLS of its own": ({"namespace": {"callers": []}}, {*OWN, GATEWAY}),
     "another caller": ({"namespace": {**CLOSED, "callers": ["team-1"]}}, {*OWN, GATEWAY, TEAM}),
     "an app at another gateway": ({"namespace": CLOSED, **SHOP}, {*OWN, GATEWAY, EDGE}),
-    "an Istio that is there already": ({"namespace": CLOSED, "istio": EXISTING}, {*OWN, GATEWAY, EDGE}),
+    "an app at a gateway whose pods are elsewhere": (
+        {"namespace": CLOSED, **SHOP, "gateways": {"shop": {"namespace": "edge", **AT_TEAM}}},
+        {*OWN, GATEWAY, TEAM},
+    ),
+    "an Istio that is there already": ({"namespace": CLOSED, "istio": EXISTING}, {*OWN, EDGE}),
     "no gateway": ({"namespace": CLOSED, "gateway": {"enabled": False}}, OWN),
     "a namespace that is there already": ({"namespace": {"create": False}}, {PLAIN, *CALLERS}),
 }

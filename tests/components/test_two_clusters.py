@@ -63,15 +63,13 @@ PAGE = PageGatewayConfig.model_validate({"host": "rollouts.example.com", "auth":
 ANALYSIS = {"interval": "1m", "stepWeight": 10, "threshold": 5}
 
 COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptions], pulumi.ComponentResource]] = {
-    Istio: lambda name, opts: Istio(name, IstioArgs(STACK.istio, STACK.gateway), opts),
+    Istio: lambda name, opts: Istio(name, IstioArgs(STACK.istio), opts),
     CanaryCrds: CanaryCrds,
     AppNamespace: lambda name, opts: AppNamespace(name, AppNamespaceArgs("prod", STACK.namespace, "stable"), opts),
     Observability: lambda name, opts: Observability(
         name, ObservabilityArgs(STACK.observability, "flagger", {"": "prod", "team-1/": "team-1"}), opts
     ),
-    PublicGateway: lambda name, opts: PublicGateway(
-        name, PublicGatewayArgs(STACK.all_gateways[0], {"istio": "gateway"}), opts
-    ),
+    PublicGateway: lambda name, opts: PublicGateway(name, PublicGatewayArgs(STACK.all_gateways[0], STACK.istio), opts),
     CanaryController: lambda name, opts: CanaryController(
         name, CanaryControllerArgs(STACK.controller, STACK.observability.prometheus.provider), opts
     ),
@@ -162,6 +160,7 @@ FORMER_NAMES: Mapping[str, str] = {
     "PodDisruptionBudget canary-controller": "flagger",
     "Release istio-istiod": "istiod",
     "Release observability-grafana": "flagger-grafana",
+    "Release public-gateway-pods": "istio-gateway",
     "Role canary-controller-in-istio-system": "flagger-in-istio-system",
     "Role canary-controller-in-prod": "flagger-in-prod",
     "RoleBinding canary-controller-in-istio-system": "flagger-in-istio-system",

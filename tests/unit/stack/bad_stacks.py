@@ -1086,7 +1086,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             "gateways.admin.podsNamespace: Forbidden: used with selector only",
             (
                 "gateways.admin.httpPort: Invalid value: 8080: the pods of `gateway` have the ports 80 and 443; set "
-                "selector for others"
+                "ownPods or selector"
             ),
         ],
     ),
@@ -1094,8 +1094,63 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"gateway": {"enabled": False}, "gateways": {"admin": {}}},
         [
             (
-                "gateways.admin.selector: Required value: labels of the pods that serve it: with gateway.enabled: "
-                "false there are no others"
+                "gateways.admin.selector: Required value: labels of the pods that serve it, or ownPods: true: "
+                "gateway.enabled is false"
+            )
+        ],
+    ),
+    "gateways whose pods cannot be": (
+        {
+            "gateway": {"enabled": False},
+            "namespaces": {"edge": {"callers": [], "apps": {"shop": {**NEW_APP}}}, "quiet": {"injection": False}},
+            "gateways": {
+                "a.b": {"ownPods": True, "selector": {"istio": "a"}},
+                "prometheus": {"ownPods": True, "values": {"labels": {"istio": "shop"}, "service": {"ports": []}}},
+                "shop": {"namespace": "edge", "ownPods": True, "values": {"replicaCount": None, "name": "b"}},
+                "quiet": {"namespace": "quiet", "ownPods": True, "values": {"labels": []}},
+                "theirs": {"selector": {"istio": "door"}, "values": {"replicaCount": 2}},
+            },
+            "apps": {"frontend": None},
+        },
+        [
+            (
+                "gateways.shop.values.replicaCount: Invalid value: null: Pulumi does not pass null to Helm; set the "
+                "value that you want"
+            ),
+            "gateways.shop.values.name: Forbidden: the load test and the exported address use the name shop",
+            "gateways.quiet.values.labels: Invalid value: must be of type object",
+            (
+                "gateways.prometheus.values.service.ports: Invalid value: must have port 80, which is "
+                "gateways.prometheus.httpPort"
+            ),
+            "gateways.a.b.selector: Forbidden: with ownPods: true its own pods serve it",
+            "gateways.theirs.values: Forbidden: used with ownPods: true only",
+            (
+                "gateways.a.b: Invalid value: with ownPods it names a Service: at most 53 characters from a-z, 0-9 and "
+                "-, not a digit first"
+            ),
+            "gateways.prometheus: Duplicate value: istio-system has a prometheus already; rename one",
+            (
+                "namespaces.edge.callers: Forbidden: the pods of gateways.shop are there, and users have no identity "
+                "that it could allow"
+            ),
+            (
+                "namespaces.quiet.injection: Forbidden: the pods of gateways.quiet are there, and get their proxy by "
+                "injection"
+            ),
+            (
+                "gateways.shop: Duplicate value: the pods of gateways.prometheus have the label istio: shop as well; "
+                "rename one"
+            ),
+            'namespaces.edge.apps.shop: Duplicate value: gateways.shop has a Deployment "shop" as well; rename one',
+        ],
+    ),
+    "pods of a gateway without a chart": (
+        {"istio": EXISTING, "gateways": {"admin": {"ownPods": True}}},
+        [
+            (
+                "gateways.admin.ownPods: Forbidden: their chart comes with istio.enabled: true; name pods that are "
+                "there in selector"
             )
         ],
     ),

@@ -5,14 +5,21 @@ from typing import Any
 
 import pytest
 
-from stack.charts import gateway_selector, istio_values, tag_webhooks
-from stack.gateway import GatewayConfig
+from stack.charts import gateway_values, istio_values, tag_webhooks
+from stack.gateway import GatewayConfig, public_gateway
 from stack.istio import IstioConfig
 
 
 def values_of(istiod: dict[str, Any] | None = None, gateway: dict[str, Any] | None = None) -> Any:
     istio = IstioConfig.model_validate({"values": {"istiod": istiod or {}, "gateway": gateway or {}}})
-    return istio_values(istio, GatewayConfig())
+    return values_for(istio)
+
+
+def values_for(istio: IstioConfig) -> dict[str, Any]:
+    """The values of every release, with those of the pods of `gateway`."""
+    public = public_gateway(GatewayConfig(), istio)
+    assert public.pods
+    return {"istio-gateway": gateway_values(istio, public.servers, public.pods), **istio_values(istio)}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +32,10 @@ def values_of(istiod: dict[str, Any] | None = None, gateway: dict[str, Any] | No
     ],
 )
 def test_the_gateway_is_selected_by_the_label_that_its_pods_get(labels: dict[str, str], selector: str) -> None:
-    assert gateway_selector(values_of(gateway={"labels": labels})["istio-gateway"]) == {"istio": selector}
+    istio = IstioConfig.model_validate({"values": {"gateway": {"labels": labels}}})
+    # A label without a value is the chart's default, the release without `istio-`.
+    assert (values_for(istio)["istio-gateway"]["labels"]["istio"] or "gateway") == selector
+    assert public_gateway(GatewayConfig(), istio).selector == {"istio": selector}
 
 
 @pytest.mark.parametrize("istiod", [{}, {"revision": ""}, {"revision": "default"}])
@@ -49,8 +59,8 @@ def test_each_istiod_has_its_own_revision_and_version_and_what_the_stack_says_of
             "values": {"istiod": {"global": {"tag": "{version}-distroless"}, "env": {"A": "b"}}},
         }
     )
-    values = istio_values(istio, GatewayConfig())
-    assert [*values] == ["istio-base", "istio-gateway", "istiod-1-30", "istiod-1-31"]
+    values = values_for(istio)
+    assert [*values] == ["istio-gateway", "istio-base", "istiod-1-30", "istiod-1-31"]
     assert values["istio-base"] == {"defaultRevision": "1-30"}
     assert (values["istio-gateway"]["revision"], values["istio-gateway"]["podAnnotations"]) == (
         "next",
