@@ -9,24 +9,22 @@ import pulumi
 from pulumi_kubernetes import helm, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components._shared.charts import chart_of_istio
+from components._shared.charts import IstioCharts
 from components._shared.options import child_options
 from stack.charts import gateway_values
 from stack.gateway import Gateway, GatewayPods, Servers
-from stack.istio import IstioConfig
 
 
 @dataclass(frozen=True)
 class PublicGatewayArgs:
-    """The pods' chart is of `istio`, and is not installed before `checked` is known.
+    """The chart of its pods is one of `charts`.
 
     Attributes:
         formerly: what the release of the pods was, where it is not what it always was.
     """
 
     gateway: Gateway
-    istio: IstioConfig
-    checked: pulumi.Input[Any] = None
+    charts: IstioCharts
     formerly: pulumi.Alias | None = None
 
 
@@ -57,14 +55,15 @@ class PublicGateway(pulumi.ComponentResource):
         self, name: str, args: PublicGatewayArgs, pods: GatewayPods, opts: pulumi.ResourceOptions | None
     ) -> None:
         """Not `atomic`: that would uninstall new pods that serve already, and only wait for their load balancer."""
+        istio = args.charts.config
         helm.v3.Release(
             name,
             name=pods.release,
             namespace=pods.namespace,
-            values=gateway_values(args.istio, args.gateway.servers, pods),
-            skip_await=not args.istio.await_gateway,
+            values=gateway_values(istio, args.gateway.servers, pods),
+            skip_await=not istio.await_gateway,
             atomic=False,
-            **chart_of_istio(args.istio, "gateway", args.istio.control_plane(pods.tag).version, args.checked),
+            **args.charts.get("gateway", istio.control_plane(pods.tag).version),
             opts=pulumi.ResourceOptions.merge(
                 child_options(self, opts), pulumi.ResourceOptions(aliases=[args.formerly] if args.formerly else None)
             ),

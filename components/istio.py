@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import pulumi
 from pulumi_kubernetes import admissionregistration, core, helm, meta
 
-from components._shared.charts import chart_of_istio
+from components._shared.charts import IstioCharts
 from components._shared.options import child_options
 from components._shared.specs import plain
 from stack.charts import istio_values, tag_webhooks
-from stack.istio import ControlPlane, IstioConfig
+from stack.istio import ControlPlane
 from stack.names import BASE_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE
 
-
-@dataclass(frozen=True)
-class IstioArgs:
-    """No chart is installed before `checked` is known."""
-
-    config: IstioConfig
-    checked: pulumi.Input[Any] = None
+IstioArgs = IstioCharts
+"""All that there is to say of a mesh is in its charts."""
 
 
 class Istio(pulumi.ComponentResource):
@@ -83,6 +75,6 @@ class Istio(pulumi.ComponentResource):
             values=self._values[release],
             skip_await=False,
             atomic=True,  # a failed upgrade is rolled back
-            **chart_of_istio(self._args.config, chart, version, self._args.checked),
+            **self._args.get(chart, version),
             opts=child_options(self, self._opts, *after, formerly=release),
         )

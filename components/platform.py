@@ -52,7 +52,8 @@ def make_platform(
     def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=resources))
 
-    istio = Istio(f"{prefix}istio", IstioArgs(settings.istio, checked), opts) if settings.istio.enabled else None
+    charts = IstioArgs(settings.istio, checked, settings.login_for(settings.istio))
+    istio = Istio(f"{prefix}istio", charts, opts) if settings.istio.enabled else None
     mesh = istio.injectors if istio else []
     crds = [CanaryCrds(f"{prefix}canary-crds", opts)] if settings.crds.enabled else []
     namespaces = [
@@ -86,7 +87,12 @@ def make_platform(
         ready.append(StackSecrets(f"{prefix}secrets", secrets, after(*mesh, *namespaces)))
     observability = Observability(
         f"{prefix}observability",
-        ObservabilityArgs(settings.observability, settings.controller.name, settings.templates),
+        ObservabilityArgs(
+            settings.observability,
+            settings.controller.name,
+            settings.templates,
+            settings.login_for(settings.observability.grafana),
+        ),
         after(*ready),
     )
     before_apps: list[pulumi.Resource] = [*ready, *observability.metrics]
@@ -96,7 +102,7 @@ def make_platform(
         is_public = each.key == "gateway"
         name = "public-gateway" if is_public else f"gateway-{each.name}"
         formerly = pulumi.Alias(name=f"{prefix}istio-gateway", parent=istio) if is_public and istio else None
-        gateway = PublicGatewayArgs(each, settings.istio, checked, formerly)
+        gateway = PublicGatewayArgs(each, charts, formerly)
         before_apps.append(PublicGateway(f"{prefix}{name}", gateway, after(*ready)).gateway)
     if settings.controller.enabled:
         controller = CanaryControllerArgs(settings.controller, observability.prometheus, settings.page_url)

@@ -16,8 +16,8 @@ import aiohttp
 
 from controller.api.errors import CanaryError
 from controller.shell.kubernetes.access import find_access
-from preview.changes import read_changes, read_messages
-from preview.charts import render_charts
+from preview.changes import fields, read_changes, read_messages
+from preview.charts import Logins, render_charts
 from preview.policies import Violation, policy_options, read_violations
 from preview.stacks import StackPreview
 
@@ -39,7 +39,7 @@ def preview_stack(stack: str) -> StackPreview:
         stack,
         changes,
         messages,
-        charts=tuple(render_charts(changes)),
+        charts=tuple(render_charts(changes, lambda: read_logins(stack))),
         diff=diff,
         violations=violations,
         unreachable=asyncio.run(_find_unreachable(read_config(stack))),
@@ -63,6 +63,16 @@ def read_config(stack: str) -> Mapping[str, str]:
     """The configuration of the stack, but for its secrets."""
     found = _json(_run("config", "--json", f"--stack={stack}", *_QUIET).stdout)
     return {name: str(entry["value"]) for name, entry in found.items() if "value" in entry}
+
+
+def read_logins(stack: str) -> Logins:
+    """The logins of the repositories of charts, which the stack has in its secrets."""
+    found = _json(_run("config", "--json", "--show-secrets", f"--stack={stack}", *_QUIET).stdout)
+    sections = {name.rpartition(":")[2]: fields(entry.get("objectValue")) for name, entry in found.items()}
+    istio, grafana = sections.get("istio", {}), fields(sections.get("observability", {}).get("grafana"))
+    secrets = sections.get("secrets", {})
+    logins = {str(each.get("repository")): secrets.get(each.get("repositorySecret", "")) for each in (istio, grafana)}
+    return {where: (str(login["username"]), str(login["password"])) for where, login in logins.items() if login}
 
 
 def environment_of(config: Mapping[str, str]) -> Mapping[str, str]:

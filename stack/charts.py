@@ -15,6 +15,7 @@ from stack.gateway import GatewayPods, Servers
 from stack.istio import VERSION_MARK, ControlPlane, IstioConfig
 from stack.merge import merge
 from stack.names import BASE_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE, PROXY_ANNOTATION
+from stack.observability import GrafanaConfig
 
 _STATUS_PORT = 15021
 
@@ -146,6 +147,24 @@ def chart_problems(config: StackConfig) -> Iterator[Problem]:
     for gateway in config.all_gateways:
         if gateway.pods:
             yield from _pods(gateway.pods)
+
+
+def login_problems(config: StackConfig) -> Iterator[Problem]:
+    """Entries of `secrets` that cannot be the login of a repository."""
+    yield from _login(config, "istio", config.istio)
+    yield from _login(config, "observability.grafana", config.observability.grafana)
+
+
+def _login(config: StackConfig, key: str, part: IstioConfig | GrafanaConfig) -> Iterator[Problem]:
+    name, at = part.repository_secret, f"{key}.repositorySecret"
+    if name is None:
+        return
+    if part.repository.startswith("oci://"):
+        yield Problem(at, "Forbidden: of an OCI registry the login of `helm registry login` counts, where Pulumi runs")
+    elif "repository" not in part.model_fields_set:
+        yield Problem(at, f"Forbidden: {part.repository} asks for none; set {key}.repository to yours")
+    elif not {"username", "password"} <= config.secrets.get(name, {}).keys():
+        yield Problem(at, f'Invalid value: "{name}": secrets.{name} must have the keys username and password')
 
 
 def _pods(pods: GatewayPods) -> Iterator[Problem]:

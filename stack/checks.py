@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from controller.api import Problem
 from stack.app_checks import analysis_problems, workload_problems
-from stack.charts import chart_port_problems, chart_problems
+from stack.charts import chart_port_problems, chart_problems, login_problems
 from stack.config import StackConfig
 from stack.errors import section_of
 from stack.gateway_checks import gateway_problems, port_problems
@@ -111,6 +111,7 @@ _CHECKS: Sequence[tuple[Callable[[StackConfig], Iterator[Problem]], Collection[s
     (image_problems, ("controller",)),
     (chart_problems, ()),
     (chart_port_problems, ("gateway",)),
+    (login_problems, ("secrets",)),
     (port_problems, ()),
     (gateway_problems, ("gateway",)),
     (_namespaces, ()),
@@ -120,7 +121,7 @@ _CHECKS: Sequence[tuple[Callable[[StackConfig], Iterator[Problem]], Collection[s
     (recipient_problems, _APPS),
     (monitoring_problems, ()),
     (address_problems, (*_APPS, "observability")),
-    (secret_problems, (*_APPS, "alerts", "controller", "gateway", "gateways", "loadTester", "observability")),
+    (secret_problems, (*_APPS, "alerts", "controller", "gateway", "gateways", "istio", "loadTester", "observability")),
     (workload_problems, ()),
     (analysis_problems, ("controller", "namespace", "observability")),
     (name_problems, ("loadTester", "namespace")),

@@ -17,7 +17,7 @@ from stack.istio import IstioConfig
 from stack.names import ISTIO_NAMESPACE
 from stack.namespace import NamespaceConfig, OtherNamespaceConfig, Place, Workload, first_place, other_place
 from stack.network import NetworkPoliciesConfig
-from stack.observability import AlertConfig, ObservabilityConfig
+from stack.observability import AlertConfig, GrafanaConfig, ObservabilityConfig
 from stack.promotion import Blocked, PromotionConfig
 from stack.values import (
     DataKey,
@@ -164,6 +164,10 @@ class StackConfig(Model):
         """The images of each app, by container."""
         apps = ((each, each.config) for each in self.workloads)
         return {each.resource: images_of(each.name, app) for each, app in apps if isinstance(app, AppConfig)}
+
+    def login_for(self, part: IstioConfig | GrafanaConfig) -> Mapping[str, SecretText]:
+        """Username and password of the repository of its charts; empty where it asks for none."""
+        return self.secrets.get(part.repository_secret or "", {})
 
     def follows(self, workload: Workload) -> bool:
         """Whether `up` waits for the end of its rollout, which some controller has to come to."""

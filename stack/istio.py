@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from controller.api.base import Boolean, Model
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
-from stack.values import ChartRepository, LabelKey, LabelValue, Positive, Text, matching
+from stack.values import ChartRepository, LabelKey, LabelValue, ObjectName, Positive, Text, matching
 
 DEFAULT_ISTIO_VERSION = "1.31.1"
 CHARTS = ("base", "istiod", "gateway")
@@ -106,6 +106,11 @@ class IstioConfig(Model):
     repository: ChartRepository = Field(
         "https://blob.istio.io/istio-release/charts",
         description="Repository of the Istio charts, `oci://ghcr.io/istio/release/charts` for example.",
+    )
+    repository_secret: ObjectName | None = Field(
+        None,
+        description="Entry of `secrets` with the `username` and `password` of the repository. An OCI registry takes "
+        "the login of `helm registry login` instead.",
     )
     chart_path: Path | None = Field(
         None,

@@ -57,9 +57,13 @@ def recipient_problems(config: StackConfig) -> Iterator[Problem]:
 
 def secret_problems(config: StackConfig) -> Iterator[Problem]:
     """Secrets that would be in no namespace."""
+    logins = {config.istio.repository_secret, config.observability.grafana.repository_secret}
     for name, users in secret_users(config).items():
-        if not users:
-            message = "nothing names it: an app, the secretRef of a provider, or the credentialName of a gateway"
+        if not users and name not in logins:
+            message = (
+                "nothing names it: an app, the secretRef of a provider, the credentialName of a gateway, or a "
+                "repositorySecret"
+            )
             yield Problem(f"secrets.{name}", f"Forbidden: {message}")
 
 

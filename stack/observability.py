@@ -98,6 +98,11 @@ class GrafanaConfig(Model):
     repository: ChartRepository = Field(
         "https://grafana-community.github.io/helm-charts", description="Repository of the Grafana chart."
     )
+    repository_secret: ObjectName | None = Field(
+        None,
+        description="Entry of `secrets` with the `username` and `password` of the repository. An OCI registry takes "
+        "the login of `helm registry login` instead.",
+    )
     version: Text = Field("12.7.2", description="Version of the Grafana chart.")
     values: dict[str, Any] = Field(
         default_factory=dict, description="Helm values, merged over the defaults of this program."

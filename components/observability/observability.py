@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import yaml
 from pulumi_kubernetes import apps, core, helm, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components._shared.charts import chart_from_repository
+from components._shared.charts import Login, chart_from_repository
 from components._shared.options import SKIP_AWAIT, child_options
 from components._shared.rbac import EVERYWHERE, Account, Rule, create_account
 from components.observability.dashboard import canary_dashboard
@@ -26,7 +26,6 @@ from stack.merge import merge
 from stack.names import GRAFANA, ISTIO_NAMESPACE, PROMETHEUS
 from stack.objects import build_metric_template
 from stack.observability import (
-    GrafanaConfig,
     MetricTemplateConfig,
     ObservabilityConfig,
     PrometheusConfig,
@@ -50,11 +49,13 @@ class ObservabilityArgs:
     """`controller` is the app label of the controller's pods, which Prometheus scrapes too.
 
     The metric templates are in each of the namespaces `templates`, which are by the prefix of their resources' names.
+    `login` is for the repository of Grafana's chart.
     """
 
     config: ObservabilityConfig
     controller: str
     templates: Mapping[str, str]
+    login: Login = field(default_factory=dict)
 
 
 class Observability(pulumi.ComponentResource):
@@ -85,7 +86,7 @@ class Observability(pulumi.ComponentResource):
                     self.templates.append(self._metric_template(prefix, template, opts))
         self.metrics = [*after, *self.templates]
         if grafana.enabled:
-            self._grafana(grafana, args.controller, opts, *after)
+            self._grafana(args, opts, *after)
         self.register_outputs({"prometheusUrl": self.prometheus.address})
 
     def _prometheus(
@@ -159,10 +160,9 @@ class Observability(pulumi.ComponentResource):
             opts=child_options(self, opts, formerly=None if prefix else f"{metadata.name}-template"),
         )
 
-    def _grafana(
-        self, config: GrafanaConfig, controller: str, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource
-    ) -> None:
-        boards = (canary_dashboard(), rollouts_dashboard(), controller_dashboard(controller))
+    def _grafana(self, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None, *after: pulumi.Resource) -> None:
+        config = args.config.grafana
+        boards = (canary_dashboard(), rollouts_dashboard(), controller_dashboard(args.controller))
         dashboards = core.v1.ConfigMap(
             f"{self._name}-dashboards",
             metadata=_metadata(DASHBOARDS),
@@ -173,7 +173,7 @@ class Observability(pulumi.ComponentResource):
             f"{self._name}-grafana",
             name=GRAFANA,
             namespace=ISTIO_NAMESPACE,
-            **chart_from_repository(config.repository, "grafana", config.version),
+            **chart_from_repository(config.repository, "grafana", config.version, args.login),
             values=merge(build_grafana_values(self.prometheus), config.values),
             opts=child_options(self, opts, *after, dashboards, formerly=GRAFANA),
         )

@@ -45,6 +45,12 @@ OTHER_GATEWAY = {
     "secrets": {"shop-tls": {"tls.crt": "c", "tls.key": "k"}, "other-tls": {"tls.crt": "c", "tls.key": "k"}},
     "apps": {"cart": {"secrets": ["other-tls", "shop-tls"]}},
 }
+LOGIN = {
+    "istio": {"repository": "https://charts.example"},
+    "observability": {"grafana": {"repository": "https://charts.example"}},
+    "alerts": {"team": {"provider": {"type": "slack", "secretRef": {"name": "charts"}}}},
+    "secrets": {"charts": {"username": "alice", "password": "hunter2", "address": "https://chat.example"}},
+}
 STORED = {"observability": {"prometheus": {"storage": {"size": "10Gi"}}}}
 QUEUE = {"observability": {"metricTemplates": {"cart": {"query": "up"}}}}
 ALERT = {
@@ -90,6 +96,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "istio.revisions.next": ("1.32.0", {}),
     "istio.gatewayRevision": ("next", NEXT),
     "istio.repository": ("https://mirror.example/charts", {}),
+    "istio.repositorySecret": ("charts", LOGIN),
     "istio.chartPath": ("CHARTS", {}),
     "istio.values.base": ({"defaultRevision": "a"}, {}),
     "istio.values.istiod": ({"autoscaleEnabled": True}, {}),
@@ -114,6 +121,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "observability.prometheus.resources.limits": (RESOURCES, {}),
     "observability.grafana.enabled": (False, {}),
     "observability.grafana.repository": ("oci://mirror.example/charts", {}),
+    "observability.grafana.repositorySecret": ("charts", LOGIN),
     "observability.grafana.version": ("1.0.0", {}),
     "observability.grafana.values": ({"replicas": 2}, {}),
     "observability.metricTemplates.<name>.query": ("up", {}),

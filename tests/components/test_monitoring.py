@@ -91,6 +91,23 @@ def test_a_secret_is_where_something_names_it(case: str) -> None:
     assert made == expected
 
 
+def test_the_login_of_a_repository_of_charts_is_a_secret_of_its_releases_and_no_object_of_the_cluster() -> None:
+    locked = {"repository": "https://charts.example", "repositorySecret": "charts"}
+    login = {"username": "alice", "password": VALUE}
+    program = run_with_secrets({"istio": locked, "observability": {"grafana": locked}, "secrets": {"charts": login}})
+    assert program.of_kind("Secret") == []
+    releases = {each.object: each.inputs["repositoryOpts"] for each in program.of_kind("Release")}
+    assert {*releases} == {"istio-base", "istiod", "istio-gateway", "flagger-grafana"}
+    for options in releases.values():
+        hidden_options = unwrap_rpc_secret(options) if is_rpc_secret(options) else options
+        assert all(is_rpc_secret(hidden_options[key]) for key in login) or is_rpc_secret(options)
+        assert {key: _plain(hidden_options[key]) for key in login} == login
+
+
+def _plain(value: Any) -> Any:
+    return unwrap_rpc_secret(value) if is_rpc_secret(value) else value
+
+
 def test_only_a_secret_of_one_app_is_part_of_its_rollouts() -> None:
     config, _ = USES["two apps of one namespace, and one of another"]
     secrets = run_with_secrets({**config, "secrets": {"db": {"password": VALUE}}}).of_kind("Secret")

@@ -69,7 +69,9 @@ COMPONENTS: Mapping[type[pulumi.ComponentResource], Callable[[str, ResourceOptio
     Observability: lambda name, opts: Observability(
         name, ObservabilityArgs(STACK.observability, "flagger", {"": "prod", "team-1/": "team-1"}), opts
     ),
-    PublicGateway: lambda name, opts: PublicGateway(name, PublicGatewayArgs(STACK.all_gateways[0], STACK.istio), opts),
+    PublicGateway: lambda name, opts: PublicGateway(
+        name, PublicGatewayArgs(STACK.all_gateways[0], IstioArgs(STACK.istio)), opts
+    ),
     CanaryController: lambda name, opts: CanaryController(
         name, CanaryControllerArgs(STACK.controller, STACK.observability.prometheus.provider), opts
     ),

@@ -21,15 +21,7 @@ def deployment(
         "ports": [{"name": "http", "containerPort": port}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": port}, "periodSeconds": 1},
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
-    }
+    return _of_pods(name, NAMESPACE, labels, labels, container)
 
 
 def canary(name: str, target: str | None = None, **analysis: Any) -> dict[str, Any]:
@@ -56,3 +48,24 @@ def template(name: str, query: str, address: str = "http://prometheus.istio-syst
 
 def metric(name: str) -> dict[str, Any]:
     return {"name": name, "templateRef": {"name": name}, "thresholdRange": {"max": 1}, "interval": "10s"}
+
+
+def caller(name: str, namespace: str, image: str, *, inject: bool) -> dict[str, Any]:
+    """A pod in which tests run commands; without a sidecar it calls as somebody from outside the mesh does."""
+    labels = {"app": name}
+    container = {"name": "shell", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "1h"]}
+    return _of_pods(name, namespace, labels, {**labels, "sidecar.istio.io/inject": str(inject).lower()}, container)
+
+
+def _of_pods(
+    name: str, namespace: str, selector: Mapping[str, str], labels: Mapping[str, str], container: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }

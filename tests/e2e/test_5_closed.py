@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from tests.e2e.apps import caller
 from tests.e2e.world import AT_REST, World
 
 ELSEWHERE = "elsewhere"
@@ -90,28 +91,13 @@ VISITS: Mapping[str, tuple[str, str, dict[str, str], tuple[int, bool]]] = {
 }
 
 
-def caller(name: str, image: str, *, inject: bool) -> dict[str, Any]:
-    labels = {"app": name}
-    container = {"name": "shell", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "1h"]}
-    metadata = {"labels": {**labels, "sidecar.istio.io/inject": str(inject).lower()}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": ELSEWHERE},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": metadata, "spec": {"containers": [container]}},
-        },
-    }
-
-
 @pytest.fixture(scope="module")
 def closed(world: World) -> Iterator[World]:
     """The stack with a closed namespace, and pods of another one that would like to call its own."""
     image = world.get("deployment", "flagger-loadtester")["spec"]["template"]["spec"]["containers"][0]["image"]
     world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE}})
     callers = {
-        name: caller(name, image, inject=inject)
+        name: caller(name, ELSEWHERE, image, inject=inject)
         for name, inject in (("in-the-mesh", True), ("outside-the-mesh", False))
     }
     world.apply(*callers.values())

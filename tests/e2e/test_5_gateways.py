@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from sandbox.deploy.project import gateway_values
+from tests.e2e.apps import caller
 from tests.e2e.world import World
 
 HOST = "backend.internal.example"
@@ -33,7 +34,10 @@ def two_gateways(world: World) -> Iterator[World]:
             APPS: {"backend": {"service": {"gateways": ["edge/internal", "mesh"], "hosts": [HOST]}}},
         }
     )
+    image = world.get("deployment", "flagger-loadtester")["spec"]["template"]["spec"]["containers"][0]["image"]
+    world.apply(caller("user", "edge", image, inject=False))
     try:
+        world.kubectl("rollout", "status", "deployment/user", "--namespace=edge", "--timeout=60s")
         yield world
     finally:
         # The entries go, whatever the stack has else.
@@ -43,9 +47,9 @@ def two_gateways(world: World) -> Iterator[World]:
 
 
 def who_answers(world: World, gateway: str, host: str) -> str:
-    """The workload of the pod that answers, or the status of an answer that is none."""
+    """The workload of the pod that answers somebody outside the mesh, or the status of an answer that is none."""
     ask = f"curl --silent --max-time 5 --header 'Host: {host}' --write-out '\\n%{{http_code}}' {gateway}/api/info"
-    said = world.kubectl("exec", "--namespace=prod", "deploy/flagger-loadtester", "--", "sh", "-c", f"{ask} || true")
+    said = world.kubectl("exec", "--namespace=edge", "deploy/user", "--", "sh", "-c", f"{ask} || true")
     *body, status = said.splitlines()
     names = [line.split('"')[3].rsplit("-", 2)[0] for line in body if '"hostname"' in line]
     return names[0] if names else status

@@ -8,17 +8,23 @@ from typing import Any
 import pytest
 
 from preview.changes import Change, Op
-from preview.charts import ChartDiff, compare, read_objects, render_charts
+from preview.charts import ChartDiff, Logins, compare, read_objects, render_charts
 from tests.unit.preview.steps import play
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
-PLAYED = """import pathlib, sys, yaml
+PLAYED = """import os, pathlib, sys, yaml
+known = pathlib.Path(os.environ["HELM_REPOSITORY_CONFIG"])
+if sys.argv[1:3] == ["repo", "add"]:
+    known.write_text(" ".join([*sys.argv[4:], sys.stdin.read()]))
+    sys.exit()
 options = dict(each.split("=", 1) for each in sys.argv[4:] if "=" in each)
 values = yaml.safe_load(pathlib.Path(options.pop("--values")).read_text())
 if values.get("bad"):
     sys.exit("Error: values don't meet the specifications of the schema(s)")
 metadata = {"name": sys.argv[2], "namespace": options["--namespace"]}
 asked = " ".join(each for each in sys.argv[3:] if not each.startswith("--values"))
+if known.exists():
+    asked += f" of {known.read_text()}"
 print(yaml.safe_dump({"kind": "ConfigMap", "metadata": metadata, "data": {"asked": asked, **values}}))
 """
 
@@ -32,6 +38,10 @@ def release(**inputs: Any) -> dict[str, Any]:
     return {"name": "istiod", "chart": "istiod", "namespace": "istio-system", "skipCrds": False, **inputs}
 
 
+def no_logins() -> Logins:
+    raise AssertionError("no release asks for a login")
+
+
 def changed(op: Op, before: dict[str, Any], after: dict[str, Any]) -> Change:
     return Change(op, RELEASE, "istiod", before, after)
 
@@ -40,7 +50,7 @@ def changed(op: Op, before: dict[str, Any], after: dict[str, Any]) -> Change:
 def test_a_new_version_and_new_values_are_rendered_from_where_the_chart_comes():
     before = release(version="1.30.0", repositoryOpts={"repo": "https://example.com"}, values={"a": "1"})
     after = release(version="1.31.1", repositoryOpts={"repo": "https://example.com"}, values={"a": "2"}, skipCrds=True)
-    (found,) = render_charts((changed(Op.UPDATE, before, after),))
+    (found,) = render_charts((changed(Op.UPDATE, before, after),), no_logins)
     assert (found.release, found.problem) == ("istiod", "")
     ((name, diff),) = found.objects
     assert name == "ConfigMap/istio-system/istiod"
@@ -52,22 +62,43 @@ def test_a_new_version_and_new_values_are_rendered_from_where_the_chart_comes():
     assert source.format("1.31.1", "") in shown
 
 
+LOCKED = {"repo": "https://charts.example", "username": "[secret]", "password": "[secret]"}
+
+
+@pytest.mark.usefixtures("helm")
+def test_a_repository_that_asks_for_a_login_gets_that_of_the_stack_and_no_argument_has_the_password():
+    before, after = release(version="1", repositoryOpts=LOCKED), release(version="2", repositoryOpts=LOCKED)
+    logins = {"https://charts.example": ("alice", "hunter2")}
+    (found,) = render_charts((changed(Op.UPDATE, before, after),), lambda: logins)
+    ((_, diff),) = found.objects
+    shown = " ".join(line[1:].strip() for line in diff.splitlines())
+    added = "https://charts.example --username=alice --password-stdin hunter2"
+    assert f"stack/istiod --namespace=istio-system --version=2 --include-crds of {added}" in shown
+
+
+@pytest.mark.usefixtures("helm")
+def test_a_login_that_the_stack_has_no_more_is_told():
+    changes = (changed(Op.UPDATE, release(repositoryOpts=LOCKED), release()),)
+    problem = "the stack's configuration has no login of https://charts.example any more"
+    assert list(render_charts(changes, dict)) == [ChartDiff("istiod", problem=problem)]
+
+
 @pytest.mark.usefixtures("helm")
 def test_values_that_the_chart_refuses_are_told():
     changes = (changed(Op.UPDATE, release(), release(values={"bad": True})),)
     problem = "Error: values don't meet the specifications of the schema(s)"
-    assert list(render_charts(changes)) == [ChartDiff("istiod", problem=problem)]
+    assert list(render_charts(changes, no_logins)) == [ChartDiff("istiod", problem=problem)]
 
 
 def test_without_helm_that_is_said(monkeypatch):
     monkeypatch.setenv("PATH", "")
     changes = (changed(Op.REPLACE, release(), release(version="2")),)
-    assert list(render_charts(changes)) == [ChartDiff("istiod", problem="helm is not installed")]
+    assert list(render_charts(changes, no_logins)) == [ChartDiff("istiod", problem="helm is not installed")]
 
 
 @pytest.mark.parametrize("op", [Op.SAME, Op.CREATE, Op.DELETE])
 def test_a_release_that_does_not_change_is_not_rendered(op):
-    assert list(render_charts((changed(op, release(), release()),))) == []
+    assert list(render_charts((changed(op, release(), release()),), no_logins)) == []
 
 
 BEFORE = """

@@ -10,6 +10,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from preview.__main__ import main
+from preview.pulumi import read_logins
 from tests.unit.preview.steps import canary, event, play, same, step, workload
 
 PLAYED = """import sys, pathlib
@@ -68,6 +69,17 @@ def test_the_comment_is_written_and_a_cluster_out_of_reach_is_told(folder):
     assert "Previewing update (prod)" in text
     assert "The cluster does not answer, so this is compared with the last update: " in text
     assert "127.0.0.1:1" in text
+
+
+def test_the_logins_of_repositories_are_those_that_the_secrets_of_the_stack_have(folder):
+    sections = {
+        "secrets": {"charts": {"username": "alice", "password": "hunter2"}, "chat": {"address": "a"}},
+        "istio": {"repository": "https://charts.example", "repositorySecret": "charts"},
+        "observability": {"grafana": {"repository": "https://open.example"}},
+    }
+    config = {f"canary-on-istio:{name}": {"objectValue": value} for name, value in sections.items()}
+    (folder / "prod.config").write_text(json.dumps({"kubernetes:context": {"value": "here"}, **config}))
+    assert read_logins("prod") == {"https://charts.example": ("alice", "hunter2")}
 
 
 def test_a_stack_without_a_preview_fails_the_command_and_hides_no_other(folder):

@@ -45,8 +45,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, '
-                "createNamespace, enabled, existing, gatewayRevision, repository, revisions, timeoutSeconds, "
-                "values, version)"
+                "createNamespace, enabled, existing, gatewayRevision, repository, repositorySecret, revisions, "
+                "timeoutSeconds, values, version)"
             )
         ],
     ),
@@ -55,7 +55,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 "istio.zzz: unknown field (known: awaitGateway, chartPath, createNamespace, enabled, existing, "
-                "gatewayRevision, repository, revisions, timeoutSeconds, values, version)"
+                "gatewayRevision, repository, repositorySecret, revisions, timeoutSeconds, values, version)"
             )
         ],
     ),
@@ -1145,6 +1145,30 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             'namespaces.edge.apps.shop: Duplicate value: gateways.shop has a Deployment "shop" as well; rename one',
         ],
     ),
+    "logins of repositories that nothing would use": (
+        {
+            "istio": {"repository": "oci://registry.example/charts", "repositorySecret": "charts"},
+            "observability": {"grafana": {"repositorySecret": "charts"}},
+            "secrets": {"charts": {"username": "a", "password": "b"}},
+        },
+        [
+            (
+                "istio.repositorySecret: Forbidden: of an OCI registry the login of `helm registry login` counts, "
+                "where Pulumi runs"
+            ),
+            (
+                "observability.grafana.repositorySecret: Forbidden: https://grafana-community.github.io/helm-charts "
+                "asks for none; set observability.grafana.repository to yours"
+            ),
+        ],
+    ),
+    "a login of a repository without a password": (
+        {
+            "istio": {"repository": "https://charts.example", "repositorySecret": "charts"},
+            "secrets": {"charts": {"username": "a"}},
+        },
+        ['istio.repositorySecret: Invalid value: "charts": secrets.charts must have the keys username and password'],
+    ),
     "pods of a gateway without a chart": (
         {"istio": EXISTING, "gateways": {"admin": {"ownPods": True}}},
         [
@@ -1260,8 +1284,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         [
             "alerts.team.provider.secretRef: Invalid value: secrets.chat must have the key address",
             (
-                "secrets.other: Forbidden: nothing names it: an app, the secretRef of a provider, or the "
-                "credentialName of a gateway"
+                "secrets.other: Forbidden: nothing names it: an app, the secretRef of a provider, the "
+                "credentialName of a gateway, or a repositorySecret"
             ),
         ],
     ),
