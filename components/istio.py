@@ -1,4 +1,4 @@
-"""Istio by its official Helm charts: base (the CRDs), and istiod for each revision."""
+"""Istio by its official Helm charts: base (the CRDs), the network plugin if asked, and istiod for each revision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from components._shared.options import child_options
 from components._shared.specs import plain
 from stack.charts import istio_values, tag_webhooks
 from stack.istio import ControlPlane
-from stack.names import BASE_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE
+from stack.names import BASE_RELEASE, CNI_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE
 
 IstioArgs = IstioCharts
 """All that there is to say of a mesh is in its charts."""
@@ -43,6 +43,8 @@ class Istio(pulumi.ComponentResource):
             )
             before.append(namespace)
         base = self._release(BASE_RELEASE, "base", config.newest_version, *before)
+        if config.cni.enabled:
+            base = self._release(CNI_RELEASE, "cni", config.newest_version, base, namespace=config.cni.namespace)
         self.injectors = [each for plane in config.control_planes for each in self._control_plane(plane, base)]
         self.register_outputs({})
 
@@ -67,11 +69,13 @@ class Istio(pulumi.ComponentResource):
             ),
         ]
 
-    def _release(self, release: str, chart: str, version: str, *after: pulumi.Resource) -> helm.v3.Release:
+    def _release(
+        self, release: str, chart: str, version: str, *after: pulumi.Resource, namespace: str = ISTIO_NAMESPACE
+    ) -> helm.v3.Release:
         return helm.v3.Release(
             f"{self._name}-{release.removeprefix('istio-')}",
             name=release,
-            namespace=ISTIO_NAMESPACE,
+            namespace=namespace,
             values=self._values[release],
             skip_await=False,
             atomic=True,  # a failed upgrade is rolled back

@@ -14,10 +14,13 @@ from stack.config import StackConfig
 from stack.gateway import GatewayPods, Servers
 from stack.istio import VERSION_MARK, ControlPlane, IstioConfig
 from stack.merge import merge
-from stack.names import BASE_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE, PROXY_ANNOTATION
+from stack.names import BASE_RELEASE, CNI_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE, PROXY_ANNOTATION
 from stack.observability import GrafanaConfig
 
 _STATUS_PORT = 15021
+_SPARED = ("pilot", "cni", "enabled")
+"""The value of istiod that spares sidecars their init container."""
+_ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 def istio_values(istio: IstioConfig) -> Mapping[str, dict[str, Any]]:
@@ -26,6 +29,7 @@ def istio_values(istio: IstioConfig) -> Mapping[str, dict[str, Any]]:
     base = {"defaultRevision": stable.revision} if stable.revision else {}
     return {
         BASE_RELEASE: merge(base, istio.values.base),
+        **({CNI_RELEASE: istio.cni.values} if istio.cni.enabled else {}),
         **{plane.release: _istiod_values(istio, plane) for plane in istio.control_planes},
     }
 
@@ -51,6 +55,7 @@ def _istiod_values(istio: IstioConfig, plane: ControlPlane) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
         "global": {"proxy": {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}},
         **({"revision": plane.revision} if plane.is_tagged else {}),
+        **({"pilot": {"cni": {"enabled": True}}} if istio.cni.enabled else {}),
     }
     values: dict[str, Any] = _versioned(merge(ours, istio.values.istiod), plane.version)
     return values
@@ -134,6 +139,7 @@ def chart_problems(config: StackConfig) -> Iterator[Problem]:
     values = config.istio.values
     everything = {
         "istio.values": {chart: values.for_chart(chart) for chart in ("base", "istiod", "gateway")},
+        "istio.cni.values": config.istio.cni.values,
         "observability.grafana.values": config.observability.grafana.values,
         **{f"gateways.{name}.values": gateway.values for name, gateway in config.gateways.items()},
     }
@@ -165,6 +171,18 @@ def _login(config: StackConfig, key: str, part: IstioConfig | GrafanaConfig) -> 
         yield Problem(at, f"Forbidden: {part.repository} asks for none; set {key}.repository to yours")
     elif not {"username", "password"} <= config.secrets.get(name, {}).keys():
         yield Problem(at, f'Invalid value: "{name}": secrets.{name} must have the keys username and password')
+
+
+def pod_security_problems(config: StackConfig) -> Iterator[Problem]:
+    """Namespaces that refuse the init container of their sidecars."""
+    planes = [_istiod_values(config.istio, plane) for plane in config.istio.control_planes]
+    if all(_look_up(each, _SPARED) for each in planes):
+        return
+    for place in config.declared_places:
+        level = place.settings.labels.get(_ENFORCE, "privileged")
+        if place.settings.injection and level != "privileged":
+            message = f'"{level}": it refuses the init container of sidecars; set istio.cni.enabled: true'
+            yield Problem(f"{place.key}.labels.{_ENFORCE}", f"Invalid value: {message}")
 
 
 def _pods(pods: GatewayPods) -> Iterator[Problem]:

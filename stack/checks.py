@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from controller.api import Problem
 from stack.app_checks import analysis_problems, workload_problems
-from stack.charts import chart_port_problems, chart_problems, login_problems
+from stack.charts import chart_port_problems, chart_problems, login_problems, pod_security_problems
 from stack.config import StackConfig
 from stack.errors import section_of
 from stack.gateway_checks import gateway_problems, port_problems
@@ -112,6 +112,7 @@ _CHECKS: Sequence[tuple[Callable[[StackConfig], Iterator[Problem]], Collection[s
     (chart_problems, ()),
     (chart_port_problems, ("gateway",)),
     (login_problems, ("secrets",)),
+    (pod_security_problems, ("istio",)),
     (port_problems, ()),
     (gateway_problems, ("gateway",)),
     (_namespaces, ()),

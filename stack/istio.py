@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from controller.api.base import Boolean, Model
 from stack.names import GATEWAY_RELEASE, ISTIO_NAMESPACE
-from stack.values import ChartRepository, LabelKey, LabelValue, ObjectName, Positive, Text, matching
+from stack.values import ChartRepository, Label, LabelKey, LabelValue, ObjectName, Positive, Text, matching
 
 DEFAULT_ISTIO_VERSION = "1.31.1"
 CHARTS = ("base", "istiod", "gateway")
@@ -48,6 +48,18 @@ class ExistingIstio(Model):
     gateway_service: Annotated[
         str, matching(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+", "a Service as name.namespace")
     ] = Field("", description="Service of these pods, as in `istio-ingressgateway.istio-system`.")
+
+
+class CniConfig(Model):
+    enabled: Boolean = Field(
+        False,
+        description="Install Istio's network plugin before istiod, one for all revisions: pods then need no init "
+        "container with `NET_ADMIN`, and fit Pod Security `restricted` (docs/security.md).",
+    )
+    namespace: Label = Field(
+        ISTIO_NAMESPACE, description="Its namespace: istio-system, or one that is there, kube-system on GKE."
+    )
+    values: dict[str, Any] = Field(default_factory=dict, description="Helm values of the chart `cni`.")
 
 
 class IstioRevisions(Model):
@@ -102,6 +114,7 @@ class IstioConfig(Model):
     revisions: IstioRevisions = Field(
         IstioRevisions(), description="An istiod for each minor version, as in an upgrade from one to the next."
     )
+    cni: CniConfig = Field(CniConfig(), description="Istio's network plugin, on every node.")
     gateway_revision: Tag = Field("stable", description="The istiod of the gateways' pods.")
     repository: ChartRepository = Field(
         "https://blob.istio.io/istio-release/charts",
@@ -114,8 +127,8 @@ class IstioConfig(Model):
     )
     chart_path: Path | None = Field(
         None,
-        description="A local folder with the chart folders `base`, `istiod` and `gateway`, used in place of "
-        "`repository` and `version`; one for each version where its path has `{version}`.",
+        description="A local folder with the chart folders `base`, `istiod`, `gateway` and, if used, `cni`, in place "
+        "of `repository` and `version`; one for each version where its path has `{version}`.",
     )
     values: IstioValues = Field(IstioValues(), description="Helm values, merged over the defaults of this program.")
     timeout_seconds: Positive = Field(300, description="Longest time for the workloads of a chart to become ready.")
@@ -176,7 +189,8 @@ class IstioConfig(Model):
         if len(versions) > 1 and VERSION_MARK not in str(self.chart_path):
             raise ValueError(f"chartPath {self.chart_path} must have {VERSION_MARK} in it: there are two versions")
         for folder in sorted({str(self.charts_of(version)) for version in versions}):
-            if missing := [chart for chart in CHARTS if not Path(folder, chart, "Chart.yaml").is_file()]:
+            charts = [*CHARTS, *(["cni"] if self.cni.enabled else [])]
+            if missing := [chart for chart in charts if not Path(folder, chart, "Chart.yaml").is_file()]:
                 raise ValueError(f"chartPath {folder} must hold the charts; no Chart.yaml in {', '.join(missing)}")
         return self
 

@@ -24,6 +24,7 @@ def part_problems(config: StackConfig) -> Iterator[Problem]:
     """What would have no effect."""
     parts: Mapping[str, Model] = {
         "istio": config.istio,
+        "istio.cni": config.istio.cni,
         "observability.prometheus": config.observability.prometheus,
         "observability.grafana": config.observability.grafana,
         "gateway": config.gateway,
@@ -96,18 +97,23 @@ def revision_problems(config: StackConfig) -> Iterator[Problem]:
         yield Problem("istio.values.istiod.revision", "Forbidden: with istio.revisions each istiod has its own")
     if "next" in tagged:
         stable, following = istio.control_planes
-        yield from _next(stable.version, following.version)
+        yield from _next(stable.version, following.version, 1 if istio.cni.enabled else 2)
 
 
-def _next(stable: str, following: str) -> Iterator[Problem]:
-    """Istio's own limit for an upgrade by revision (https://istio.io/latest/docs/setup/upgrade/canary/)."""
+def _next(stable: str, following: str, most: int) -> Iterator[Problem]:
+    """Istio's own limit for an upgrade by revision (https://istio.io/latest/docs/setup/upgrade/canary/).
+
+    The network plugin, of the newer version, serves an istiod of one minor version before it
+    (https://istio.io/latest/docs/setup/additional-setup/cni/).
+    """
     key, (major, minor) = "istio.revisions.next", minor_of(stable)
     if minor_of(following) == (major, minor):
         message = f"{stable} is of the same minor version: upgrade in place, by the version of that one"
     elif minor_of(following) < (major, minor):
         message = f"must be newer than {stable}; to go back, move the namespaces to stable"
-    elif minor_of(following) > (major, minor + 2):
-        message = f"must be at most two minor versions after {stable}: take {major}.{minor + 2} first"
+    elif minor_of(following) > (major, minor + most):
+        limit = "one minor version after {}, with istio.cni" if most == 1 else "two minor versions after {}"
+        message = f"must be at most {limit.format(stable)}: take {major}.{minor + most} first"
     else:
         return
     yield Problem(key, f'Invalid value: "{following}": {message}')

@@ -51,6 +51,7 @@ LOGIN = {
     "alerts": {"team": {"provider": {"type": "slack", "secretRef": {"name": "charts"}}}},
     "secrets": {"charts": {"username": "alice", "password": "hunter2", "address": "https://chat.example"}},
 }
+CNI = {"istio": {"cni": {"enabled": True}}}
 STORED = {"observability": {"prometheus": {"storage": {"size": "10Gi"}}}}
 QUEUE = {"observability": {"metricTemplates": {"cart": {"query": "up"}}}}
 ALERT = {
@@ -94,6 +95,9 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "istio.version": ("1.31.0", {}),
     "istio.revisions.stable": ("1.30.4", {}),
     "istio.revisions.next": ("1.32.0", {}),
+    "istio.cni.enabled": (True, {}),
+    "istio.cni.namespace": ("kube-system", CNI),
+    "istio.cni.values": ({"cniBinDir": "/home/kubernetes/bin"}, CNI),
     "istio.gatewayRevision": ("next", NEXT),
     "istio.repository": ("https://mirror.example/charts", {}),
     "istio.repositorySecret": ("charts", LOGIN),

@@ -40,6 +40,17 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
         "istio",
         {"istio": {"version": "1.30.4", "revisions": {"next": "1.31.1"}, "gatewayRevision": "next"}},
     ),
+    "istio-with-its-network-plugin": (
+        "istio",
+        {
+            "istio": {
+                "version": "1.30.4",
+                "revisions": {"next": "1.31.1"},
+                "cni": {"enabled": True, "namespace": "kube-system", "values": {"cniBinDir": "/home/kubernetes/bin"}},
+            },
+            "namespace": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        },
+    ),
     "istio-by-revision": ("istio", {"istio": {"revisions": {"stable": "1.31.1"}}}),
     "apps-with-a-revision": ("apps", {"istio": {"values": {"istiod": {"revision": "1-31"}}}}),
     "canary-controller-of-namespaces": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.components.recording import Recording, Registered
+from tests.components.recording import Recording, Registered, run_program
 
 ORDER = [
     # (kind, name) must exist before (kind, name)
@@ -74,6 +74,13 @@ def test_only_what_follows_its_rollout_waits_for_a_canary_so_that_canaries_are_d
     waiting = [r for r in program.resources if program.all_before(r) & canaries]
     assert {r.kind for r in waiting} == {"RolloutGate", "Command"}
     assert not [r.name for r in waiting if "delete" in r.inputs]
+
+
+def test_the_network_plugin_is_there_before_anything_is_injected() -> None:
+    program = run_program({"istio": {"cni": {"enabled": True}}})
+    plugin, istiod = program.get("Release", "istio-cni"), program.get("Release", "istiod")
+    assert program.get("Release", "istio-base").urn in program.all_before(plugin)
+    assert plugin.urn in program.all_before(istiod)
 
 
 def test_istio_waits_for_nothing_of_ours_so_that_it_is_destroyed_last(program: Recording) -> None:

@@ -44,7 +44,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"istio": {"verison": "1"}},
         [
             (
-                'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, '
+                'istio.verison: unknown field; did you mean "version"? (known: awaitGateway, chartPath, cni, '
                 "createNamespace, enabled, existing, gatewayRevision, repository, repositorySecret, revisions, "
                 "timeoutSeconds, values, version)"
             )
@@ -54,7 +54,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"istio": {"zzz": 1}},
         [
             (
-                "istio.zzz: unknown field (known: awaitGateway, chartPath, createNamespace, enabled, existing, "
+                "istio.zzz: unknown field (known: awaitGateway, chartPath, cni, createNamespace, enabled, existing, "
                 "gatewayRevision, repository, repositorySecret, revisions, timeoutSeconds, values, version)"
             )
         ],
@@ -1168,6 +1168,38 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             "secrets": {"charts": {"username": "a"}},
         },
         ['istio.repositorySecret: Invalid value: "charts": secrets.charts must have the keys username and password'],
+    ),
+    "namespaces that refuse every pod with a sidecar": (
+        {
+            "namespace": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            "namespaces": {
+                "team-1": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
+                "team-2": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}, "injection": False},
+                "team-3": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
+            },
+            "istio": {"cni": {"values": {"a": None}}},
+        },
+        [
+            "istio.cni.values: Forbidden: with istio.cni.enabled: false nothing uses it",
+            ("istio.cni.values.a: Invalid value: null: Pulumi does not pass null to Helm; set the value that you want"),
+            (
+                'namespace.labels.pod-security.kubernetes.io/enforce: Invalid value: "restricted": it refuses the init '
+                "container of sidecars; set istio.cni.enabled: true"
+            ),
+            (
+                'namespaces.team-1.labels.pod-security.kubernetes.io/enforce: Invalid value: "baseline": it refuses '
+                "the init container of sidecars; set istio.cni.enabled: true"
+            ),
+        ],
+    ),
+    "an Istio too new for its network plugin": (
+        {"istio": {"version": "1.29.2", "revisions": {"next": "1.31.1"}, "cni": {"enabled": True}}},
+        [
+            (
+                'istio.revisions.next: Invalid value: "1.31.1": must be at most one minor version after 1.29.2, with '
+                "istio.cni: take 1.30 first"
+            )
+        ],
     ),
     "pods of a gateway without a chart": (
         {"istio": EXISTING, "gateways": {"admin": {"ownPods": True}}},
