@@ -65,11 +65,14 @@ class CanaryApp(pulumi.ComponentResource):
             policy.v1.PodDisruptionBudget(
                 name, metadata=_metadata(args, args.name), spec=plain(budget), opts=child_options(self, opts)
             )
+        arguments = canaried_arguments(args.name, config)
+        if args.override:
+            override = {OVERRIDE_ANNOTATION: args.override.model_dump_json()}
+            arguments["annotations"] = {**(arguments["annotations"] or {}), **override}
         self.canary = Canaried(
             name,
             target=deployment,
-            **canaried_arguments(args.name, config),
-            annotations={OVERRIDE_ANNOTATION: args.override.model_dump_json()} if args.override else None,
+            **arguments,
             opts=child_options(self, opts, deployment),
         ).canary
         self.register_outputs({"canary": f"{args.namespace}/{args.name}"})

@@ -20,6 +20,7 @@ from stack.values import (
     LabelKey,
     LabelValue,
     Natural,
+    NonEmpty,
     ObjectName,
     Positive,
     Resources,
@@ -68,6 +69,11 @@ class CanariedConfig(Model):
     service: ServiceSpec = Field(description="`spec.service` of the Canary.")
     analysis: Analysis = Field(
         description="`spec.analysis` of the Canary; `metrics`, `webhooks` and `alerts` may also be mappings by name."
+    )
+    lost_routes: dict[NonEmpty, NonEmpty] = Field(
+        default_factory=dict,
+        description="Why it loses hosts or gateways of `service`, by their names, or requests, under `match`: without "
+        "it the policy `no-lost-routes` is against that (docs/policies.md). Not needed after the `up`.",
     )
     canary: Passed = Field(
         default_factory=dict, description="Other fields of the Canary's spec, as in `dependsOn` and `rollbackWindow`."

@@ -73,6 +73,8 @@ def _interval(floor: str, workload: Workload) -> Iterator[Problem]:
 
 def _canary(workload: Workload) -> Iterator[Problem]:
     at, app = workload.key, workload.config
+    for route in {*app.service.hosts, *app.service.gateways} & app.lost_routes.keys():
+        yield Problem(f"{at}.lostRoutes.{route}", "Forbidden: it is not lost, service has it")
     try:
         canary = build_canary(workload.name, workload.namespace, app)
     except InvalidObject as error:

@@ -12,6 +12,7 @@ from controller.api import API_VERSION, Canary, InvalidObject, MetricTemplate, p
 from controller.api.names import CANARY_KIND, METRIC_TEMPLATE_KIND
 from stack.app import AppConfig, CanariedConfig, TargetConfig
 from stack.kubernetes import find_problems, with_quantities
+from stack.names import LOST_ROUTES_ANNOTATION
 from stack.observability import MetricTemplateConfig, PrometheusConfig
 from stack.workload import build_autoscaler
 
@@ -33,11 +34,13 @@ def build_canary(name: str, namespace: str, config: AppConfig | TargetConfig) ->
 
 def canaried_arguments(name: str, config: AppConfig | TargetConfig) -> dict[str, Any]:
     """What a stack says of a Canary, as arguments of `Canaried`, beside its target."""
+    lost = "\n".join(f"{route}: {why}" for route, why in config.lost_routes.items())
     return {
         "service": config.service.to_dict(),
         "analysis": config.analysis.to_dict(),
         "autoscaler": build_autoscaler(config.autoscaler) if config.autoscaler else None,
         "labels": {"app": name},
+        "annotations": {LOST_ROUTES_ANNOTATION: lost} if lost else None,
         "spec": other_fields(config),
     }
 

@@ -17,7 +17,8 @@ from pulumi_policy import (
 )
 
 from canary_policy.resources import Resource
-from canary_policy.rules import RULES, ObjectRule, Rule, StackRule
+from canary_policy.rules import RULES, ChangeRule, ObjectRule, Rule, StackRule
+from canary_policy.state import StateError, read_state
 
 NAME = "canary-on-istio"
 
@@ -31,15 +32,33 @@ def policy_of(rule: Rule) -> Policy:
     """A rule as Pulumi runs it. What is not known before the update is not judged in a preview, and Pulumi says so."""
     if isinstance(rule, ObjectRule):
         return ResourceValidationPolicy(rule.name, rule.description, validate=_object_check(rule))
+    if isinstance(rule, ChangeRule):
+        return ResourceValidationPolicy(rule.name, rule.description, validate=_change_check(rule))
     return StackValidationPolicy(rule.name, rule.description, validate=_stack_check(rule))
 
 
 def _object_check(rule: ObjectRule) -> ResourceValidation:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         resource = _resource(args)
-        if not resource.is_excepted(rule.name):
+        if not resource.exception(rule.name):
             for message in rule.check(resource):
                 report(message, None)
+
+    return validate
+
+
+def _change_check(rule: ChangeRule) -> ResourceValidation:
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        resource = _resource(args)
+        if resource.kind != rule.kind:
+            return
+        try:
+            before = read_state().get((resource.kind, resource.label))
+        except StateError as error:
+            report(f"{resource.label}: what it was is not known: {error}", None)
+            return
+        for message in rule.check(before, resource) if before else ():
+            report(message, None)
 
     return validate
 
@@ -47,7 +66,7 @@ def _object_check(rule: ObjectRule) -> ResourceValidation:
 def _stack_check(rule: StackRule) -> StackValidation:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
         for resource, message in rule.check([_resource(each) for each in args.resources]):
-            if not resource.is_excepted(rule.name):
+            if not resource.exception(rule.name):
                 report(message, resource.urn)
 
     return validate

@@ -57,9 +57,9 @@ class Resource:
         """``Deployment prod/backend``."""
         return f"{self.kind or self.type} {'/'.join(filter(None, (self.namespace, self.name)))}"
 
-    def is_excepted(self, rule: str) -> bool:
-        """Whether the object says why the rule does not hold for it."""
-        return bool(str(fields(self.metadata.get("annotations")).get(EXCEPTION + rule) or "").strip())
+    def exception(self, rule: str) -> str:
+        """Why the rule does not hold for the object, as it says itself; empty where it does."""
+        return str(fields(self.metadata.get("annotations")).get(EXCEPTION + rule) or "").strip()
 
     @property
     def containers(self) -> Iterator[Mapping[str, Any]]:

@@ -28,7 +28,21 @@ class StackRule:
     check: Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]]
 
 
-Rule = ObjectRule | StackRule
+@dataclass(frozen=True, slots=True)
+class ChangeRule:
+    """Holds for each resource of a kind beside what it was. Exceptions name what they are for, so it reads them itself.
+
+    It is checked before the resource is changed.
+    """
+
+    name: str
+    description: str
+    kind: str
+    check: Callable[[Resource, Resource], Iterator[str]]
+
+
+Rule = ObjectRule | StackRule | ChangeRule
+LOST_ROUTES = "no-lost-routes"
 
 PLATFORM = {"canary:mesh:CanaryController", "canary:mesh:LoadTester", "canary:mesh:Observability"}
 """Components whose Deployments serve no users."""
@@ -101,6 +115,27 @@ def _is_secret(key: str, text: str) -> bool:
     return _PASSWORD.search(key) is not None and not _REFERENCE.fullmatch(text)
 
 
+def _lost_routes(before: Resource, after: Resource) -> Iterator[str]:
+    """Ways on which users came to an app, and will not any more; none where its spec is not known yet."""
+    if not before.spec or not after.spec:
+        return
+    had, has = (fields(each.spec.get("service")) for each in (before, after))
+    lost = [each for each in entries(had.get("hosts")) if each not in entries(has.get("hosts"))]
+    lost += [each for each in _gateways(had) if each not in _gateways(has)]
+    matched = entries(has.get("match"))
+    if matched and any(each not in matched for each in entries(had.get("match")) or ({},)):
+        lost.append("match")
+    explained = after.exception(LOST_ROUTES).splitlines()
+    for each in lost:
+        if not any(line.startswith(f"{each}: ") for line in explained):
+            what = "requests, of which service.match says nothing any more" if each == "match" else each
+            yield f"{after.label} loses {what}. Say why in lostRoutes: {{{each}: ...}}"
+
+
+def _gateways(service: Any) -> Sequence[Any]:
+    return entries(service.get("gateways")) or ("mesh",)
+
+
 def _is_canary(resource: Resource) -> bool:
     return resource.kind == "Canary"
 
@@ -118,5 +153,6 @@ RULES: Sequence[Rule] = (
     ObjectRule("no-skipped-analysis", "No version is promoted without an analysis.", _skipped_analysis),
     ObjectRule("images-by-digest", "What was tested is what runs: a tag may be moved, a digest not.", _image_by_tag),
     ObjectRule("memory-is-limited", "No container takes the memory of others.", _memory_without_limit),
+    ChangeRule(LOST_ROUTES, "Users of an app do not lose their way to it by mistake.", "Canary", _lost_routes),
     ObjectRule("no-plain-secrets", "Secrets are in Secrets, not in what many may read.", _plain_secret),
 )

@@ -61,8 +61,29 @@ def write_project(folder: Path, main: Path) -> None:
     run("stack", "init", "prod")
 
 
+def import_canary(namespace: str, name: str, **service: Any) -> None:
+    """What an update before has left: a Canary with this service, and nothing else."""
+    state = json.loads(run("stack", "export"))
+    kind, stack = "kubernetes:flagger.app/v1beta1:Canary", "pulumi:pulumi:Stack"
+    metadata = {"namespace": namespace, "name": name}
+    root = {"urn": f"urn:pulumi:prod::packs::{stack}::packs-prod", "type": stack}
+    canary = {
+        "urn": f"urn:pulumi:prod::packs::{kind}::{name}",
+        "type": kind,
+        "custom": True,
+        "id": f"{namespace}/{name}",
+        "inputs": {"metadata": metadata, "spec": {"service": service}},
+    }
+    state["deployment"]["resources"] = [root, canary]
+    Path("state.json").write_text(json.dumps(state))
+    run("stack", "import", "--file", "state.json")
+
+
 def test_a_preview_says_what_the_pack_found_and_what_is_mandatory_for_the_stack(pulumi: Path) -> None:
     write_project(pulumi, REPO / "examples/apps")
+    import_canary(
+        "team-1", "shop", gateways=["istio-system/public-gateway"], hosts=["shop.example.com", "old.example.com"]
+    )
     start(pulumi.parent / "bin/pulumi-analyzer-policy-here", "-m", "pulumi.policy")
     pack = pulumi / "policy"
     pack.mkdir()
@@ -72,8 +93,10 @@ def test_a_preview_says_what_the_pack_found_and_what_is_mandatory_for_the_stack(
     preview = preview_stack("prod")
     limit = "Deployment team-1/shop: container shop may use all memory of its node. Set resources.limits.memory"
     image = "Deployment team-1/shop: container shop has the image registry.example/shop:1.4.2, which may be moved."
+    lost = "Canary team-1/shop loses old.example.com. Say why in lostRoutes: {old.example.com: ...}"
     assert preview.violations == [
         Violation("memory-is-limited", limit, is_mandatory=True),
+        Violation("no-lost-routes", lost, is_mandatory=True),
         *(
             Violation("alerts-are-sent", f"Canary team-1/{app} tells nobody of a rollback. Add analysis.alerts", False)
             for app in ("search", "shop")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from canary_policy.resources import Resource
-from canary_policy.rules import RULES, ObjectRule
+from canary_policy.rules import RULES, ChangeRule, ObjectRule
 from tests.components.recording import IMAGE, PROJECT, ROOT, Recording, run_program
 
 
@@ -21,13 +21,19 @@ def stack(name: str) -> Recording:
     return run_program(sections | {"controller": {"image": IMAGE} | sections["controller"]})
 
 
+def resources_of(program: Recording) -> list[Resource]:
+    return [Resource(each.type, each.urn, each.inputs) for each in program.resources]
+
+
 def violations(program: Recording) -> Mapping[str, set[str]]:
     """The objects that are against a rule, by rule."""
-    resources = [Resource(each.type, each.urn, each.inputs) for each in program.resources]
+    resources = resources_of(program)
     found: dict[str, set[str]] = defaultdict(set)
     for rule in RULES:
         if isinstance(rule, ObjectRule):
             bad = {each.label for each in resources if [*rule.check(each)]}
+        elif isinstance(rule, ChangeRule):
+            bad = {each.label for each in resources if each.kind == rule.kind and [*rule.check(each, each)]}
         else:
             bad = {each.label for each, _ in rule.check(resources)}
         if bad:
@@ -54,3 +60,18 @@ def test_the_rules_see_what_is_made_for_the_apps_and_for_the_platform() -> None:
             "Deployment istio-system/prometheus",
         },
     }
+
+
+def test_a_stack_says_why_an_app_loses_a_route_where_the_policy_reads_it() -> None:
+    (rule,) = (each for each in RULES if isinstance(each, ChangeRule))
+
+    def canary_of(**app: object) -> Resource:
+        program = run_program({"apps": {"frontend": app}})
+        (found,) = (each for each in resources_of(program) if each.label == "Canary prod/frontend")
+        return found
+
+    service = {"hosts": ["new.example"], "gateways": ["mesh"]}
+    lost = {"*": "it has a host of its own", "istio-system/public-gateway": "it is for the mesh alone"}
+    before = canary_of()
+    assert len([*rule.check(before, canary_of(service=service))]) == len(lost)
+    assert [*rule.check(before, canary_of(service=service, lostRoutes=lost))] == []

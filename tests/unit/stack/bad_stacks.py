@@ -725,10 +725,14 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {"targets": {"cart": {**TARGET, "tag": "1"}}},
         [
             (
-                "targets.cart.tag: unknown field (known: analysis, canary, hpa, kind, progressDeadlineSeconds, "
-                "service, skipAnalysis, suspend)"
+                "targets.cart.tag: unknown field (known: analysis, canary, hpa, kind, lostRoutes, "
+                "progressDeadlineSeconds, service, skipAnalysis, suspend)"
             )
         ],
+    ),
+    "a route that the app still has": (
+        {"apps": {"frontend": {"lostRoutes": {"*": "moved", "old.example": "moved"}}}},
+        ["apps.frontend.lostRoutes.*: Forbidden: it is not lost, service has it"],
     ),
     "a target that is no workload of pods": (
         {"targets": {"cart": {**TARGET, "kind": "StatefulSet"}}},
