@@ -29,7 +29,7 @@ cluster = load_cluster(settings.rollouts)
 
 mesh = check_mesh(settings.istio, cluster) if settings.istio.enabled else None
 platform = make_platform(settings, checked=mesh)
-promotion = prove(settings.promotion, settings.images)
+promotion = prove(settings.promotion, settings.images, cluster)
 before = ResourceOptions(depends_on=[*platform.before_apps, *promotion.proven])
 outcomes: dict[str, pulumi.Output[Any]] = {}
 ended: list[pulumi.Output[Any]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -17,6 +17,7 @@ from controller.api import Problem
 from controller.api.base import Duration, Model
 from controller.api.durations import parse_duration
 from controller.api.receipt import Override, Receipt
+from controller.api.status import CanaryStatus, Phase
 from stack.values import NonEmpty, Text, matching
 
 KEPT = 5
@@ -29,6 +30,7 @@ AppName = Annotated[Text, matching(r"([a-z0-9-]+/)?[a-z0-9-]+", "an app: cart, o
 Blocked = dict[AppName, dict[Text, NonEmpty]]
 """By app, versions that are refused, with the reason."""
 
+UNDER_WAY = {Phase.WAITING, Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.PROMOTING, Phase.FINALISING}
 Images = Mapping[str, str]
 """Images by container."""
 
@@ -54,6 +56,11 @@ class FreezeConfig(Model):
 class PromotionConfig(Model):
     from_: StackName | None = Field(
         None, alias="from", description="The stack that promotes a version before this one may have it."
+    )
+    context: Text | None = Field(
+        None,
+        description="Context of the kubeconfig for the cluster of that stack. What is refused then says how far the "
+        "version is there at this moment.",
     )
     soak: Duration = Field("0s", description="How long a version has to run there.")
     override: dict[AppName, OverrideConfig] = Field(
@@ -91,10 +98,18 @@ class Past:
     Attributes:
         here: the versions of each app that this stack had, the last first; none where it is new.
         there: the output `rollouts` of the stack that promotes first; None where that has no such output.
+        now: by Canary what its cluster has at this moment, where it could be asked: the `status`, and the `images` of
+            the target.
     """
 
     here: Mapping[str, Sequence[Images]]
     there: Mapping[str, Any] | None
+    now: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def canary_of(self, app: str) -> str:
+        """The Canary of an app over there, as ``namespace/name``; empty where no rollout of it was followed."""
+        rollout = (self.there or {}).get(app)
+        return str(rollout.get("canary") or "") if isinstance(rollout, Mapping) else ""
 
 
 def remember(app: str, images: Images, past: Past) -> list[Images]:
@@ -105,6 +120,8 @@ def remember(app: str, images: Images, past: Past) -> list[Images]:
 
 def find_barred(config: PromotionConfig, blocked: Blocked, apps: Mapping[str, Images]) -> Iterator[Problem]:
     """What is wrong whatever the stacks have made of a version: it is blocked, or its override is for another one."""
+    if config.context and config.from_ is None:
+        yield Problem("promotion.context", "Forbidden: used with promotion.from only")
     for app, found in config.override.items():
         if app not in apps:
             yield Problem(f"promotion.override.{app}", f"Not found: the stack has no app {app}; remove it")
@@ -132,7 +149,8 @@ def find_unproven(config: PromotionConfig, apps: Mapping[str, Images], past: Pas
         if config.from_ is None or app in config.override or images in past.here.get(app, ()):
             continue
         if lack := _lack(app, images, past.there, config, now):
-            yield f"{app}: {lack}"
+            at_work = _under_way(images, past.now.get(past.canary_of(app), {}), config, now)
+            yield f"{app}: {at_work or lack}"
 
 
 def _lack(app: str, images: Images, there: Mapping[str, Any] | None, config: PromotionConfig, now: datetime) -> str:
@@ -155,6 +173,19 @@ def _lack(app: str, images: Images, there: Mapping[str, Any] | None, config: Pro
     return f"{version} has run in {source} for {_span(soaked)} of {_span(soak)}" if soaked < soak else ""
 
 
+def _under_way(images: Images, found: Mapping[str, Any], config: PromotionConfig, now: datetime) -> str:
+    """How far a version is over there at this moment; empty where that is not known, or another one is under way."""
+    try:
+        status = CanaryStatus.model_validate(found.get("status") or {})
+    except ValidationError:
+        return ""
+    if status.phase not in UNDER_WAY or status.started_at is None or not _match(images, found.get("images") or {}):
+        return ""
+    weight = "waits for its start" if status.phase is Phase.WAITING else f"is at {status.canary_weight}%"
+    since = _span((now - status.started_at).total_seconds())
+    return f"{version_of(images)} {weight} in {config.from_}, since {since} ({status.phase})"
+
+
 def _receipt(rollout: Mapping[str, Any]) -> Receipt | None:
     try:
         return Receipt.model_validate(rollout.get("receipt"))
@@ -163,13 +194,14 @@ def _receipt(rollout: Mapping[str, Any]) -> Receipt | None:
 
 
 def _proves(receipt: Receipt, images: Images) -> bool:
-    """By digest where this stack names one, else by the same reference."""
+    return _match(images, receipt.images, receipt.image_ids)
+
+
+def _match(images: Images, *known: Images) -> bool:
+    """By digest where this stack names one, else by the reference that the first of `known` has."""
     return all(
-        image == receipt.images.get(name)
-        or (
-            (wanted := _digest(image)) is not None
-            and wanted in (_digest(receipt.images.get(name)), _digest(receipt.image_ids.get(name)))
-        )
+        image == known[0].get(name)
+        or ((wanted := _digest(image)) is not None and wanted in [_digest(each.get(name)) for each in known])
         for name, image in images.items()
     )
 

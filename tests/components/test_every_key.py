@@ -187,6 +187,7 @@ KEYS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "controller.resources.limits": (RESOURCES, {}),
     "rollouts.follow": (False, {}),
     "promotion.from": ("staging", {}),
+    "promotion.context": ("staging", {}),
     "promotion.soak": ("100000h", {"promotion": {"from": "qa"}}),
     "promotion.override.<name>.version": ("2", OVERRIDE),
     "promotion.override.<name>.by": ("bob", OVERRIDE),

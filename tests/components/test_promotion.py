@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime.mocks import MockResourceArgs
 
 from components.promotion import full_name
+from controller.api import CanaryError
 from tests.components.recording import PROJECT, Recording, run, run_program
 
 PODINFO = "ghcr.io/stefanprodan/podinfo"
@@ -51,6 +52,31 @@ def test_apps_without_proof_are_refused_all_in_one_error(preview: bool) -> None:
         "frontend: 6.1.0 has no receipt in staging, which runs 6.0.0",
         "backend: 6.1.0 has run in staging for 20m of 1h",
     ]
+
+
+def test_what_is_refused_is_asked_of_the_other_cluster_if_its_context_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = (datetime.now(UTC) - timedelta(minutes=12, seconds=5)).isoformat()
+    status = {"phase": "Progressing", "canaryWeight": 40, "startedAt": began}
+    asked: list[tuple[list[str], str]] = []
+
+    async def ask(names: list[str], context: str, _kubeconfig: str) -> dict[str, Any]:
+        asked.append((names, context))
+        if context == "gone":
+            raise CanaryError("no context gone")
+        return {"qa/backend": {"status": status, "images": {"backend": f"{PODINFO}:6.1.0"}}}
+
+    monkeypatch.setattr("components.promotion.ask_rollouts", ask)
+    before = promoted("backend", "6.0.0") | {"canary": "qa/backend"}
+    known = stacks({"frontend": promoted("frontend"), "backend": before})
+    assert refusal({**FROM, "context": "staging"}, known)[1:] == [
+        "backend: 6.1.0 is at 40% in staging, since 12m (Progressing)"
+    ]
+    assert refusal({**FROM, "context": "gone"}, known)[1:] == [
+        "backend: 6.1.0 has no receipt in staging, which runs 6.0.0"
+    ]
+    assert asked == [(["qa/backend"], "staging"), (["qa/backend"], "gone")]
+    run_program({"promotion": {**FROM, "context": "staging"}}, stacks=stacks(BOTH))
+    assert len(asked) == 2, "what is proven is not asked for"
 
 
 def test_nothing_of_any_app_is_touched_where_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,32 @@ def test_a_version_needs_a_receipt_that_is_whole_and_old_enough(case):
     assert [*find_unproven(CONFIG, {"backend": APP}, Past({}, there), NOW)] == ([f"backend: {said}"] if said else [])
 
 
+def live(phase: str = "Progressing", images: Mapping[str, str] = APP, **status: Any) -> dict[str, Any]:
+    """What the cluster of the other stack has, 12 minutes after the rollout began."""
+    began = (NOW - timedelta(minutes=12)).isoformat()
+    return {"images": images, "status": {"phase": phase, "canaryWeight": 40, "startedAt": began, **status}}
+
+
+UNDER_WAY: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    # what is there now -> what is said of the version
+    "on its way": (live(), "6.1.2 is at 40% in staging, since 12m (Progressing)"),
+    "before a gate": (live("WaitingPromotion"), "6.1.2 is at 40% in staging, since 12m (WaitingPromotion)"),
+    "not begun": (live("Waiting"), "6.1.2 waits for its start in staging, since 12m (Waiting)"),
+    "another version is": (live(images=BEFORE), "6.1.2 has no receipt in staging, which runs 6.1.1"),
+    "at rest": (live("Failed"), "6.1.2 has no receipt in staging, which runs 6.1.1"),
+    "a status of another controller": (live(startedAt=None), "6.1.2 has no receipt in staging, which runs 6.1.1"),
+    "a status that is damaged": (live("Sleeping"), "6.1.2 has no receipt in staging, which runs 6.1.1"),
+}
+
+
+@pytest.mark.parametrize("case", UNDER_WAY)
+def test_a_version_without_proof_is_said_to_be_as_far_as_the_other_cluster_has_it_now(case):
+    found, said = UNDER_WAY[case]
+    there = {"backend": rollout(images=BEFORE, receipt=receipt(images=BEFORE), canary="qa/backend")}
+    past = Past({}, there, {"qa/backend": found})
+    assert [*find_unproven(CONFIG, {"backend": APP}, past, NOW)] == [f"backend: {said}"]
+
+
 PROVEN: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any], bool]] = {
     # whatever names the image: (the images here, the receipt, whether it proves them)
     "the same reference": ({"app": "a:1"}, {"images": {"app": "a:1"}}, True),
