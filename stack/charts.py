@@ -18,6 +18,11 @@ from stack.names import BASE_RELEASE, CNI_RELEASE, DEFAULT_TAG, ISTIO_NAMESPACE,
 from stack.observability import GrafanaConfig
 
 _STATUS_PORT = 15021
+_POD_SECURITY = {
+    # What the chart says if it is told nothing, and the profile without which a pod is not `restricted`.
+    "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 _SPARED = ("pilot", "cni", "enabled")
 """The value of istiod that spares sidecars their init container."""
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -41,6 +46,7 @@ def gateway_values(istio: IstioConfig, servers: Servers, pods: GatewayPods) -> d
         "autoscaling": {"enabled": False},
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "labels": pods.selector,
+        "securityContext": _POD_SECURITY,
         "service": {"ports": _service_ports(servers)},
         **({"revision": served.label} if served.label else {}),
         **({"podAnnotations": {PROXY_ANNOTATION: served.version}} if served.is_tagged else {}),
