@@ -43,13 +43,13 @@ up: setup ## Istio, monitoring, gateway, controller and two canaries (CLUSTER=cu
 	@$(PYTHON) -m sandbox $(ON) up $(if $(WAIT),--wait) $(if $(ON),$(if $(YES),--yes))
 
 demo: setup ## a good version promoted and a bad one rolled back, live
-	@$(PYTHON) -m sandbox $(ON) demo
+	@$(PYTHON) -m sandbox $(ON) demo $(if $(ON),$(if $(YES),--yes))
 
 status: setup ## the canaries, and the addresses to open
 	@$(PYTHON) -m sandbox $(ON) status
 
 shell: setup ## a shell whose kubectl, canary and pulumi work on the sandbox
-	@$(PYTHON) -m sandbox shell
+	@$(PYTHON) -m sandbox $(ON) shell
 
 down: setup ## remove all that `make up` made
 	@$(PYTHON) -m sandbox $(ON) down $(if $(ON),$(if $(YES),--yes))

@@ -22,13 +22,13 @@ from sandbox.node.node import Node
 from sandbox.paths import Cache
 from sandbox.preflight import check
 from sandbox.rollouts import tell_rollouts
-from sandbox.running import SandboxError
+from sandbox.running import SandboxError, user_shell
 from sandbox.view import address_table, read_canaries
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 current_app = typer.Typer(no_args_is_help=True, help="The same program on your own cluster.")
 app.add_typer(current_app, name="current")
-console = Console()
+console = Console(soft_wrap=True)
 
 # Everything after the command is the other program's, `--` included.
 PASS_ON = {
@@ -81,7 +81,7 @@ def up(
 def status() -> None:
     """Show the canaries and the addresses to open."""
     node = lifecycle.attach().node
-    canaries = read_canaries(node)
+    canaries = read_canaries(node.kubectl)
     if canaries:
         console.print(draw_canaries(canaries))
     console.print(address_table(node.instance))
@@ -91,7 +91,7 @@ def status() -> None:
 @app.command()
 def demo() -> None:
     """Roll out a good and a bad version of the backend and show both live."""
-    demonstration.demonstrate(lifecycle.attach(), console)
+    demonstration.demonstrate(lifecycle.demo_ground(lifecycle.attach()), console)
 
 
 @app.command()
@@ -135,8 +135,7 @@ def shell(context: typer.Context) -> None:
     environment = os.environ | lifecycle.attach().engine.shell_environment()
     if not context.args:
         console.print("kubectl, canary and pulumi work on the sandbox here; `exit` leaves this shell.")
-    command = context.args or [os.environ.get("SHELL", "/bin/bash")]
-    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+    sys.exit(subprocess.run(context.args or [user_shell()], env=environment, check=False).returncode)
 
 
 @current_app.command("up")
@@ -152,12 +151,15 @@ def current_status() -> None:
 
 
 @current_app.command("demo")
-def current_demo() -> None:
-    """The demonstration is the sandbox's own."""
-    raise SandboxError(
-        "The demo changes versions as it likes, so it is for the sandbox alone. On your cluster, change a tag in"
-        " Pulumi.dev.yaml, and run `make up CLUSTER=current WAIT=1`."
-    )
+def current_demo(sure: Sure = False) -> None:
+    """Roll out a good and a bad version of an app there, show both live, and put back what was there."""
+    current_cluster.demonstrate_on_current(console, sure=sure)
+
+
+@current_app.command("shell", context_settings=PASS_ON)
+def current_shell(context: typer.Context) -> None:
+    """Open a shell whose kubectl and canary work on that cluster; or run a command there."""
+    sys.exit(current_cluster.run_on_current(console, context.args))
 
 
 @current_app.command("down")

@@ -12,6 +12,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from controller.api import Phase
 from sandbox.build.artefacts import build
+from sandbox.demo import Ground
 from sandbox.deploy.engine import Engine
 from sandbox.deploy.program import deploy, prepare
 from sandbox.deploy.project import read_configured
@@ -103,6 +105,19 @@ def wait_for_gateway(sandbox: Sandbox) -> None:
         time.sleep(0.5)
 
 
+def demo_ground(sandbox: Sandbox) -> Ground:
+    """The sandbox as a place for the demonstration. Raises SandboxError."""
+    ports = sandbox.node.instance.ports()
+    return Ground(
+        canaries=our_canaries(sandbox),
+        kubectl=sandbox.node.kubectl,
+        deploy=lambda extra: sandbox.deploy(extra, quiet=True),
+        prometheus=lambda: nullcontext(f"http://127.0.0.1:{ports.prometheus}"),
+        page=f"http://127.0.0.1:{ports.page}/canaries/{{canary}}",
+        up="make up",
+    )
+
+
 def our_canaries(sandbox: Sandbox) -> list[str]:
     """The canaries of the program, each as ``namespace/name``. Raises SandboxError."""
     found: list[str] = json.loads(sandbox.engine.read("stack", "output", "canaries", "--json", "--stack", "dev"))
@@ -134,7 +149,7 @@ def wait_for_canaries(sandbox: Sandbox) -> None:
     ours = our_canaries(sandbox)
     deadline = time.monotonic() + CANARY_SECONDS
     while True:
-        canaries = [each for each in read_canaries(sandbox.node) if each.label in ours]
+        canaries = [each for each in read_canaries(sandbox.node.kubectl) if each.label in ours]
         waiting = [each for each in canaries if each.phase in _UNFINISHED]
         if len(canaries) == len(ours) and not waiting:
             return

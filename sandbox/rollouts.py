@@ -18,8 +18,12 @@ UNDER_WAY, ROLLED_BACK, UNKNOWN = "timed out", "rolled back", ""
 _LOOK = "--timeout=1s"
 
 
-def tell_rollouts(console: Console, canaries: Sequence[str], env: Mapping[str, str], *, follow: bool) -> None:
+def tell_rollouts(
+    console: Console, canaries: Sequence[str], env: Mapping[str, str], *, follow: bool, goal: str = ""
+) -> None:
     """Say which of the canaries, each as ``namespace/name``, have a rollout; follow them to their end, if asked.
+
+    `goal` is what `make` needs to be told of the cluster.
 
     Raises:
         SandboxError: asked to follow, and a version was not promoted, now or before.
@@ -41,7 +45,8 @@ def tell_rollouts(console: Console, canaries: Sequence[str], env: Mapping[str, s
     elif not failed and not unknown:
         console.print("No rollout is under way: each app runs the version that it was given.")
     if begun and not follow:
-        console.print("`make up WAIT=1` follows it to its end; so does `canary watch` in `make shell`.")
+        up, shell = (" ".join(filter(None, [command, goal])) for command in ("make up WAIT=1", "make shell"))
+        console.print(f"`{up}` follows it to its end; so does `canary watch` in `{shell}`.", soft_wrap=True)
     if not follow:
         return
     ended = [each for each in begun if subprocess.run(_wait(each), env=env, check=False).returncode != 0]

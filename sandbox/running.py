@@ -39,6 +39,20 @@ def run_logged(
         raise SandboxError(f"{Path(command[0]).name} ended with status {result.returncode}; see {log}\n{quoted}")
 
 
+def run_to_its_end(command: Sequence[str | Path], env: Mapping[str, str]) -> int:
+    """The status of a program on this terminal. An interrupt reaches it too, and it ends in its own way."""
+    with subprocess.Popen(command, env=env) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+
+
+def user_shell() -> str:
+    return os.environ.get("SHELL", "/bin/bash")
+
+
 def find_uv() -> str:
     """`$UV` (set by uv itself and by the Makefile), else the uv on PATH, else the one that the Makefile installs."""
     installed = REPO / ".uv" / "bin" / "uv"

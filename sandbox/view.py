@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from rich.table import Table
 
@@ -11,22 +11,27 @@ from controller.cli.history import rollouts_of
 from controller.cli.tree import Scene
 from controller.views.rows import CanaryRow, read_rows
 from sandbox.node.instance import Instance
-from sandbox.node.node import Node
 
 
-def read_canaries(node: Node) -> tuple[CanaryRow, ...]:
+class Kubectl(Protocol):
+    """Runs kubectl on one cluster and returns its output. Raises SandboxError if it fails and `check` is set."""
+
+    def __call__(self, *arguments: str, check: bool = True) -> str: ...
+
+
+def read_canaries(kubectl: Kubectl) -> tuple[CanaryRow, ...]:
     """All canaries of the cluster, by name; none while there is no such kind. Raises SandboxError."""
-    listed = node.kubectl("get", "canaries.flagger.app", "-A", "-o", "json", check=False)
+    listed = kubectl("get", "canaries.flagger.app", "-A", "-o", "json", check=False)
     canaries = json.loads(listed)["items"] if listed else []
-    deployments = json.loads(node.kubectl("get", "deployments", "-A", "-o", "json"))["items"] if canaries else []
+    deployments = json.loads(kubectl("get", "deployments", "-A", "-o", "json"))["items"] if canaries else []
     return read_rows(canaries, deployments)
 
 
-def read_scene(node: Node, namespace: str, name: str) -> Scene:
+def read_scene(kubectl: Kubectl, namespace: str, name: str) -> Scene:
     """What is to be seen of one canary. Raises SandboxError if it is not there."""
 
     def read(*arguments: str) -> Any:
-        return json.loads(node.kubectl("get", *arguments, "-n", namespace, "-o", "json"))
+        return json.loads(kubectl("get", *arguments, "-n", namespace, "-o", "json"))
 
     canary = read("canaries.flagger.app", name)
     about = f"involvedObject.kind=Canary,involvedObject.name={name}"

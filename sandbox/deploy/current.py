@@ -5,20 +5,26 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.prompt import Confirm
 
-from sandbox.deploy.project import STACK
+from sandbox.demo import Ground, demonstrate
+from sandbox.deploy.project import STACK, read_configured
+from sandbox.deploy.reach import kubectl_in, reached, way_to
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO, state_root
 from sandbox.rollouts import tell_rollouts
-from sandbox.running import SandboxError, find_uv
+from sandbox.running import SandboxError, find_uv, run_to_its_end, user_shell
+from stack.merge import merge
+from stack.names import ISTIO_NAMESPACE
 
 _TOOLS = {
     "pulumi": "the Pulumi CLI, from Pulumi's installation page",
@@ -40,14 +46,12 @@ def deploy_to_current(console: Console, *, sure: bool, wait: bool = False) -> No
     `sure` asks nothing, and neither does Pulumi; `wait` follows the rollouts to their end. Raises SandboxError.
     """
     _find_tools()
+    read_configured()  # a mistake in the file is said with its line
     _pulumi("stack", "select", "--create", STACK)
     _confirm(console, "install Istio, monitoring, a gateway and canaried apps", sure=sure)
     _pulumi("up", "--stack", STACK, *(["--yes"] if sure else []))
-    listed = _run("pulumi", "--cwd", str(REPO), "stack", "output", "canaries", "--json", "--stack", STACK)
-    if listed.returncode != 0:
-        raise SandboxError(f"It is up, and its canaries cannot be read: {listed.stderr.strip()}")
     with _kubeconfig() as env:
-        tell_rollouts(console, json.loads(listed.stdout), env, follow=wait)
+        tell_rollouts(console, _outputs()["canaries"], env, follow=wait, goal="CLUSTER=current")
 
 
 def show_current(console: Console) -> None:
@@ -56,10 +60,61 @@ def show_current(console: Console) -> None:
     console.print(f"Context {stack_context().name!r}")
     with _kubeconfig() as env:
         shown = subprocess.run([str(Path(sys.executable).with_name("canary")), "get"], env=env, check=False)
-    if shown.returncode != 0:
-        raise SandboxError("The canaries could not be read; the cause stands above.")
-    console.print("Gateway: kubectl -n istio-system port-forward service/istio-gateway 8080:80")
-    console.print("Grafana: kubectl -n istio-system port-forward service/grafana 3000:80")
+        if shown.returncode != 0:
+            raise SandboxError("The canaries could not be read; the cause stands above.")
+        name, _, namespace = str(_outputs().get("gatewayService", "")).partition(".")
+        services = {"Gateway": (name, namespace, 8080), "Grafana": ("grafana", ISTIO_NAMESPACE, 3000)}
+        for what, (service, at, local) in services.items():
+            found = kubectl_in(env)("get", f"--namespace={at}", f"service/{service}", "-o", "json", check=False)
+            if found:
+                console.print(f"{what}: {way_to(json.loads(found), local)}", soft_wrap=True)
+    console.print("Rollouts: `canary open` in `make shell CLUSTER=current`")
+
+
+def demonstrate_on_current(console: Console, *, sure: bool) -> None:
+    """The demonstration with an app of the stack, whose own version it puts back. Raises SandboxError."""
+    _find_tools()
+    _confirm(console, "roll out two versions of an app of the stack, and then its own again", sure=sure)
+    with _kubeconfig() as env:
+        outputs = _outputs()
+        ground = Ground(
+            canaries=outputs["canaries"],
+            kubectl=kubectl_in(env),
+            deploy=_deploy,
+            prometheus=lambda: reached(outputs["prometheusUrl"], env),
+            page="`canary open` in `make shell CLUSTER=current`",
+            up="make up CLUSTER=current",
+        )
+        demonstrate(ground, console, puts_back=True)
+
+
+def run_on_current(console: Console, command: Sequence[str]) -> int:
+    """The status of a command, or of a shell, whose kubectl and canary work on the stack's cluster."""
+    _find_tools()
+    context = stack_context()
+    if not command:
+        console.print(f"kubectl and canary work on context {context.name!r} here; `exit` leaves this shell.")
+    with _kubeconfig() as env:
+        path = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
+        return run_to_its_end(command or [user_shell()], {**env, "PATH": path})
+
+
+def _deploy(extra: Mapping[str, Any]) -> None:
+    """Run `pulumi up` with `extra` stack configuration, of which nothing stays in the stack's file."""
+    with NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(merge(read_configured(), {"config": extra}), file)
+        file.flush()
+        _pulumi("up", "--stack", STACK, "--yes", "--skip-preview", "--suppress-outputs", f"--config-file={file.name}")
+
+
+def _outputs() -> dict[str, Any]:
+    listed = _run("pulumi", "--cwd", str(REPO), "stack", "output", "--json", "--stack", STACK)
+    if listed.returncode != 0:
+        raise SandboxError(f"The outputs of stack {STACK!r} cannot be read: {listed.stderr.strip()}")
+    found: dict[str, Any] = json.loads(listed.stdout)
+    if "canaries" not in found:
+        raise SandboxError(f"Stack {STACK!r} has nothing there; `make up CLUSTER=current` deploys it.")
+    return found
 
 
 @contextmanager
@@ -160,6 +215,5 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 def _pulumi(*arguments: str) -> None:
     """Its language host looks for uv on the PATH, as `toolchain: uv` in Pulumi.yaml says."""
     env = os.environ | {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(find_uv()).parent)])}
-    status = subprocess.run(["pulumi", "--cwd", str(REPO), *arguments], env=env, check=False).returncode
-    if status != 0:
+    if (status := run_to_its_end(["pulumi", "--cwd", str(REPO), *arguments], env)) != 0:
         raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")

@@ -13,7 +13,7 @@ from sandbox.deploy.plugins import install
 from sandbox.deploy.project import STACK, project_folder
 from sandbox.node.instance import Instance
 from sandbox.paths import Cache
-from sandbox.running import SandboxError, last_lines, run_logged
+from sandbox.running import SandboxError, last_lines, run_logged, run_to_its_end
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Engine:
         env = os.environ | self.environment()
         if quiet:
             run_logged(command, self.instance.logs / "pulumi.log", env=env, excerpt=diagnostics)
-        elif (status := subprocess.run(command, env=env, check=False).returncode) != 0:
+        elif (status := run_to_its_end(command, env)) != 0:
             raise SandboxError(f"pulumi {arguments[0]} ended with status {status}; the cause stands above.")
 
     def read(self, *arguments: str) -> str:

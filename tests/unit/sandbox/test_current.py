@@ -102,14 +102,14 @@ def test_a_cluster_that_was_not_created_here_is_not_touched_unasked(tools):
 
 
 def test_one_who_is_sure_is_not_asked_and_the_official_cli_does_the_work(tools):
-    tools("pulumi", "{}")
+    tools("pulumi", json.dumps({"canaries": []}))
     tools("kubectl", json.dumps(CONFIG))
     deploy(sure=True)
     pulumi = [line.split()[2:] for line in tools.calls.read_text().splitlines() if line.startswith("--cwd")]
     assert [each for each in pulumi if each[0] != "config"] == [
         ["stack", "select", "--create", "dev"],
         ["up", "--stack", "dev", "--yes"],
-        ["stack", "output", "canaries", "--json", "--stack", "dev"],
+        ["stack", "output", "--json", "--stack", "dev"],
     ]
 
 
@@ -125,7 +125,8 @@ def test_a_cluster_that_is_misspelt_is_refused_and_the_sandbox_left_alone():
         ("up YES=1 WAIT=1", "current up --wait --yes"),
         ("down YES=1", "current down --yes"),
         ("status", "current status"),
-        ("demo", "current demo"),
+        ("demo YES=1", "current demo --yes"),
+        ("shell", "current shell"),
     ],
 )
 def test_each_goal_is_about_the_cluster_that_is_named(goal, command):

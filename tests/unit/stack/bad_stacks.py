@@ -1381,6 +1381,16 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
 }
 
+HOOKED_BY_NAMESPACE: dict[str, Any] = {
+    "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+    "alerts": {"team": {"provider": {"type": "webhook", "address": "http://hook.prod"}}},
+    "namespace": {"create": False},
+    "namespaces": {"shop": {}},
+}
+ALONE: Mapping[str, dict[str, Any]] = {
+    "apps": {"apps": {"frontend": None, "backend": None, "cart": NEW_APP}},
+    "targets": {"apps": {"frontend": None, "backend": None}, "targets": {"ledger": TARGET}},
+}
 RIGHT_TOGETHER: Mapping[str, dict[str, Any]] = {
     # each would be refused if one of its sections were the default one
     "neither Istio nor a gateway": {"istio": {"enabled": False}, "gateway": {"enabled": False}},
@@ -1421,34 +1431,34 @@ RIGHT_TOGETHER: Mapping[str, dict[str, Any]] = {
         "alerts": {"team": {"provider": {"type": "webhook", "address": "http://hook.shop"}}},
     },
     **{
-        f"addresses by a namespace that is there already, of {section}": {
-            "namespace": {"create": False},
-            "apps": {"frontend": None, "backend": None, **(entries if section == "apps" else {})},
-            **({section: entries} if section != "apps" else {}),
-            "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
-            "alerts": {"team": {"provider": {"type": "webhook", "address": f"http://hook.{namespace}"}}},
-        }
-        for section, namespace, entries in (
-            ("apps", "prod", {"cart": NEW_APP}),
-            ("targets", "prod", {"ledger": TARGET}),
-            ("namespaces", "shop", {"shop": {}}),
-        )
+        f"addresses by a namespace that has {what} and is there already": {**HOOKED_BY_NAMESPACE, **has}
+        for what, has in ALONE.items()
     },
-    "a Prometheus elsewhere that a template asks too": {
+    "addresses by another namespace": {
+        "controller": {**IMAGE, "trust": {"addresses": ["*.{namespace}"]}},
+        "alerts": {"team": {"provider": {"type": "webhook", "address": "http://hook.shop"}}},
+        "namespaces": {"shop": {}},
+    },
+    "a Prometheus elsewhere that a hook leads to as well": {
         "controller": {**IMAGE, "trust": {"addresses": ["*.prod"]}},
-        "observability": {
-            "prometheus": {"enabled": False, "url": "http://p.example"},
-            "metricTemplates": {
-                "own": {"query": "1", "provider": {"type": "prometheus", "address": "http://p.example"}}
-            },
-        },
+        "observability": {"prometheus": {"enabled": False, "url": "http://p.example"}},
+        "alerts": {"team": {"provider": {"type": "webhook", "address": "http://p.example/hook"}}},
     },
     "Secrets that each are named somewhere": {
-        "secrets": {name: {"key": "value"} for name in ("of-app", "of-gateway", "of-controller", "of-load-tester")},
-        "apps": {"cart": {**NEW_APP, "secrets": ["of-app"]}},
-        "gateway": {"credentialName": "of-gateway"},
-        "controller": {**IMAGE, "pullSecrets": ["of-controller"]},
-        "loadTester": {"pullSecrets": ["of-load-tester"]},
+        "secrets": {
+            name: {"address": "http://hook"}
+            for name in ("app", "alert", "elsewhere", "gateway", "internal", "controller", "load-tester", "prometheus")
+        },
+        "apps": {"cart": {**NEW_APP, "secrets": ["app"]}},
+        "alerts": {"team": {"provider": {"type": "webhook", "secretRef": {"name": "alert"}}}},
+        "namespaces": {"shop": {"apps": {"cart": {**NEW_APP, "secrets": ["elsewhere"]}}}},
+        "gateway": {"credentialName": "gateway", "hosts": ["shop.example"]},
+        "gateways": {
+            "internal": {"credentialName": "internal", "hosts": ["in.example"], "selector": {"istio": "internal"}}
+        },
+        "controller": {**IMAGE, "pullSecrets": ["controller"]},
+        "loadTester": {"pullSecrets": ["load-tester"]},
+        "observability": {"prometheus": {"pullSecrets": ["prometheus"]}},
     },
     "a faster analysis than usual": {
         "controller": {**IMAGE, "minimumInterval": "1s"},
@@ -1456,7 +1466,12 @@ RIGHT_TOGETHER: Mapping[str, dict[str, Any]] = {
     },
     "a template of the stack": {
         "observability": {"metricTemplates": {"own": {"query": "1"}}},
-        "apps": {"cart": {**NEW_APP, "analysis": {"metrics": [{"name": "own", "templateRef": {"name": "own"}}]}}},
+        "apps": {
+            "cart": {
+                **NEW_APP,
+                "analysis": {"metrics": [{"name": "own", "templateRef": {"name": "own", "namespace": "istio-system"}}]},
+            }
+        },
     },
     "a template of the app's own namespace": {
         "namespace": {"name": "shop"},
