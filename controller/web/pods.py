@@ -100,6 +100,7 @@ class PodWatches:
                     if happened != "DELETED":
                         watch.pods[_name(pod)] = _shown(pod)
                     self._changed(place[0])
+                attempt = 0  # the server ends each watch in time
             except ClusterError as error:
                 log.info("The pods of %s.%s are not seen: %s", name, namespace, error)
                 watch.problem = _UNREAD

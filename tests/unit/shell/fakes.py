@@ -56,7 +56,7 @@ class FakeKube:
 
     Attributes:
         requests: verb and object of every request, in order.
-        watching: what each watch that is open has yet to show.
+        watching: what each watch that is open has yet to show; ``END`` ends it, as the server does.
         failures: what the next requests raise, in order, by verb, or by verb and object; None for one that succeeds.
     """
 
@@ -119,10 +119,13 @@ class FakeKube:
         try:
             while True:
                 happened, item = await events.get()
+                if happened == "END":
+                    return
                 if key_of(item)[:2] == (kind.name, namespace) and _selected(item, selector):
                     yield happened, item
         finally:
-            self.watching.remove(events)
+            if events in self.watching:
+                self.watching.remove(events)
 
     def _happened(self, happened: str, item: Mapping[str, Any]) -> None:
         for each in self.watching:

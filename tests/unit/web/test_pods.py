@@ -99,6 +99,25 @@ async def test_pods_that_may_not_be_read_are_said_to_be_unknown_and_tried_again(
             assert "does not show" not in await sides(news, "Primary: pods", "Canary: pods")
 
 
+async def test_a_watch_that_the_server_ends_is_opened_again_and_nothing_is_missed(monkeypatch):
+    waited: list[int] = []
+
+    def at_once(attempt: int) -> float:
+        waited.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr("controller.web.pods.backoff_seconds", at_once)
+    async with open_scene(*manifests(rolling_out()), *PODS) as scene, scene.news(f"{PAGE}/live") as news:
+        await sides(news, "Primary: pods", "Canary: pods")
+        for number in range(3):
+            ended, scene.kube.watching = scene.kube.watching, []
+            for each in ended:
+                each.put_nowait(("END", {}))
+            scene.kube.set(pod(f"backend-5d4f-{number}", "backend", "2026-01-01T12:00:40Z", ready=True))
+            await sides(news, f"✓ backend-5d4f-{number} ready")
+    assert {*waited} == {1}
+
+
 async def test_no_more_workloads_are_watched_than_the_limit(monkeypatch):
     monkeypatch.setattr("controller.web.pods.MOST_WATCHES", 1)
     async with open_scene(*manifests(rolling_out()), *PODS) as scene, scene.news(f"{PAGE}/live") as news:
