@@ -34,6 +34,7 @@ from sandbox.view import frontend_url, read_canaries
 
 CANARY_SECONDS = 180
 GATEWAY_SECONDS = 60
+FRONTEND = "prod/frontend"
 _UNFINISHED = (Phase.NEW, Phase.INITIALIZING)
 
 
@@ -92,7 +93,7 @@ def wait_for_gateway(sandbox: Sandbox) -> None:
 
     Raises SandboxError after `GATEWAY_SECONDS`.
     """
-    if "prod/frontend" not in our_canaries(sandbox):
+    if FRONTEND not in our_canaries(sandbox):
         return
     url, deadline = frontend_url(sandbox.node.instance), time.monotonic() + GATEWAY_SECONDS
     while True:

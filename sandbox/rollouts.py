@@ -42,6 +42,8 @@ def tell_rollouts(
         console.print(f"Not known: how {', '.join(unknown)} stands; `canary get` may say why.")
     if begun:
         console.print(f"Under way: the rollout of {', '.join(begun)}.")
+    elif not canaries:
+        console.print("The stack has no app yet: docs/your-own-app.md says how to add one.")
     elif not failed and not unknown:
         console.print("No rollout is under way: each app runs the version that it was given.")
     if begun and not follow:

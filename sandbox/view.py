@@ -46,14 +46,15 @@ def read_scene(kubectl: Kubectl, namespace: str, name: str) -> Scene:
     )
 
 
-def address_table(instance: Instance) -> Table:
+def address_table(instance: Instance, *, has_frontend: bool) -> Table:
     """Where the sandbox can be reached from this machine."""
     ports = instance.ports()
     table = Table(title="Open", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("Rollouts", f"http://127.0.0.1:{ports.page}/")
-    table.add_row("Frontend, through the gateway", frontend_url(instance))
+    if has_frontend:
+        table.add_row("Frontend, through the gateway", frontend_url(instance))
     table.add_row("Prometheus", f"http://127.0.0.1:{ports.prometheus}/api/v1/query?query=up")
     table.add_row("Kubernetes API", instance.api_url)
     table.add_row("kubectl, canary, pulumi", "make shell")

@@ -35,21 +35,25 @@ def read_stack_file(path: Path) -> dict[str, Any]:
         raise StackFileError(f"{path}: must be a mapping, with the key `config`")
     if not isinstance(content.get("config") or {}, Mapping):
         raise StackFileError(f"{path}: `config` must be a mapping of keys such as canary-on-istio:apps")
+    for key in (*content, *(content.get("config") or ())):
+        if not isinstance(key, str):
+            raise StackFileError(f"{path}: the key `{key}` must be a text such as canary-on-istio:apps")
     return dict(content)
 
 
 class _Loader(yaml.SafeLoader):
-    """As YAML demands, and PyYAML does not: no key twice."""
+    """As YAML demands, and PyYAML does not: no key twice. To Pulumi a key without a prefix is the project's."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 line = key.start_mark.line + 1
-                if key.value in lines:
-                    message = f"`{key.value}` is already set in line {lines[key.value]}: write both under one key"
+                name = key.value.removeprefix("canary-on-istio:")
+                if name in lines:
+                    message = f"`{key.value}` is already set in line {lines[name]}: write both under one key"
                     raise yaml.MarkedYAMLError(problem=message, problem_mark=key.start_mark)
-                lines[key.value] = line
+                lines[name] = line
         return super().construct_mapping(node, deep)
 
 

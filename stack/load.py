@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pulumi
@@ -50,12 +50,14 @@ def load() -> StackConfig:
     return parse(right, project, [*problems, *secrets])
 
 
-def _misspelt(project: str, given: Iterable[str]) -> Iterator[Problem]:
+def _misspelt(project: str, given: Mapping[str, Any]) -> Iterator[Problem]:
     """Keys that are meant for this project and have another prefix: Pulumi would leave them out without a word."""
-    for key in given:
+    sections = {field.alias for field in StackConfig.model_fields.values()}
+    for key, value in given.items():
         prefix, _, name = key.rpartition(":")
         is_alike = prefix.startswith(project) or difflib.get_close_matches(prefix, [project], cutoff=0.75)
-        if prefix != project and is_alike:
+        is_section = name in sections and isinstance(_parse(value), Mapping)
+        if prefix != project and (is_alike or is_section):
             yield Problem(name, f"set as {key}, which no program reads; did you mean {project}:{name}?")
 
 

@@ -162,12 +162,13 @@ def test_a_configuration_that_is_not_valid_registers_nothing() -> None:
 
 
 def test_keys_of_other_projects_and_providers_are_ignored(program: Recording) -> None:
-    others = {"kubernetes:context": "kind", "other-project:isto": "{}"}
+    others = {"kubernetes:context": "kind", "vault:namespace": "shop", "other-project:isto": "{}"}
     assert len(run_program(more=others).resources) == len(program.resources)
 
 
 @pytest.mark.parametrize(
-    "prefix", ["canary-on-istio-dev", "canary-on-isto", "canary_on_istio", "Canary-on-Istio", "canaryonistio"]
+    "prefix",
+    ["canary-on-istio-dev", "canary-on-isto", "canary_on_istio", "Canary-on-Istio", "canaryonistio", "canary", "istio"],
 )
 def test_a_key_whose_prefix_is_meant_to_be_the_projects_is_refused_with_all_else_that_is_wrong(prefix: str) -> None:
     more = {f"{prefix}:apps": "{}", f"{PROJECT}:apps.backend.tag": "6.1.1"}

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sandbox import __main__ as command
+from sandbox import commands as command
 from sandbox import rollouts
 from sandbox.deploy.engine import Engine, drop_dead_locks
 from sandbox.node.instance import Instance
@@ -105,6 +105,12 @@ def test_an_up_says_what_it_has_started_and_how_to_follow_it(monkeypatch: pytest
 def test_an_up_that_starts_nothing_says_that(monkeypatch: pytest.MonkeyPatch) -> None:
     said = told(monkeypatch, ["promoted", "promoted"], follow=True)
     assert said == "No rollout is under way: each app runs the version that it was given.\n"
+
+
+def test_an_up_of_a_stack_without_apps_says_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(monkeypatch, [], follow=True) == (
+        "The stack has no app yet: docs/your-own-app.md says how to add one.\n"
+    )
 
 
 @pytest.mark.parametrize(

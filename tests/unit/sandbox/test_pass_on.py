@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from typer.testing import CliRunner
 
-from sandbox import __main__ as sandbox
+from sandbox import commands as sandbox
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,15 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "config:\n  a:\n    b: 1\n    c: 2\n    b: 3\n",
         ":5: `b` is already set in line 3: write both under one key",
     ),
+    "one key of the project with its prefix, and once more without": (
+        "config:\n  canary-on-istio:apps: {}\n  apps: {}\n",
+        ":3: `apps` is already set in line 2: write both under one key",
+    ),
+    "a key that is a number": ("1: 2\n", ": the key `1` must be a text such as canary-on-istio:apps"),
+    "a key of the program that is a date": (
+        "config: {2026-01-01: x}\n",
+        ": the key `2026-01-01` must be a text such as canary-on-istio:apps",
+    ),
     "a text": ("hello\n", ": must be a mapping, with the key `config`"),
     "a list of keys": ("config: [a]\n", ": `config` must be a mapping of keys such as canary-on-istio:apps"),
     "an unknown tag": (
