@@ -5,11 +5,12 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pydantic.fields import FieldInfo
 
-from components import canaried, canary_app, namespace
+from components import canaried, canary_app, namespace, rollout_gate
 from components._shared.options import child_options
 from components.platform import make_platform
 from package.arguments import Arguments, fields_of, takes, whole
 from stack.app import AppConfig
+from stack.cluster import ClusterAccess
 from stack.config import StackConfig
 from stack.load import parse
 from stack.namespace import NamespaceSettings
@@ -113,4 +114,32 @@ class Canaried(_Component):
         self.register_outputs({})
 
 
-COMPONENTS: list[type[pulumi.ComponentResource]] = [Platform, AppNamespace, CanaryApp, Canaried]
+class RolloutGateArgs(TypedDict):
+    """The names have to be known; what starts a rollout may be an output of another resource."""
+
+    canary: str
+    """Name of the Canary that is followed."""
+    namespace: str
+    """Its namespace."""
+    triggers: NotRequired[pulumi.Input[list[Any]]]
+    """What starts a rollout when changed, as the pod template of the workload; unset, only the first is followed."""
+    context: NotRequired[str]
+    """Context of the kubeconfig; its current one when unset."""
+    kubeconfig: NotRequired[str]
+    """Path of the kubeconfig; the one of the environment when unset."""
+
+
+class RolloutGate(_Component):
+    """Follows the rollout that an update starts: `up` ends when the version is promoted, and fails if it is not."""
+
+    outcome: pulumi.Output[dict[str, Any]]
+
+    def __init__(self, name: str, args: RolloutGateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        access = ClusterAccess(args.get("kubeconfig") or "", args.get("context") or "")
+        followed = rollout_gate.RolloutGateArgs(args["canary"], args["namespace"], access, [args.get("triggers")])
+        self.outcome = rollout_gate.RolloutGate(name, followed, self._inside).outcome
+        self.register_outputs({"outcome": self.outcome})
+
+
+COMPONENTS: list[type[pulumi.ComponentResource]] = [Platform, AppNamespace, CanaryApp, Canaried, RolloutGate]

@@ -97,6 +97,15 @@ def test_a_program_in_yaml_makes_what_a_stack_makes() -> None:
         assert program.get(kind, name).inputs == stack.get(kind, name).inputs
 
 
+def test_a_gate_follows_the_rollout_of_what_it_is_told() -> None:
+    def program() -> None:
+        construct("RolloutGate", "shop", {"canary": "shop", "namespace": "team-1", "triggers": [{"image": "shop:2"}]})
+
+    gate = run(program).get("Command", "shop-rollout").inputs
+    assert gate["create"].partition(" ")[2] == "wait shop --namespace=team-1 --output=json"
+    assert gate["triggers"] == [[{"image": "shop:2"}]]
+
+
 def test_two_platforms_of_a_program_do_not_share_a_name() -> None:
     def program() -> None:
         for cluster in ("east", "west"):
