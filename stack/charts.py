@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from controller.api import Problem
 from stack.config import StackConfig
@@ -168,10 +169,17 @@ def login_problems(config: StackConfig) -> Iterator[Problem]:
 
 
 def _login(config: StackConfig, key: str, part: IstioConfig | GrafanaConfig) -> Iterator[Problem]:
+    if not part.enabled:
+        return
+    if "@" in urlsplit(part.repository).netloc:
+        message = "a user would be plain in the state: set secrets.NAME, and NAME in repositorySecret"
+        yield Problem(f"{key}.repository", f"Forbidden: {message}")
     name, at = part.repository_secret, f"{key}.repositorySecret"
     if name is None:
         return
-    if part.repository.startswith("oci://"):
+    if isinstance(part, IstioConfig) and part.chart_path:
+        yield Problem(at, f"Forbidden: with {key}.chartPath nothing uses it")
+    elif part.repository.startswith("oci://"):
         yield Problem(at, "Forbidden: of an OCI registry the login of `helm registry login` counts, where Pulumi runs")
     elif "repository" not in part.model_fields_set:
         yield Problem(at, f"Forbidden: {part.repository} asks for none; set {key}.repository to yours")
@@ -186,7 +194,7 @@ def pod_security_problems(config: StackConfig) -> Iterator[Problem]:
         return
     for place in config.declared_places:
         level = place.settings.labels.get(_ENFORCE, "privileged")
-        if place.settings.injection and level != "privileged":
+        if place.workloads and place.settings.injection and level != "privileged":  # a gateway has no such container
             message = f'"{level}": it refuses the init container of sidecars; set istio.cni.enabled: true'
             yield Problem(f"{place.key}.labels.{_ENFORCE}", f"Invalid value: {message}")
 

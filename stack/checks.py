@@ -12,14 +12,14 @@ from stack.errors import section_of
 from stack.gateway_checks import gateway_problems, port_problems
 from stack.monitoring_checks import address_problems, monitoring_problems, recipient_problems, secret_problems
 from stack.name_checks import name_problems
-from stack.names import IN_ISTIO_NAMESPACE, ISTIO_NAMESPACE
+from stack.names import IN_ISTIO_NAMESPACE, ISTIO_NAMESPACE, NEVER_INJECTED
 from stack.namespace import Place
 from stack.page_checks import entrance_problems, page_problems
 from stack.part_checks import image_problems, istio_problems, part_problems, revision_problems
 from stack.promotion import find_barred
 from stack.route_checks import route_problems
 
-_WITHOUT_SIDECARS = {ISTIO_NAMESPACE, "kube-system", "kube-public", "kube-node-lease"}
+_WITHOUT_SIDECARS = {ISTIO_NAMESPACE, *NEVER_INJECTED}
 _EXISTING_NAMESPACES = {"default", *_WITHOUT_SIDECARS}
 _INJECTION_LABELS = ("istio-injection", "istio.io/rev")
 _OPTIONS_SET_HERE = {

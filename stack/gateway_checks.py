@@ -9,7 +9,7 @@ from itertools import combinations
 from controller.api import Problem
 from stack.config import StackConfig
 from stack.gateway import Gateway, GatewayPods, OtherGatewayConfig
-from stack.names import IN_ISTIO_NAMESPACE, ISTIO_NAMESPACE
+from stack.names import IN_ISTIO_NAMESPACE, ISTIO_NAMESPACE, NEVER_INJECTED
 
 _RESERVED_PORTS = range(15000, 15100)
 """Envoy's own ports: admin, status, metrics, health."""
@@ -78,6 +78,9 @@ def _own_pods(config: StackConfig, key: str, pods: GatewayPods) -> Iterator[Prob
     taken = {*IN_ISTIO_NAMESPACE, config.controller.name, *(plane.release for plane in config.istio.control_planes)}
     if key != "gateway" and pods.namespace == ISTIO_NAMESPACE and pods.release in taken:
         yield Problem(key, f"Duplicate value: {ISTIO_NAMESPACE} has a {pods.release} already; rename one")
+    if pods.namespace in NEVER_INJECTED:
+        message = f'Invalid value: "{pods.namespace}": Istio gives no pod a proxy there'
+        yield Problem(f"{key}.namespace", message)
     for place in config.declared_places:
         if place.name != pods.namespace:
             continue

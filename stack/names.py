@@ -10,6 +10,8 @@ BASE_RELEASE: Final = "istio-base"
 """The Helm release of Istio's CRDs."""
 CNI_RELEASE: Final = "istio-cni"
 """The Helm release of Istio's network plugin."""
+NEVER_INJECTED: Final = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+"""Namespaces in which Istio gives no pod a proxy, whatever their labels."""
 DEFAULT_TAG: Final = "default"
 """Istio's tag for the namespaces that say no more than that they want a sidecar."""
 PROXY_ANNOTATION: Final = "canary-on-istio/proxy"

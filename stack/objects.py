@@ -34,7 +34,7 @@ def build_canary(name: str, namespace: str, config: AppConfig | TargetConfig) ->
 
 def canaried_arguments(name: str, config: AppConfig | TargetConfig) -> dict[str, Any]:
     """What a stack says of a Canary, as arguments of `Canaried`, beside its target."""
-    lost = "\n".join(f"{route}: {why}" for route, why in config.lost_routes.items())
+    lost = "\n".join(f"{route}: {' '.join(why.split())}" for route, why in config.lost_routes.items())
     return {
         "service": config.service.to_dict(),
         "analysis": config.analysis.to_dict(),

@@ -1113,6 +1113,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
                 "shop": {"namespace": "edge", "ownPods": True, "values": {"replicaCount": None, "name": "b"}},
                 "quiet": {"namespace": "quiet", "ownPods": True, "values": {"labels": []}},
                 "theirs": {"selector": {"istio": "door"}, "values": {"replicaCount": 2}},
+                "nodes": {"namespace": "kube-system", "ownPods": True},
             },
             "apps": {"frontend": None},
         },
@@ -1142,6 +1143,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
                 "namespaces.quiet.injection: Forbidden: the pods of gateways.quiet are there, and get their proxy by "
                 "injection"
             ),
+            'gateways.nodes.namespace: Invalid value: "kube-system": Istio gives no pod a proxy there',
             (
                 "gateways.shop: Duplicate value: the pods of gateways.prometheus have the label istio: shop as well; "
                 "rename one"
@@ -1166,6 +1168,18 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             ),
         ],
     ),
+    "a password in the address of a repository": (
+        {
+            "istio": {"repository": "https://alice:hunter2@charts.example"},
+            "observability": {"grafana": {"enabled": False}},
+        },
+        [
+            (
+                "istio.repository: Forbidden: a user would be plain in the state: set secrets.NAME, and NAME in "
+                "repositorySecret"
+            )
+        ],
+    ),
     "a login of a repository without a password": (
         {
             "istio": {"repository": "https://charts.example", "repositorySecret": "charts"},
@@ -1177,7 +1191,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
         {
             "namespace": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
             "namespaces": {
-                "team-1": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
+                "team-1": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}, "targets": {"pay": TARGET}},
+                "edge": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
                 "team-2": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}, "injection": False},
                 "team-3": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
             },
