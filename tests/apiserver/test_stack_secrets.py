@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +94,8 @@ def project(istio_api_server: ApiServer, tmp_path: Path) -> Project:
     cache = Cache.default()
     assert (cache.plugins / "pulumi-resource-kubernetes").exists(), "not built yet: python -m sandbox build"
     project = Project(tmp_path, istio_api_server.kubeconfig, cache)
-    project.kubectl("create", "namespace", "istio-system")
+    if "namespace/istio-system" not in project.kubectl("get", "namespaces", "--output=name").split():
+        project.kubectl("create", "namespace", "istio-system")
     project.prepare()
     return project
 
@@ -110,3 +116,56 @@ def test_a_secret_arrives_changes_in_place_and_is_plain_nowhere_on_its_way(proje
     assert first["metadata"]["uid"] == second["metadata"]["uid"]
     plain = [text for value in (VALUE, OTHER) for text in (value, base64.b64encode(value.encode()).decode())]
     assert [text for text in plain if text in project.kept()] == []
+
+
+LOGIN = ("alice", "correct-staple")
+CHART = {
+    "Chart.yaml": "apiVersion: v2\nname: grafana\nversion: 1.0.0\n",
+    "templates/map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: made-by-the-chart}\n",
+}
+
+
+@pytest.fixture
+def chart_repository() -> Iterator[str]:
+    """The address of a repository with one chart, which asks for `LOGIN`."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in CHART.items():
+            entry = tarfile.TarInfo(f"grafana/{name}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    versions = [{"apiVersion": "v2", "name": "grafana", "version": "1.0.0", "urls": ["grafana-1.0.0.tgz"]}]
+    index = yaml.safe_dump({"apiVersion": "v1", "entries": {"grafana": versions}}).encode()
+    files = {"/index.yaml": index, "/grafana-1.0.0.tgz": packed.getvalue()}
+    expected = "Basic " + base64.b64encode(":".join(LOGIN).encode()).decode()
+
+    class Repository(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_known = self.headers["Authorization"] == expected
+            self.send_response((200 if self.path in files else 404) if is_known else 401)
+            self.end_headers()
+            self.wfile.write(files.get(self.path, b"") if is_known else b"")
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Repository)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_login_of_a_repository_gets_the_chart_and_is_plain_nowhere(project: Project, chart_repository: str) -> None:
+    grafana = {"repository": chart_repository, "repositorySecret": "charts", "version": "1.0.0", "enabled": "true"}
+    for key, value in grafana.items():
+        project.pulumi("config", "set", "--path", f"canary-on-istio:observability.grafana.{key}", value)
+    for key, value in zip(("username", "password"), LOGIN, strict=True):
+        project.pulumi("config", "set", "--secret", "--path", f"canary-on-istio:secrets.charts.{key}", value)
+    project.pulumi("up", "--yes", "--diff")
+    project.kubectl("get", "configmap", "made-by-the-chart", "--namespace=istio-system")
+    project.pulumi("preview", "--diff", "--expect-no-changes")
+    project.pulumi("stack", "export")
+    encoded = base64.b64encode(LOGIN[1].encode()).decode()
+    assert [text for text in (LOGIN[1], encoded) if text in project.kept()] == []
+    assert "secret/charts" not in project.kubectl("get", "secrets", "--all-namespaces", "--output=name").split()
