@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -15,12 +16,15 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = {"app": "podinfo:6.1.0", "proxy": "envoy:1"}, {"app": "podinfo:6.1.1", "proxy": "envoy:1"}
 
 
-def rollout(number: int, outcome: Outcome | None, replaced: dict[str, str], images: dict[str, str]) -> Rollout:
-    return Rollout(number=number, revision="r", outcome=outcome, replaced=replaced, images=images, started_at=AT)
+def rollout(number: int, outcome: Outcome | None, replaced: Mapping[str, str], images: Mapping[str, str]) -> Rollout:
+    return Rollout(
+        number=number, revision="r", outcome=outcome, replaced={**replaced}, images={**images}, started_at=AT
+    )
 
 
 PROMOTED = rollout(3, Outcome.PROMOTED, OLD, NEW)
 FAILED = rollout(4, Outcome.ROLLED_BACK, NEW, {"app": "podinfo:6.1.2", "proxy": "envoy:1"})
+RUNNING = rollout(4, None, NEW, FAILED.images)
 SKIPPED = rollout(5, Outcome.SKIPPED, NEW, {"app": "podinfo:7; rm", "proxy": "envoy:2"})
 SETTINGS = rollout(6, Outcome.PROMOTED, NEW, NEW)
 UNKNOWN = "No version before this one is known here. To go back, apply it to the target."
@@ -33,7 +37,8 @@ UNKNOWN = "No version before this one is known here. To go back, apply it to the
         ("WaitingPromotion", (), "Abort does it: the primary still runs the version before.", ""),
         ("Promoting", (), "Not now: the new version is on its way to all users. Go back once it is there.", ""),
         ("Finalising", (), "Not now: the new version is on its way to all users. Go back once it is there.", ""),
-        ("Failed", (PROMOTED, FAILED), "Nothing to do: all users have the version before.", ""),
+        ("Progressing", (PROMOTED, RUNNING), "Abort does it: the primary still runs podinfo:6.1.1.", ""),
+        ("Failed", (PROMOTED, FAILED), "Nothing to do: all users have podinfo:6.1.1.", ""),
         ("Waiting", (PROMOTED,), "Nothing to do: all users have the version before.", ""),
         ("Initialized", (), UNKNOWN, ""),
         ("Succeeded", (FAILED,), UNKNOWN, ""),
