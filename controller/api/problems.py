@@ -93,6 +93,10 @@ def _unsupported(value: Any, context: Mapping[str, Any]) -> str:
     return f"Unsupported value: {_quoted(value)}: supported values: {supported}"
 
 
+def _time(value: Any, _: Mapping[str, Any]) -> str:
+    return f"Invalid value: {_quoted(value)}: must be a time with its zone, as in 2026-12-23T00:00+01:00"
+
+
 _IN_WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "value_error": lambda value, context: f"Invalid value: {_quoted(value)}: {context['error']}",
     "literal_error": _unsupported,
@@ -108,6 +112,7 @@ _IN_WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "dict_type": _of_type("object"),
     "model_type": _of_type("object"),
     "model_attributes_type": _of_type("object"),
+    **dict.fromkeys(("timezone_aware", "datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _time),
     "int_or_string_type": _of_type("integer or string"),
     "string_too_long": lambda _value, context: f"Too long: may not be more than {context['max_length']} bytes",
     "string_too_short": lambda value, context: (

@@ -1220,6 +1220,27 @@ REFUSED: Mapping[str, tuple[dict[str, Any], list[str]]] = {
             )
         ],
     ),
+    "freezes at times that are none": (
+        {
+            "promotion": {
+                "freeze": [
+                    {"from": "2026-12-23T00:00", "to": "2027-01-02T06:00+01:00", "reason": "holidays"},
+                    {"from": "2026-12-23", "to": "tomorrow", "reason": "sale"},
+                    {"from": None, "to": "2026-13-01T00:00Z", "reason": "audit"},
+                ]
+            }
+        },
+        [
+            f"promotion.freeze[{at}: Invalid value: {value}: must be a time with its zone, as in 2026-12-23T00:00+01:00"
+            for at, value in (
+                ("0].from", '"2026-12-23T00:00"'),
+                ("1].from", '"2026-12-23"'),
+                ("1].to", '"tomorrow"'),
+                ("2].from", "null"),
+                ("2].to", '"2026-13-01T00:00Z"'),
+            )
+        ],
+    ),
     "pods of a gateway without a chart": (
         {"istio": EXISTING, "gateways": {"admin": {"ownPods": True}}},
         [
