@@ -37,6 +37,7 @@ PODS: Mapping[str, Pod] = {
     "app": pod("prod", app="frontend"),
     "primary": pod("prod", app="frontend-primary"),
     "gateway": pod("istio-system", istio="gateway"),
+    "internal gateway": pod("edge", istio="internal"),
     "elsewhere": pod("elsewhere", app="anything"),
     "elsewhere, with the controller's labels": pod("elsewhere", app="canary-controller"),
     "elsewhere, with Prometheus' labels": pod("elsewhere", app="prometheus"),
@@ -140,6 +141,20 @@ NETWORK: Mapping[str, tuple[dict[str, Any], dict[tuple[str, int], set[str]]]] = 
             ("prometheus", 9090): {"controller", "grafana"},
             ("controller", 8080): {"prometheus"},
             ("controller", 8081): {"gateway"},
+            ("load tester", 8080): {"controller"},
+            **SCRAPED,
+        },
+    ),
+    "a page behind a gateway with pods of its own": (
+        {
+            "controller": {"image": IMAGE, "page": {"gateway": PAGE}},
+            "gateway": {"hosts": ["shop.example.com"]},
+            "gateways": {"internal": {"namespace": "edge", "hosts": ["rollouts.example.com"], "ownPods": True}},
+        },
+        {
+            ("prometheus", 9090): {"controller", "grafana"},
+            ("controller", 8080): {"prometheus"},
+            ("controller", 8081): {"internal gateway"},
             ("load tester", 8080): {"controller"},
             **SCRAPED,
         },
