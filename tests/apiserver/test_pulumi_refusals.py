@@ -1,4 +1,4 @@
-"""What a person reads of Pulumi whose stack is refused: each error once, and nothing beside them."""
+"""A stack as people meet it in Pulumi: refused with each error once and nothing beside them, or given its secrets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import yaml
 from preview.pulumi import preview_stack
 from sandbox.paths import REPO
 from stack.merge import merge
+from tests.documented import scripts
 
 HEAD = "the stack's configuration has 3 errors (docs/configuration.md lists the keys):"
 WRONG = {
@@ -74,3 +75,21 @@ def test_a_refusal_is_all_that_the_comment_says(project: Path) -> None:
     assert [error.count(line) for line in SAID] == [1, 1, 1, 1], error
     assert [each for each in NOISE if each in error] == [], error
     assert len(error.splitlines()) == len(SAID), error
+
+
+def test_keys_and_secrets_are_set_as_the_documents_say(project: Path) -> None:
+    configure(project, {})
+    (project / "shop.key").write_text("the key")
+    commands = [command for script in scripts() for command in script.commands]
+    for command in commands:
+        if command.startswith("pulumi config set "):
+            typed = command.replace("pulumi config set", "pulumi config set --stack=dev")
+            subprocess.run(["bash", "-c", typed], input="a word that is asked for", text=True, check=True)
+    config = yaml.safe_load((project / "Pulumi.dev.yaml").read_text())["config"]
+    assert config["canary-on-istio:istio"]["repositorySecret"] == "charts"
+    secrets = config["canary-on-istio:secrets"]
+    assert {name: [*map(list, secret.values())] for name, secret in secrets.items()} == {
+        "charts": [["secure"], ["secure"]],
+        "chat": [["secure"]],
+        "shop-tls": [["secure"]],
+    }

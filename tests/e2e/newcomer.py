@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class Newcomer:
         done = self.run("make", "shell", stdin=f"set -e\n{command}\n")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def set_backend(self, app: str) -> None:
+        """Write the settings of `backend` into the stack file, as YAML in one line."""
+        stack = self.folder / "Pulumi.dev.yaml"
+        stack.write_text(re.sub(r"^    backend: .*$", f"    backend: {app}", stack.read_text(), flags=re.MULTILINE))
 
     def run(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -8,29 +8,30 @@ import signal
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
 import yaml
 
-from sandbox.paths import REPO
+from tests.documented import Script, scripts
 from tests.e2e.newcomer import Newcomer
 
-SHOWN = re.compile(r"^\$ ((?:kubectl|canary) .+)$", re.MULTILINE)
-READS = (
-    "kubectl get",
-    "kubectl -n prod get",
-    "kubectl -n prod describe",
-    "canary get",
-    "canary history",
-    "canary crds",
+ENDLESS = ("canary watch", "canary open")
+"""Commands that go on until they are interrupted."""
+BEFORE = {
+    "canary wait backend -n prod --timeout 30m": "canary resume backend -n prod",
+    "canary replay -f stricter.yaml -f templates.yaml --recorded week.json": "cp canary.yaml stricter.yaml",
+    "kubectl create token release-manager -n prod": "kubectl create serviceaccount release-manager -n prod",
+}
+"""What the text beside a command says to do first."""
+REFUSED = {
+    "canary approve backend -n prod": "refused: no gate without a URL is waited for",
+    "canary tune -f canary.yaml -f templates.yaml --recorded week.json": "no setting can be proposed",
+}
+"""Commands that are refused here, and in which words: the document shows it, or the rollouts have not lasted a week."""
+COMPARED = (
+    "{tag: 6.1.2, analysis: {interval: 10s, stepWeight: 10, metrics: {errors: {compare: {with: primary, errors: {}}}}}}"
 )
-"""Of the commands in the documents, those that read a cluster as it is after `make up`."""
-
-
-def shown_commands() -> list[str]:
-    pages = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
-    found = dict.fromkeys(command for page in pages for command in SHOWN.findall(page.read_text()))
-    return [command for command in found if command.startswith(READS) and "|" not in command]
 
 
 def test_up_says_what_there_is_and_the_addresses_answer(newcomer: Newcomer) -> None:
@@ -43,11 +44,6 @@ def test_up_says_what_there_is_and_the_addresses_answer(newcomer: Newcomer) -> N
     said = newcomer.make("status")
     assert address[1] in said
     assert "prod/backend" in said
-
-
-@pytest.mark.parametrize("command", shown_commands())
-def test_a_command_of_the_documents_works_in_the_shell_that_up_names(newcomer: Newcomer, command: str) -> None:
-    newcomer.shell(command)
 
 
 def test_up_works_in_that_shell_too_and_again(newcomer: Newcomer) -> None:
@@ -65,7 +61,7 @@ def test_every_mistake_in_the_stack_file_is_said_at_once_and_nothing_else(newcom
     assert refused.returncode != 0
     for part in ("did you mean apps.backend", 'did you mean "rollouts"?', "did you mean canary-on-istio:alerts?"):
         assert part in said, said
-    for noise in ("Traceback", "KeyboardInterrupt", "Outputs:"):
+    for noise in ("Traceback", "KeyboardInterrupt", "Outputs:", "unhandled"):
         assert noise not in said, said
 
 
@@ -93,12 +89,43 @@ def test_the_demo_shows_a_good_and_a_bad_version_and_what_users_saw_and_can_be_r
 
 
 def test_the_next_step_of_the_readme_is_followed_to_its_end(newcomer: Newcomer) -> None:
-    stack = newcomer.folder / "Pulumi.dev.yaml"
-    quick = "{tag: 6.1.1, analysis: {interval: 10s, stepWeight: 25}}"
-    stack.write_text(stack.read_text().replace("backend: {tag: 6.1.0}", f"backend: {quick}"))
+    newcomer.set_backend("{tag: 6.1.1, analysis: {interval: 10s, stepWeight: 25}}")
     said = newcomer.make("up", "WAIT=1")
     assert "Under way: the rollout of prod/backend." in said
     assert "prod/backend: promoted" in said
+
+
+@pytest.fixture(scope="module")
+def under_way(newcomer: Newcomer) -> Newcomer:
+    """With a rollout that compares."""
+    newcomer.set_backend(COMPARED)
+    newcomer.make("up")
+    return newcomer
+
+
+@pytest.mark.parametrize(
+    "script", [each for each in scripts() if each.typed], ids=lambda script: f"{script.page}: {script.typed[0]}"
+)
+def test_the_commands_of_the_documents_work_in_the_shell_that_up_names(under_way: Newcomer, script: Script) -> None:
+    under_way.shell("\n".join(each for command in script.typed for each in as_typed(command, under_way)))
+
+
+def as_typed(command: str, newcomer: Newcomer) -> Iterator[str]:
+    if command in BEFORE:
+        yield BEFORE[command]
+    command = command.replace("CANARY_SANDBOX=e2e", f"CANARY_SANDBOX={newcomer.instance.name}")
+    command = command.replace("localhost:9090", f"localhost:{newcomer.instance.ports().prometheus}")
+    if command.startswith(ENDLESS):
+        yield f"timeout 10 {command} || [ $? = 124 ]"
+    else:
+        yield f"({command} 2>&1 || true) | grep -F '{REFUSED[command]}'" if command in REFUSED else command
+
+
+def test_a_version_that_is_blocked_is_refused_with_the_reason(under_way: Newcomer) -> None:
+    under_way.shell('canary block backend 6.1.2 --reason "leaks memory"')
+    refused = under_way.run("make", "up")
+    assert refused.returncode != 0
+    assert "blocked.backend: Forbidden: the stack has 6.1.2: leaks memory" in refused.stdout + refused.stderr
 
 
 def test_configuration_that_the_next_up_would_erase_is_refused(newcomer: Newcomer) -> None:

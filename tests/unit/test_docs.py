@@ -24,12 +24,12 @@ from controller.cli import app
 from controller.cli.flagger import REFUSED, WITHOUT_EFFECT
 from controller.core.evidence.planning import requests_to_fail, requests_to_pass
 from controller.core.evidence.question import Question
+from sandbox.paths import REPO
 from stack.load import parse
 from stack.merge import merge
 from tests.builders import canary_manifest
+from tests.documented import NOT_RUN, PAGES, scripts
 
-REPOSITORY = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")))
 STACK: dict[str, Any] = {
     "controller": {"image": "registry.example/canary-controller:1.0"},
     "apps": {
@@ -40,11 +40,11 @@ STACK: dict[str, Any] = {
 """Of the stacks in the documentation, what each block leaves out."""
 PROGRAMS = ("actionlint", "canary", "cosign", "git", "helm", "kind", "kubectl", "pulumi", "pytest", "python", "uv")
 INCOMPLETE = (click.exceptions.MissingParameter, click.exceptions.BadOptionUsage)
-WRITTEN = "".join((REPOSITORY / page).read_text() for page in PAGES)
+WRITTEN = "".join((REPO / page).read_text() for page in PAGES)
 
 
 def read(page: str) -> str:
-    return (REPOSITORY / page).read_text()
+    return (REPO / page).read_text()
 
 
 def blocks(*languages: str) -> Iterator[Any]:
@@ -58,10 +58,8 @@ def blocks(*languages: str) -> Iterator[Any]:
 
 def commands() -> Iterator[Any]:
     """The command lines of the shell blocks and of the inline code, as parameters of a test."""
-    for block in blocks("sh", "console"):
-        (text,) = block.values
-        prompted = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
-        yield from (pytest.param(line, id=f"{block.id}: {line}") for line in prompted or text.splitlines())
+    for script in scripts():
+        yield from (pytest.param(line, id=f"{script.page}: {line}") for line in script.commands)
     for page in PAGES:
         inline = re.findall(r"`((?:canary|make) [^`\n]+)`", read(page))
         yield from (pytest.param(line, id=f"{page}: {line}") for line in inline)
@@ -123,7 +121,7 @@ def test_a_python_block_compiles(text):
 @pytest.mark.parametrize("line", list(commands()))
 def test_a_command_line_is_accepted(line):
     """A command in a sentence may leave out what it is about; each option that it has must be one."""
-    for part in re.sub(r"^\w+=\$\((.*)\)$", r"\1", line).partition("#")[0].split("|"):
+    for part in re.sub(r"^\w+=\$\((.*)\)$", r"\1", line).split("|"):
         words = shlex.split(part)
         while "=" in words[0]:  # the environment of a command
             words = words[1:]
@@ -139,6 +137,11 @@ def test_a_command_line_is_accepted(line):
                 command.make_context(arguments[0], arguments[1:])
         else:
             assert program in PROGRAMS
+
+
+def test_what_is_not_typed_by_a_test_stands_in_the_documents():
+    written = [command for script in scripts() for command in script.commands]
+    assert [start for start in NOT_RUN if not any(command.startswith(start) for command in written)] == []
 
 
 def test_the_plan_in_the_documentation_is_the_output_of_its_command():
@@ -173,7 +176,7 @@ def generated_tables() -> Iterator[str]:
 
 
 def test_the_lists_of_what_is_not_supported_are_complete():
-    page = REPOSITORY / "docs/from-flagger.md"
+    page = REPO / "docs/from-flagger.md"
     tables = generated_tables()
     generated = re.sub(r"(?<=---\|\n)(\|.*\n)*", lambda _: next(tables), page.read_text())
     if os.environ.get("UPDATE_GOLDEN") == "1":
