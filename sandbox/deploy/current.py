@@ -45,8 +45,7 @@ def deploy_to_current(console: Console, *, sure: bool, wait: bool = False) -> No
 
     `sure` asks nothing, and neither does Pulumi; `wait` follows the rollouts to their end. Raises SandboxError.
     """
-    _find_tools()
-    read_configured()  # a mistake in the file is said with its line
+    _check_ready()
     _pulumi("stack", "select", "--create", STACK)
     _confirm(console, "install Istio, monitoring, a gateway and canaried apps", sure=sure)
     _pulumi("up", "--stack", STACK, *(["--yes"] if sure else []))
@@ -56,7 +55,7 @@ def deploy_to_current(console: Console, *, sure: bool, wait: bool = False) -> No
 
 def show_current(console: Console) -> None:
     """The canaries of the stack's cluster, and how to open what serves them. Raises SandboxError."""
-    _find_tools()
+    _check_ready()
     console.print(f"Context {stack_context().name!r}")
     with _kubeconfig() as env:
         shown = subprocess.run([str(Path(sys.executable).with_name("canary")), "get"], env=env, check=False)
@@ -73,7 +72,7 @@ def show_current(console: Console) -> None:
 
 def demonstrate_on_current(console: Console, *, sure: bool) -> None:
     """The demonstration with an app of the stack, whose own version it puts back. Raises SandboxError."""
-    _find_tools()
+    _check_ready()
     _confirm(console, "roll out two versions of an app of the stack, and then its own again", sure=sure)
     with _kubeconfig() as env:
         outputs = _outputs()
@@ -90,7 +89,7 @@ def demonstrate_on_current(console: Console, *, sure: bool) -> None:
 
 def run_on_current(console: Console, command: Sequence[str]) -> int:
     """The status of a command, or of a shell, whose kubectl and canary work on the stack's cluster."""
-    _find_tools()
+    _check_ready()
     context = stack_context()
     if not command:
         console.print(f"kubectl and canary work on context {context.name!r} here; `exit` leaves this shell.")
@@ -131,7 +130,7 @@ def _kubeconfig() -> Iterator[Mapping[str, str]]:
 
 def remove_from_current(console: Console, *, sure: bool) -> None:
     """Run `pulumi destroy` on the user's own backend and the stack's cluster. Raises SandboxError."""
-    _find_tools()
+    _check_ready()
     _confirm(console, "remove everything that this stack has installed", sure=sure)
     _pulumi("destroy", "--stack", STACK, *(["--yes"] if sure else []))
 
@@ -160,15 +159,21 @@ def stack_context() -> Context:
     return context
 
 
-def _find_tools() -> None:
+def _check_ready() -> None:
     for tool, what in _TOOLS.items():
         if not shutil.which(tool):
             raise SandboxError(f"`{tool}` was not found on PATH: CLUSTER=current needs {what}.")
+    read_configured()  # a mistake in the file is said with its line
 
 
 def _stack_settings() -> Mapping[str, str]:
     """`kubernetes:kubeconfig` and `kubernetes:context` of the stack, where they are set."""
     listed = _run("pulumi", "--cwd", str(REPO), "config", "--json", "--show-secrets", "--stack", STACK)
+    if "no stack named" in listed.stderr:
+        raise SandboxError(
+            f"This Pulumi backend has no stack {STACK!r}: `make up CLUSTER=current` makes it, `pulumi whoami --verbose`"
+            " says which backend it is."
+        )
     if listed.returncode != 0:
         raise SandboxError(f"The configuration of stack {STACK!r} cannot be read: {listed.stderr.strip()}")
     settings = json.loads(listed.stdout)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sandbox.deploy.current import Context, deploy_to_current, is_ours, stack_context
+from sandbox.deploy.current import Context, deploy_to_current, is_ours, show_current, stack_context
 from sandbox.node.instance import Instance
 from sandbox.paths import REPO
 from sandbox.running import SandboxError
@@ -140,6 +140,13 @@ def test_a_failing_pulumi_is_an_error(tools):
     tools("kubectl", json.dumps(CONFIG))
     with pytest.raises(SandboxError, match="pulumi stack ended with status 255"):
         deploy(sure=True)
+
+
+def test_a_stack_that_is_not_there_is_said_with_what_makes_it(tools):
+    tools("kubectl", json.dumps(CONFIG))
+    tools("pulumi").write_text("#!/bin/sh\necho \"error: no stack named 'dev' found\" >&2; exit 255\n")
+    with pytest.raises(SandboxError, match=r"has no stack 'dev': `make up CLUSTER=current` makes it"):
+        show_current(Console(file=io.StringIO()))
 
 
 def test_a_running_sandbox_is_ours(tmp_path, monkeypatch):
