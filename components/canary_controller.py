@@ -177,15 +177,16 @@ def _volumes(args: CanaryControllerArgs) -> list[core.v1.VolumeArgs] | None:
 def _build_container(args: CanaryControllerArgs, image: str) -> core.v1.ContainerArgs:
     config = args.config
     mount = core.v1.VolumeMountArgs(name=_VOLUME, mount_path=_SECRET_FOLDER, read_only=True)
-    probe = core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path="/healthz", port="http"), timeout_seconds=5, period_seconds=10
-    )
+    health = core.v1.HTTPGetActionArgs(path="/healthz", port="http")
+    probe = core.v1.ProbeArgs(http_get=health, timeout_seconds=5, period_seconds=10)
     return core.v1.ContainerArgs(
         name=config.name,
         image=image,
         image_pull_policy="IfNotPresent",
         args=build_arguments(args),
         ports=[core.v1.ContainerPortArgs(name=port, container_port=number) for port, number in _ports(config)],
+        # An update waits for it, and it is ready within two seconds most of the time.
+        startup_probe=core.v1.ProbeArgs(http_get=health, timeout_seconds=5, period_seconds=1, failure_threshold=120),
         readiness_probe=probe,
         liveness_probe=probe,
         resources=resource_requirements(config.resources),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from controller.shell.kubernetes.access import find_access
-from controller.shell.kubernetes.client import Kube, KubeClient
 from controller.shell.kubernetes.errors import NotFound
 from controller.shell.kubernetes.kinds import CANARY, DEPLOYMENT
+
+if TYPE_CHECKING:
+    from controller.shell.kubernetes.client import Kube
 
 
 async def ask_rollouts(names: Collection[str], context: str, kubeconfig: str = "") -> Mapping[str, Mapping[str, Any]]:
@@ -26,6 +27,10 @@ async def ask_rollouts(names: Collection[str], context: str, kubeconfig: str = "
         StartError: there is no way into the cluster.
         ClusterError: the API does not answer, or the user may not read them.
     """
+    # Their HTTP client takes a quarter of a second to import, in which Pulumi has work to do already.
+    from controller.shell.kubernetes.access import find_access  # noqa: PLC0415
+    from controller.shell.kubernetes.client import KubeClient  # noqa: PLC0415
+
     access = find_access({**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None, context)
     async with access.open_session() as session:
         return await find_rollouts(KubeClient(session, access.server, lambda _verb, _kind: None, "canary-cli"), names)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from controller.core.model import Manifest
-from controller.shell.kubernetes.access import find_access
-from controller.shell.kubernetes.client import Kube, KubeClient
 from controller.shell.kubernetes.kinds import DEPLOYMENT, POD
+
+if TYPE_CHECKING:
+    from controller.core.model import Manifest
+    from controller.shell.kubernetes.client import Kube
 
 SYSTEM = "istio-system"
 REVISION = "istio.io/rev"
@@ -28,6 +29,10 @@ async def ask_mesh(context: str = "", kubeconfig: str = "") -> dict[str, Any]:
         StartError: there is no way into a cluster.
         ClusterError: the API does not answer, or the user may not list the pods of all namespaces.
     """
+    # Their HTTP client takes a quarter of a second to import, in which Pulumi has work to do already.
+    from controller.shell.kubernetes.access import find_access  # noqa: PLC0415
+    from controller.shell.kubernetes.client import KubeClient  # noqa: PLC0415
+
     access = find_access({**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None, context)
     async with access.open_session() as session:
         found = await find_proxies(KubeClient(session, access.server, lambda _verb, _kind: None, "canary-cli"))
