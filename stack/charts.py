@@ -28,6 +28,14 @@ _SPARED = ("pilot", "cni", "enabled")
 """The value of istiod that spares sidecars their init container."""
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
+_READINESS = {
+    "httpGet": {"path": "/healthz/ready", "port": _STATUS_PORT},
+    "periodSeconds": 1,
+    "failureThreshold": 30,
+    "timeoutSeconds": 3,
+}
+"""Istio's own asks every 15 s, and an update waits for the second time."""
+
 
 def istio_values(istio: IstioConfig) -> Mapping[str, dict[str, Any]]:
     """The values of each release of the mesh, by its name: one replica each, small requests, as in the workshop."""
@@ -48,6 +56,7 @@ def gateway_values(istio: IstioConfig, servers: Servers, pods: GatewayPods) -> d
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "labels": pods.selector,
         "securityContext": _POD_SECURITY,
+        "readinessProbe": _READINESS,
         "service": {"ports": _service_ports(servers)},
         **({"revision": served.label} if served.label else {}),
         **({"podAnnotations": {PROXY_ANNOTATION: served.version}} if served.is_tagged else {}),
