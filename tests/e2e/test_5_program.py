@@ -43,7 +43,7 @@ def revisions(world: World, release: str) -> list[str]:
 
 def test_changed_chart_values_upgrade_that_release_and_nothing_else(world: World):
     extra = chart_values("gateway", podAnnotations={"example.com/changed": "true"})
-    assert planned(world, extra=extra) == {"istio-gateway": "update"}
+    assert planned(world, extra=extra) == {"public-gateway-pods": "update"}
     before = revisions(world, "istio-gateway")
     world.deploy_stack(extra)
     pods = world.get("deployment", "istio-gateway", "istio-system")["spec"]["template"]["metadata"]
