@@ -21,7 +21,8 @@ from sandbox.node.apiserver import ApiServer, api_server
 from sandbox.paths import REPO, Cache
 from tests.apiserver.stage import install_crds
 
-OURS = Controller("canary", (str(Path(sys.executable).with_name("canary")), "run"), compares=True)
+# As the program runs it: with the page.
+OURS = Controller("canary", (str(Path(sys.executable).with_name("canary")), "run", "--page-port=0"), compares=True)
 console = Console(highlight=False)
 
 
