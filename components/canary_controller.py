@@ -12,7 +12,7 @@ from pulumi_kubernetes import apps, core, meta, policy
 from components._shared.controller_rights import build_rights, read_namespaces
 from components._shared.image import build_image
 from components._shared.options import SKIP_AWAIT, child_options
-from components._shared.pods import container_security, pod_security, pull_secrets, resource_requirements
+from components._shared.pods import alive, container_security, pod_security, pull_secrets, ready, resource_requirements
 from components._shared.rbac import Account, create_account
 from controller.api.metric_template import MetricProvider
 from stack.controller import ControllerConfig
@@ -177,18 +177,14 @@ def _volumes(args: CanaryControllerArgs) -> list[core.v1.VolumeArgs] | None:
 def _build_container(args: CanaryControllerArgs, image: str) -> core.v1.ContainerArgs:
     config = args.config
     mount = core.v1.VolumeMountArgs(name=_VOLUME, mount_path=_SECRET_FOLDER, read_only=True)
-    health = core.v1.HTTPGetActionArgs(path="/healthz", port="http")
-    probe = core.v1.ProbeArgs(http_get=health, timeout_seconds=5, period_seconds=10)
     return core.v1.ContainerArgs(
         name=config.name,
         image=image,
         image_pull_policy="IfNotPresent",
         args=build_arguments(args),
         ports=[core.v1.ContainerPortArgs(name=port, container_port=number) for port, number in _ports(config)],
-        # An update waits for it, and it is ready within two seconds most of the time.
-        startup_probe=core.v1.ProbeArgs(http_get=health, timeout_seconds=5, period_seconds=1, failure_threshold=120),
-        readiness_probe=probe,
-        liveness_probe=probe,
+        readiness_probe=ready("/healthz"),
+        liveness_probe=alive("/healthz"),
         resources=resource_requirements(config.resources),
         security_context=container_security(),
         volume_mounts=[mount] if args.metrics_secret else None,

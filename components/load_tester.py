@@ -9,7 +9,7 @@ from pulumi_kubernetes import apps, core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components._shared.options import SKIP_AWAIT, child_options
-from components._shared.pods import container_security, pod_security, pull_secrets, resource_requirements
+from components._shared.pods import alive, container_security, pod_security, pull_secrets, ready, resource_requirements
 from stack.config import LoadTesterConfig
 from stack.names import LOAD_TESTER
 from stack.reach import load_tester_policies
@@ -95,7 +95,6 @@ class LoadTester(pulumi.ComponentResource):
 
 
 def _build_pod(config: LoadTesterConfig) -> core.v1.PodSpecArgs:
-    probe = core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path="/healthz", port="http"), timeout_seconds=5)
     return core.v1.PodSpecArgs(
         service_account_name=LOAD_TESTER,
         automount_service_account_token=False,
@@ -108,8 +107,8 @@ def _build_pod(config: LoadTesterConfig) -> core.v1.PodSpecArgs:
                 image_pull_policy="IfNotPresent",
                 command=["./loadtester", f"-port={_PORT}", "-log-level=info", "-timeout=1h"],
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=_PORT)],
-                readiness_probe=probe,
-                liveness_probe=probe,
+                readiness_probe=ready("/healthz"),
+                liveness_probe=alive("/healthz"),
                 resources=resource_requirements(config.resources),
                 security_context=container_security(),
                 volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- an emptyDir, for bash

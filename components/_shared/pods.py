@@ -39,3 +39,20 @@ def pull_secrets(names: Sequence[str]) -> list[core.v1.LocalObjectReferenceArgs]
 
 def resource_requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
     return core.v1.ResourceRequirementsArgs(requests=resources.requests, limits=resources.limits)
+
+
+def ready(path: str) -> core.v1.ProbeArgs:
+    """Asked every second: an update waits for it, and with Kubernetes' ten for the second time most often.
+
+    As with those, half a minute of failures takes the pod out.
+    """
+    return core.v1.ProbeArgs(http_get=_get(path), timeout_seconds=5, period_seconds=1, failure_threshold=30)
+
+
+def alive(path: str) -> core.v1.ProbeArgs:
+    """A container that has failed it for half a minute is started again."""
+    return core.v1.ProbeArgs(http_get=_get(path), timeout_seconds=5)
+
+
+def _get(path: str) -> core.v1.HTTPGetActionArgs:
+    return core.v1.HTTPGetActionArgs(path=path, port="http")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pulumi_kubernetes import core
 
-from components._shared.pods import container_security, pod_security, pull_secrets, resource_requirements
+from components._shared.pods import alive, container_security, pod_security, pull_secrets, ready, resource_requirements
 from stack.names import PROMETHEUS
 from stack.observability import PrometheusConfig
 
@@ -128,10 +128,6 @@ def _seconds(duration: str) -> int:
 
 def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
     """The official image, unprivileged; its configuration comes from the ConfigMap `prometheus`."""
-
-    def probe(path: str) -> core.v1.ProbeArgs:
-        return core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path=path, port="http"), timeout_seconds=5)
-
     return core.v1.PodSpecArgs(
         service_account_name=PROMETHEUS,
         image_pull_secrets=pull_secrets(config.pull_secrets),
@@ -143,8 +139,8 @@ def build_prometheus_pod(config: PrometheusConfig) -> core.v1.PodSpecArgs:
                 image_pull_policy="IfNotPresent",
                 args=[f"--config.file={_FOLDER}/prometheus.yml", "--storage.tsdb.path=/prometheus"],
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=PORT)],
-                readiness_probe=probe("/-/ready"),
-                liveness_probe=probe("/-/healthy"),
+                readiness_probe=ready("/-/ready"),
+                liveness_probe=alive("/-/healthy"),
                 resources=resource_requirements(config.resources),
                 security_context=container_security(),
                 volume_mounts=[
