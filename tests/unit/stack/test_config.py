@@ -15,7 +15,8 @@ from stack.errors import ConfigError
 from stack.load import parse
 from stack.merge import merge
 from stack.values import Resources
-from tests.unit.stack.bad_stacks import EXISTING, IMAGE, NEW_APP, REFUSED, RIGHT_TOGETHER, ROUTED, TARGET
+from tests.unit.stack.bad_stacks import REFUSED, RIGHT_TOGETHER
+from tests.unit.stack.stack_parts import EXISTING, IMAGE, NEW_APP, ROUTED, TARGET
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "canary-on-istio"
