@@ -12,13 +12,13 @@ from controller.api import Canary, parse_canary
 from controller.api.instruction import Verb
 from controller.api.names import ACTION_ANNOTATION
 from controller.cli.errors import CommandError, reports_errors
-from controller.cli.get import with_cluster
 from controller.cli.group import COMMANDS
 from controller.cli.options import CanaryName, ContextOption, InNamespaceOption
 from controller.shell.instructions import write_instruction
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import NotFound, Rejected
 from controller.shell.kubernetes.kinds import CANARY, SELF_REVIEW
+from controller.shell.kubernetes.visit import with_cluster
 
 ANSWER_SECONDS, POLL_SECONDS = 20.0, 0.5
 """How long the controller has for its answer, and how often it is looked for."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from controller.cli.errors import CommandError, reports_errors
 from controller.cli.options import (
@@ -22,14 +22,12 @@ from controller.cli.table import draw_canaries
 from controller.cli.tables import new_console
 from controller.core.model import Manifest
 from controller.core.objects.ownership import claims
-from controller.shell.kubernetes.access import find_access
-from controller.shell.kubernetes.client import Kube, KubeClient
+from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import Rejected
 from controller.shell.kubernetes.kinds import CANARY, WORKLOADS
+from controller.shell.kubernetes.visit import with_cluster
 from controller.views.rows import CanaryRow, read_rows
 from controller.views.words import finite
-
-T = TypeVar("T")
 
 
 @reports_errors
@@ -44,13 +42,6 @@ def get(
     wanted = one_namespace(namespace, all_namespaces)
     rows = asyncio.run(with_cluster(context, lambda kube: find_rows(kube, name, wanted)))
     print_rows(rows, output)
-
-
-async def with_cluster(context: str, ask: Callable[[Kube], Awaitable[T]]) -> T:
-    """What ``ask`` returns for the cluster of a kubeconfig context; empty for the current one."""
-    access = find_access(context=context)
-    async with access.open_session() as session:
-        return await ask(KubeClient(session, access.server, lambda _verb, _kind: None, "canary-cli"))
 
 
 async def find_rows(kube: Kube, name: str = "", namespace: str = "") -> tuple[CanaryRow, ...]:

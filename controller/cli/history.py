@@ -16,7 +16,7 @@ from controller.api import InvalidObject, parse_canary
 from controller.api.history import History, Outcome, Rollout
 from controller.api.names import history_name
 from controller.cli.errors import CommandError, reports_errors
-from controller.cli.get import find_canaries, with_cluster
+from controller.cli.get import find_canaries
 from controller.cli.options import (
     AllNamespacesOption,
     CanaryArgument,
@@ -34,6 +34,7 @@ from controller.core.model import Manifest
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import NotFound
 from controller.shell.kubernetes.kinds import CONFIG_MAP
+from controller.shell.kubernetes.visit import with_cluster
 from controller.views import words
 from controller.views.record import change_of, facts_of, limit_words, measured, outcome_of, render_record
 

@@ -20,12 +20,12 @@ from controller.api.page import address_of
 from controller.api.webhook import HookType
 from controller.cli.by_hand import read_canary
 from controller.cli.errors import CommandError
-from controller.cli.get import with_cluster
 from controller.cli.options import CanaryName, ContextOption, InNamespaceOption, Output, OutputOption
 from controller.cli.wanted import find_digests, find_wanted
 from controller.core.simulation.schedule import plan_schedule
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import Transient
+from controller.shell.kubernetes.visit import with_cluster
 
 POLL_SECONDS = 1.0
 GATED_SECONDS = 3600.0

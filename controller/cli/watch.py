@@ -14,7 +14,7 @@ from rich.live import Live
 from controller.api import InvalidObject, parse_canary
 from controller.api.history import History
 from controller.cli.errors import reports_errors
-from controller.cli.get import find_canaries, find_rows, with_cluster
+from controller.cli.get import find_canaries, find_rows
 from controller.cli.history import history_of
 from controller.cli.options import AllNamespacesOption, CanaryArgument, ContextOption, NamespaceOption, one_namespace
 from controller.cli.table import draw_canaries
@@ -24,6 +24,7 @@ from controller.core.objects.pods import selector_text
 from controller.shell.kubernetes.client import Kube
 from controller.shell.kubernetes.errors import NotFound, Rejected
 from controller.shell.kubernetes.kinds import EVENT, KINDS, POD
+from controller.shell.kubernetes.visit import with_cluster
 
 
 @reports_errors

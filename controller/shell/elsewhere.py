@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +26,10 @@ async def ask_rollouts(names: Collection[str], context: str, kubeconfig: str = "
         StartError: there is no way into the cluster.
         ClusterError: the API does not answer, or the user may not read them.
     """
-    # Their HTTP client takes a quarter of a second to import, in which Pulumi has work to do already.
-    from controller.shell.kubernetes.access import find_access  # noqa: PLC0415
-    from controller.shell.kubernetes.client import KubeClient  # noqa: PLC0415
+    # Its HTTP client takes a quarter of a second to import, in which Pulumi has work to do already.
+    from controller.shell.kubernetes.visit import with_cluster  # noqa: PLC0415
 
-    access = find_access({**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None, context)
-    async with access.open_session() as session:
-        return await find_rollouts(KubeClient(session, access.server, lambda _verb, _kind: None, "canary-cli"), names)
+    return await with_cluster(context, lambda kube: find_rollouts(kube, names), kubeconfig)
 
 
 async def find_rollouts(kube: Kube, names: Collection[str]) -> Mapping[str, Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from controller.shell.kubernetes.kinds import DEPLOYMENT, POD
 
 if TYPE_CHECKING:
     from controller.core.model import Manifest
-    from controller.shell.kubernetes.client import Kube
+    from controller.shell.kubernetes.client import Kube, KubeClient
 
 SYSTEM = "istio-system"
 REVISION = "istio.io/rev"
@@ -29,16 +28,13 @@ async def ask_mesh(context: str = "", kubeconfig: str = "") -> dict[str, Any]:
         StartError: there is no way into a cluster.
         ClusterError: the API does not answer, or the user may not list the pods of all namespaces.
     """
-    # Their HTTP client takes a quarter of a second to import, in which Pulumi has work to do already.
-    from controller.shell.kubernetes.access import find_access  # noqa: PLC0415
-    from controller.shell.kubernetes.client import KubeClient  # noqa: PLC0415
+    # Its HTTP client takes a quarter of a second to import, in which Pulumi has work to do already.
+    from controller.shell.kubernetes.visit import with_cluster  # noqa: PLC0415
 
-    access = find_access({**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None, context)
-    async with access.open_session() as session:
-        found = await find_proxies(KubeClient(session, access.server, lambda _verb, _kind: None, "canary-cli"))
-        async with session.get(f"{access.server}/version") as answer:
-            version = await answer.json()
-    return {"kubernetes": str(version["gitVersion"]).removeprefix("v"), **found}
+    async def ask(kube: KubeClient) -> dict[str, Any]:
+        return {"kubernetes": await kube.version(), **await find_proxies(kube)}
+
+    return await with_cluster(context, ask, kubeconfig)
 
 
 async def find_proxies(kube: Kube) -> dict[str, Any]:

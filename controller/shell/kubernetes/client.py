@@ -99,6 +99,17 @@ class KubeClient:
         self._field_manager = field_manager
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
+    async def version(self) -> str:
+        """That of the API server, as in 1.36.3. Raises ClusterError."""
+        request, timeout = "GET /version", aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        with _failures(request):
+            async with self._session.get(f"{self._server}/version", timeout=timeout) as response:
+                await _raise_for_status(request, response)
+                answer = await response.json()
+        if not isinstance(answer, dict) or "gitVersion" not in answer:
+            raise Transient(request, 0, "the answer has no version")
+        return str(answer["gitVersion"]).removeprefix("v")
+
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         return await self._send("GET", kind, kind.path(namespace, name), verb="get")
 

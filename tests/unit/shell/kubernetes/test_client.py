@@ -151,6 +151,30 @@ async def test_a_failure_is_an_error_of_the_tree_in_the_server_s_words(answer, e
     assert said in str(caught.value)
 
 
+async def test_the_version_of_the_server_is_without_its_letter():
+    server = Server({"gitVersion": "v1.36.3"})
+    async with client(server) as kube_client:
+        assert await kube_client.version() == "1.36.3"
+    assert server.requests == [("GET", "/version", {}, None)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((403, "forbidden"), Rejected),
+        ((503, "later"), Transient),
+        ((200, "<html>"), Transient),
+        ([], Transient),
+        ({}, Transient),
+    ],
+    ids=["forbidden", "down", "no JSON", "a list", "of something else"],
+)
+async def test_a_version_that_is_not_said_is_an_error_of_the_tree(answer, error):
+    async with client(Server(answer)) as kube_client:
+        with pytest.raises(error, match="GET /version"):
+            await kube_client.version()
+
+
 async def test_a_server_that_is_down_is_transient():
     async with client(Server()) as it:
         pass
